@@ -1,0 +1,175 @@
+//! What a change means: [`Handler`] turns changes into writes to views. Two steps, so that the only one that can
+//! fail cannot have touched the state.
+use bigdecimal::BigDecimal;
+use debezium::Change;
+use serde::{Serialize, de::DeserializeOwned};
+use sinks::{Cell, Key, Op, View, Write};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Why a record goes to the DLQ. Names the field and says what to do; never a row value.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Reject(pub String);
+
+impl From<debezium::FieldError> for Reject {
+    fn from(e: debezium::FieldError) -> Self {
+        Reject(e.to_string())
+    }
+}
+
+/// A source table that a handler reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    /// As Debezium names it in `source.table`, without the schema.
+    pub name: String,
+    /// One letter, unique within the handler: names the table's partitions inside items (`p0`, `o63`).
+    pub tag: char,
+}
+
+pub trait Handler: Send + 'static {
+    /// What matters of a change, owned: it outlives the record's bytes.
+    type Fact: Send + 'static;
+
+    fn tables(&self) -> Vec<Table>;
+    fn views(&self) -> Vec<View>;
+
+    /// Of every setting and rule that shapes effects; stored with the position, and another one halts.
+    fn fingerprint(&self) -> String;
+
+    /// Reads what matters from a change. `None`: not ours, counted as skipped. `Err`: a dead letter.
+    /// Whether a record is rejected depends on the record alone.
+    fn read(&self, change: &Change<'_>) -> Result<Option<Self::Fact>, Reject>;
+
+    /// The state rows and shares that `apply` will look at or change, as far as the fact tells.
+    fn needs(&self, fact: &Self::Fact, keys: &mut Keys);
+
+    /// More of them, found in a row that `needs` asked for: the old row leads to what it counted towards.
+    fn follow(&self, _key: &[u8], _row: &[u8], _keys: &mut Keys) {}
+
+    /// Infallible, and a function of its arguments only: no clock, no randomness, no I/O. Works from the last row
+    /// applied to the new one, never from `before`.
+    fn apply(&self, fact: Self::Fact, step: &mut Step<'_>);
+
+    /// The rows that a truncate of this table removes: the prefix of their keys. Only asked for tables whose topic
+    /// has one partition (elsewhere a truncate has no order against the other partitions, and halts).
+    fn truncated(&self, table: &str) -> Option<Key>;
+
+    /// The fact that this stored row is gone.
+    fn gone(&self, key: &[u8]) -> Option<Self::Fact>;
+}
+
+/// Keys of state rows, collected.
+#[derive(Debug, Default)]
+pub struct Keys(pub(crate) BTreeSet<Key>);
+impl Keys {
+    /// A row that the handler keeps.
+    pub fn row(&mut self, key: impl Into<Key>) {
+        self.0.insert(key.into());
+    }
+    /// This partition's share of a view's row.
+    pub fn share(&mut self, view: &'static str, key: &[Cell]) {
+        self.0.insert(sinks::share_key(view, key));
+    }
+}
+
+/// State rows in memory: those a batch may look at, and what it changed.
+#[derive(Debug, Default)]
+pub struct Rows {
+    pub(crate) known: BTreeMap<Key, Option<Vec<u8>>>,
+    pub(crate) changed: BTreeSet<Key>,
+    /// A promise was broken (a row nobody asked for, a stored row that cannot be read): halt, apply nothing.
+    pub(crate) fault: Option<String>,
+}
+impl Rows {
+    fn get(&mut self, key: &[u8]) -> Option<&[u8]> {
+        match self.known.get(key) {
+            Some(row) => row.as_deref(),
+            None => {
+                self.fault.get_or_insert_with(|| {
+                    format!("the handler used state row {} without asking for it", key.escape_ascii())
+                });
+                None
+            }
+        }
+    }
+    fn set(&mut self, key: Key, row: Option<Vec<u8>>) {
+        if !self.known.contains_key(&key) {
+            self.get(&key);
+        }
+        self.changed.insert(key.clone());
+        self.known.insert(key, row);
+    }
+}
+
+/// One record's chance to look at the state and ask for writes.
+pub struct Step<'a> {
+    rows: &'a mut Rows,
+    writes: &'a mut Vec<Write>,
+    offset: i64,
+    source_ts_ms: i64,
+}
+impl<'a> Step<'a> {
+    pub fn new(rows: &'a mut Rows, writes: &'a mut Vec<Write>, offset: i64, source_ts_ms: i64) -> Self {
+        Self { rows, writes, offset, source_ts_ms }
+    }
+
+    /// The row kept under this key.
+    pub fn row<T: DeserializeOwned>(&mut self, key: &[u8]) -> Option<T> {
+        let stored = self.rows.get(key)?;
+        match serde_json::from_slice(stored) {
+            Ok(row) => Some(row),
+            Err(e) => {
+                let text = format!("stored state row {} is unreadable: {e}", key.escape_ascii());
+                self.rows.fault.get_or_insert(text);
+                None
+            }
+        }
+    }
+    pub fn keep<T: Serialize>(&mut self, key: impl Into<Key>, row: &T) {
+        match serde_json::to_vec(row) {
+            Ok(stored) => self.rows.set(key.into(), Some(stored)),
+            Err(e) => {
+                self.rows.fault.get_or_insert(format!("a state row cannot be stored: {e}"));
+            }
+        }
+    }
+    pub fn drop_row(&mut self, key: impl Into<Key>) {
+        self.rows.set(key.into(), None);
+    }
+
+    /// The owner's part of a view's row becomes this.
+    pub fn put(&mut self, view: &'static str, key: Vec<Cell>, row: Vec<Cell>) {
+        self.write(view, key, Op::Put(row));
+    }
+    pub fn delete(&mut self, view: &'static str, key: Vec<Cell>) {
+        self.write(view, key, Op::Delete);
+    }
+
+    /// This partition's share of a view's row; empty: none.
+    pub fn share(&mut self, view: &'static str, key: &[Cell]) -> Vec<Cell> {
+        self.row(&sinks::share_key(view, key)).unwrap_or_default()
+    }
+    /// It becomes this; empty: none. Kept in the state and written to the view.
+    pub fn set_share(&mut self, view: &'static str, key: Vec<Cell>, share: Vec<Cell>) {
+        let at = sinks::share_key(view, &key);
+        if share.is_empty() {
+            self.drop_row(at);
+        } else {
+            self.keep(at, &share);
+        }
+        self.write(view, key, Op::Share(share));
+    }
+
+    fn write(&mut self, view: &'static str, key: Vec<Cell>, op: Op) {
+        let (offset, source_ts_ms) = (self.offset, self.source_ts_ms);
+        self.writes.push(Write { offset, source_ts_ms, view, key, op });
+    }
+}
+
+/// `amount` rows, added to or taken from a share column that counts or sums.
+pub fn plus(cell: Option<&Cell>, amount: &BigDecimal) -> Cell {
+    match cell.and_then(Cell::decimal) {
+        Some(sum) => Cell::Decimal(sum + amount),
+        None => Cell::Decimal(amount.clone()),
+    }
+}

@@ -1,0 +1,157 @@
+//! What the records of one partition, from one offset to another, ask for.
+use crate::Cell;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::{collections::BTreeSet, fmt, sync::Arc};
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Partition {
+    pub topic: Arc<str>,
+    pub index: i32,
+}
+impl Partition {
+    pub fn new(topic: &str, index: i32) -> Self {
+        Self { topic: topic.into(), index }
+    }
+}
+/// `topic/partition`, as in every message and report.
+impl fmt::Display for Partition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.topic, self.index)
+    }
+}
+
+/// Half-open range of Kafka offsets. `start` is where the state stands, not the first record seen, so gaps in the
+/// offsets (transactions, compaction) never break the chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    pub start: i64,
+    pub end: i64,
+}
+
+/// What a [`Write`] does to its key in its view.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Op {
+    /// The owner's part becomes this.
+    Put(Vec<Cell>),
+    /// The owner's part is gone.
+    Delete,
+    /// This partition's share of the key becomes this (not: grows by this).
+    Share(Vec<Cell>),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Write {
+    /// The record that asked.
+    pub offset: i64,
+    /// Source commit time of that record, ms since 1970.
+    pub source_ts_ms: i64,
+    pub view: &'static str,
+    pub key: Vec<Cell>,
+    pub op: Op,
+}
+
+/// Key of a state row: chosen by the handler, unique within a partition's lane.
+pub type Key = Vec<u8>;
+
+/// Which record was applied last: a topic that was deleted and made again shows another one at that offset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    pub offset: i64,
+    /// Record timestamp, ms since 1970; -1 if the record has none.
+    pub timestamp_ms: i64,
+    /// First 8 bytes of SHA-256 of the record's key; 0 without a key.
+    pub key_digest: u64,
+}
+
+/// What stands in the state beside the rows. Moves with them, in the same atomic write.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// The next offset to apply.
+    pub next: i64,
+    pub last: Option<Mark>,
+    /// Of the code and settings that shape effects; another one halts.
+    pub fingerprint: String,
+    /// Of the topic; another count halts.
+    pub partitions: i32,
+    /// The log began here, above 0, when this state was first made: older changes were never seen.
+    pub trimmed: Option<i64>,
+    /// Dead letters in a row up to here: a restart does not reset the flood limit.
+    pub bad_run: u32,
+}
+
+#[derive(Debug, Clone)]
+pub struct Batch {
+    pub partition: Partition,
+    /// Which table the partition carries, one letter: names this partition inside items (`p0`, `o63`).
+    pub tag: char,
+    pub span: Span,
+    /// In offset order.
+    pub writes: Vec<Write>,
+    /// State rows as they are after the batch; `None`: removed. Keys are unique.
+    pub rows: Vec<(Key, Option<Vec<u8>>)>,
+    /// As it is after the batch: `checkpoint.next == span.end`.
+    pub checkpoint: Checkpoint,
+    /// Offsets whose refused writes are in the DLQ already: their refusal is no error any more.
+    pub forgiven: BTreeSet<i64>,
+    digest: [u8; 16],
+}
+impl Batch {
+    pub fn new(
+        partition: Partition,
+        tag: char,
+        start: i64,
+        writes: Vec<Write>,
+        rows: Vec<(Key, Option<Vec<u8>>)>,
+        checkpoint: Checkpoint,
+        forgiven: BTreeSet<i64>,
+    ) -> Self {
+        let span = Span { start, end: checkpoint.next };
+        let mut hash = Sha256::new();
+        // Debug text is stable within a process, and a repeat only ever comes from the same process.
+        hash.update(format!("{partition}|{span:?}|{writes:?}|{checkpoint:?}").as_bytes());
+        for (key, value) in &rows {
+            hash.update((key.len() as u64).to_le_bytes());
+            hash.update(key);
+            hash.update((value.as_ref().map_or(u64::MAX, |v| v.len() as u64)).to_le_bytes());
+            hash.update(value.as_deref().unwrap_or_default());
+        }
+        let mut digest = [0; 16];
+        digest.copy_from_slice(&hash.finalize()[..16]);
+        Self { partition, tag, span, writes, rows, checkpoint, forgiven, digest }
+    }
+    /// Of the content: tells a repeat from another batch over the same offsets.
+    pub fn digest(&self) -> [u8; 16] {
+        self.digest
+    }
+}
+
+/// Stock fell below the threshold. Raised once a crossing, under a name that a repeat raises again.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Alert {
+    /// `topic/partition/offset` of the record that crossed (the last one, where writes were coalesced), `/` and key.
+    pub name: String,
+    pub key: Vec<Cell>,
+    /// As it was when it crossed, where the sink knows.
+    pub stock_quantity: Option<i64>,
+}
+
+/// What a durable batch has to tell.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Receipt {
+    pub alerts: Vec<Alert>,
+}
+
+/// The state key under which a partition keeps its share of a view's row. All of a view's: prefix [`share_prefix`].
+pub fn share_key(view: &str, key: &[Cell]) -> Key {
+    let mut at = share_prefix(view);
+    serde_json::to_writer(&mut at, key).expect("cells are JSON");
+    at
+}
+/// `=view` and a zero byte. Handlers' own keys never begin with `=`.
+pub fn share_prefix(view: &str) -> Key {
+    let mut at = vec![b'='];
+    at.extend_from_slice(view.as_bytes());
+    at.push(0);
+    at
+}
