@@ -86,7 +86,10 @@ impl Rows {
             Some(row) => row.as_deref(),
             None => {
                 self.fault.get_or_insert_with(|| {
-                    format!("the handler used state row {} without asking for it", key.escape_ascii())
+                    format!(
+                        "the handler used state row {} without asking for it",
+                        key.escape_ascii()
+                    )
                 });
                 None
             }
@@ -109,7 +112,12 @@ pub struct Step<'a> {
     source_ts_ms: i64,
 }
 impl<'a> Step<'a> {
-    pub fn new(rows: &'a mut Rows, writes: &'a mut Vec<Write>, offset: i64, source_ts_ms: i64) -> Self {
+    pub fn new(
+        rows: &'a mut Rows,
+        writes: &'a mut Vec<Write>,
+        offset: i64,
+        source_ts_ms: i64,
+    ) -> Self {
         Self { rows, writes, offset, source_ts_ms }
     }
 

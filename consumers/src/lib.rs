@@ -1,1 +1,6 @@
-
+//! Kafka -> [`handler::Handler`] -> sink. Read from top to bottom:
+//! a record comes in ([`source`]), what it means ([`handler`], [`handlers`]), every decision, without I/O
+//! ([`engine`], [`policy`]), the only loop with I/O ([`runtime`]), seen and set from outside ([`telemetry`],
+//! [`config`]).
+pub mod handler;
+pub mod source;
