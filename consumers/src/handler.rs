@@ -4,7 +4,7 @@ use bigdecimal::BigDecimal;
 use debezium::Change;
 use serde::{Serialize, de::DeserializeOwned};
 use sinks::{Cell, Key, Op, View, Write};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 
 /// Why a record goes to the DLQ. Names the field and says what to do; never a row value.
 #[derive(Debug, thiserror::Error)]
@@ -75,12 +75,44 @@ impl Keys {
 /// State rows in memory: those a batch may look at, and what it changed.
 #[derive(Debug, Default)]
 pub struct Rows {
-    pub(crate) known: BTreeMap<Key, Option<Vec<u8>>>,
-    pub(crate) changed: BTreeSet<Key>,
+    known: HashMap<Key, Option<Vec<u8>>>,
+    changed: BTreeSet<Key>,
+    bytes: usize,
     /// A promise was broken (a row nobody asked for, a stored row that cannot be read): halt, apply nothing.
-    pub(crate) fault: Option<String>,
+    fault: Option<String>,
 }
 impl Rows {
+    /// As fetched from the state.
+    pub fn learn(&mut self, key: Key, row: Option<Vec<u8>>) {
+        self.bytes += key.len() + row.as_ref().map_or(0, Vec::len);
+        self.known.insert(key, row);
+    }
+    pub fn knows(&self, key: &[u8]) -> bool {
+        self.known.contains_key(key)
+    }
+    /// The row, if it is known and there.
+    pub fn peek(&self, key: &[u8]) -> Option<&[u8]> {
+        self.known.get(key)?.as_deref()
+    }
+    /// What changed since the last call, in key order.
+    pub fn take_changed(&mut self) -> Vec<(Key, Option<Vec<u8>>)> {
+        let changed = std::mem::take(&mut self.changed);
+        changed
+            .into_iter()
+            .map(|key| (key.clone(), self.known.get(&key).cloned().flatten()))
+            .collect()
+    }
+    pub fn take_fault(&mut self) -> Option<String> {
+        self.fault.take()
+    }
+    /// About: what was learned and set since the last [`Rows::clear`].
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+    pub fn clear(&mut self) {
+        self.known.clear();
+        self.bytes = 0;
+    }
     fn get(&mut self, key: &[u8]) -> Option<&[u8]> {
         match self.known.get(key) {
             Some(row) => row.as_deref(),
@@ -99,6 +131,7 @@ impl Rows {
         if !self.known.contains_key(&key) {
             self.get(&key);
         }
+        self.bytes += key.len() + row.as_ref().map_or(0, Vec::len);
         self.changed.insert(key.clone());
         self.known.insert(key, row);
     }

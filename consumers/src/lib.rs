@@ -1,6 +1,8 @@
 //! Kafka -> [`handler::Handler`] -> sink. Read from top to bottom:
-//! a record comes in ([`source`]), what it means ([`handler`], [`handlers`]), every decision, without I/O
-//! ([`engine`], [`policy`]), the only loop with I/O ([`runtime`]), seen and set from outside ([`telemetry`],
-//! [`config`]).
+//! a record comes in ([`source`]), what it means ([`handler`]), every decision, without I/O
+//! ([`engine`], [`policy`]), the only loop with I/O ([`runtime`]).
+pub mod engine;
 pub mod handler;
+pub mod policy;
+pub mod runtime;
 pub mod source;

@@ -1,0 +1,284 @@
+//! One partition in one owner's hands: what was read and is not yet durable, and what is being done about it.
+use super::{Millis, Standing, Ticket};
+use crate::{
+    handler::Rows,
+    policy::{Flood, Policy},
+    source::Record,
+};
+use sinks::{Batch, Checkpoint, Key, Letter, Mark};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
+
+/// What the lane is waiting for.
+pub(super) enum Phase<F> {
+    /// The state to be loaded.
+    Opening,
+    /// The record applied last, to see that the topic is still the one that the position belongs to.
+    Verifying(Mark),
+    /// Records, or a reason to act.
+    Open,
+    /// Rows that the chunk needs; `followed`: the second round.
+    Fetching {
+        chunk: Chunk<F>,
+        keys: Vec<Key>,
+        followed: bool,
+    },
+    /// Every row that a truncate removes.
+    Scanning {
+        chunk: Chunk<F>,
+        prefix: Key,
+    },
+    Committing {
+        batch: Arc<Batch>,
+        letters: Arc<[Letter]>,
+    },
+    Publishing,
+    /// Until a time, then the step is tried again.
+    Waiting {
+        until: Millis,
+        then: Box<Phase<F>>,
+    },
+}
+
+/// What one record asks for.
+pub(super) struct Entry<F> {
+    pub offset: i64,
+    pub source_ts_ms: i64,
+    pub fact: F,
+}
+
+/// The records of one future batch.
+pub(super) struct Chunk<F> {
+    pub entries: Vec<Entry<F>>,
+    pub letters: Vec<Letter>,
+    pub forgiven: BTreeSet<i64>,
+    /// The table that the only record of this chunk truncates.
+    pub truncate: Option<(String, i64)>,
+    pub records: usize,
+    pub bytes: usize,
+    /// When its first record was read.
+    pub opened: Millis,
+    /// One past its last record.
+    pub end: i64,
+    pub bad_run: u32,
+    /// No record may be added any more.
+    pub closed: bool,
+    last_timestamp_ms: i64,
+    last_key: Option<Vec<u8>>,
+}
+impl<F> Chunk<F> {
+    pub fn new(opened: Millis, end: i64) -> Self {
+        Self {
+            entries: Vec::new(),
+            letters: Vec::new(),
+            forgiven: BTreeSet::new(),
+            truncate: None,
+            records: 0,
+            bytes: 0,
+            opened,
+            end,
+            bad_run: 0,
+            closed: false,
+            last_timestamp_ms: -1,
+            last_key: None,
+        }
+    }
+    /// Moves the end past this record.
+    pub fn count(&mut self, record: &Record<'_>) {
+        self.records += 1;
+        self.end = record.offset + 1;
+        self.last_timestamp_ms = record.timestamp_ms;
+        match (&mut self.last_key, record.key) {
+            (Some(kept), Some(key)) => {
+                kept.clear();
+                kept.extend_from_slice(key);
+            }
+            (kept, key) => *kept = key.map(<[u8]>::to_vec),
+        }
+    }
+    pub fn mark(&self) -> Mark {
+        Mark {
+            offset: self.end - 1,
+            timestamp_ms: self.last_timestamp_ms,
+            key_digest: digest(self.last_key.as_deref()),
+        }
+    }
+}
+
+/// First 8 bytes of SHA-256; 0 without a key.
+pub(super) fn digest(key: Option<&[u8]>) -> u64 {
+    use sha2::{Digest, Sha256};
+    key.map_or(0, |key| {
+        let hash = Sha256::digest(key);
+        u64::from_be_bytes(hash[..8].try_into().expect("a SHA-256 has 32 bytes"))
+    })
+}
+
+pub(super) struct Lane<F> {
+    /// Tells answers to this lane from answers to an earlier owner of the partition in this process.
+    pub life: u64,
+    /// Asked last; only its answer counts.
+    pub question: u64,
+    pub tag: char,
+    pub phase: Phase<F>,
+    /// As durable. `checkpoint.next` is where the next batch starts.
+    pub checkpoint: Checkpoint,
+    /// How many partitions the topic has.
+    pub partitions: i32,
+    pub chunks: VecDeque<Chunk<F>>,
+    /// Of records read and not yet durable.
+    pub buffered: usize,
+    pub flood: Flood,
+    pub rows: Rows,
+    /// Records whose writes the sink refused, with the reason.
+    pub refused: BTreeMap<i64, String>,
+    pub attempt: u32,
+    pub paused: bool,
+    /// When the state was last published, and what stood there then.
+    pub published: (Millis, i64),
+    /// A failed publication waits until then; commits go on.
+    pub publish_not_before: Millis,
+}
+
+impl<F> Lane<F> {
+    pub fn new(life: u64, tag: char, refused: BTreeMap<i64, String>, attempt: u32) -> Self {
+        Self {
+            life,
+            question: 0,
+            tag,
+            phase: Phase::Opening,
+            checkpoint: Checkpoint::default(),
+            partitions: 0,
+            chunks: VecDeque::new(),
+            buffered: 0,
+            flood: Flood::default(),
+            rows: Rows::default(),
+            refused,
+            attempt,
+            paused: true,
+            published: (0, -1),
+            publish_not_before: 0,
+        }
+    }
+
+    pub fn ask(&mut self, partition: &sinks::Partition) -> Ticket {
+        self.question += 1;
+        Ticket { partition: partition.clone(), life: self.life, question: self.question }
+    }
+
+    /// The next offset that has not been read yet.
+    pub fn expected(&self) -> i64 {
+        let flying = match &self.phase {
+            Phase::Waiting { then, .. } => end_of(then),
+            phase => end_of(phase),
+        };
+        let queued = self.chunks.back().map(|chunk| chunk.end);
+        queued.or(flying).unwrap_or(self.checkpoint.next)
+    }
+
+    /// Takes the stored position over, or says why nothing may be applied.
+    /// `Ok`: the offset to read from first, and a warning if there is one.
+    pub fn stand_on(
+        &mut self,
+        standing: Standing,
+        fingerprint: &str,
+        policy: &Policy,
+        now: Millis,
+    ) -> Result<(i64, Option<String>), String> {
+        let Standing { checkpoint, bounds } = standing;
+        self.partitions = bounds.partitions;
+        self.published = (now, -1);
+        let Some(stored) = checkpoint else {
+            let next = match policy.start {
+                crate::policy::Start::Earliest => bounds.begin,
+                crate::policy::Start::Latest => bounds.end,
+            };
+            let trimmed = (bounds.begin > 0).then_some(bounds.begin);
+            self.checkpoint = Checkpoint {
+                next,
+                fingerprint: fingerprint.to_owned(),
+                partitions: bounds.partitions,
+                trimmed,
+                ..Checkpoint::default()
+            };
+            self.phase = Phase::Open;
+            let warning = trimmed.map(|begin| {
+                format!(
+                    "the log begins at offset {begin}, not at 0: changes before it were never seen, and rows \
+                     that did not change since are missing; take a new Debezium snapshot to be exact"
+                )
+            });
+            return Ok((next, warning));
+        };
+        refuse(&stored, fingerprint, &bounds)?;
+        let next = stored.next;
+        self.flood = Flood::resume(stored.bad_run);
+        let mark = stored.last.clone().filter(|mark| mark.offset >= bounds.begin);
+        self.checkpoint = stored;
+        match mark {
+            Some(mark) => {
+                let from = mark.offset;
+                self.phase = Phase::Verifying(mark);
+                Ok((from, None))
+            }
+            None => {
+                self.phase = Phase::Open;
+                Ok((next, None))
+            }
+        }
+    }
+
+    /// Drops the remembered rows when they are too many; they can be fetched again.
+    pub fn trim_rows(&mut self, bytes_max: usize) {
+        if self.rows.bytes() > bytes_max {
+            self.rows.clear();
+        }
+    }
+}
+
+fn end_of<F>(phase: &Phase<F>) -> Option<i64> {
+    match phase {
+        Phase::Fetching { chunk, .. } | Phase::Scanning { chunk, .. } => Some(chunk.end),
+        Phase::Committing { batch, .. } => Some(batch.span.end),
+        _ => None,
+    }
+}
+
+/// Why this stored position must not be gone on from. Every sentence says what to do.
+fn refuse(
+    stored: &Checkpoint,
+    fingerprint: &str,
+    bounds: &crate::source::Bounds,
+) -> Result<(), String> {
+    let again = "start with a new GENERATION: it builds its views anew, from the topic's beginning";
+    let next = stored.next;
+    if stored.fingerprint != fingerprint {
+        return Err(format!(
+            "the state was made by other rules or settings ({}) than these ({fingerprint}): go back to them, or {again}",
+            stored.fingerprint
+        ));
+    }
+    if stored.partitions != bounds.partitions {
+        return Err(format!(
+            "the topic has {} partitions and the state was made with {}: keys have moved; {again}",
+            bounds.partitions, stored.partitions
+        ));
+    }
+    if bounds.begin > next {
+        return Err(format!(
+            "the log begins at offset {} and the state stands at {next}: the changes in between are gone; \
+             take a new Debezium snapshot, then {again}",
+            bounds.begin
+        ));
+    }
+    if bounds.end < next {
+        return Err(format!(
+            "the log ends at offset {} and the state stands at {next}: the topic was made anew or lost records; \
+             {again}",
+            bounds.end
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,191 @@
+//! How the engine reacts: the only place that knows about waiting, giving up and floods of dead letters.
+use crate::engine::Millis;
+use sinks::SinkError;
+
+/// Where a partition without a stored position begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    Earliest,
+    Latest,
+}
+
+/// What a record keeps when the sink refuses one of its writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnRefusal {
+    /// Transactional stores: the whole record is left out, as if it had never come.
+    SkipRecord,
+    /// Keyed sinks: only the refused write is; its rows and its other writes go on.
+    SkipWrite,
+}
+
+#[derive(Debug, Clone)]
+pub struct Policy {
+    pub batch_records_max: usize,
+    pub batch_bytes_max: usize,
+    /// How long a batch that is not full waits for more.
+    pub linger_ms: Millis,
+    /// Of all partitions together: records read and not yet durable.
+    pub buffer_bytes_max: usize,
+    /// Rows touched lately, a partition.
+    pub cache_bytes_max: usize,
+    pub backoff_base_ms: Millis,
+    pub backoff_ms_max: Millis,
+    pub letters_in_a_row_max: u32,
+    /// Halts when more than this share (percent) of about the last `letters_window` records of a partition are dead.
+    pub letters_percent_max: u32,
+    pub letters_window: u32,
+    /// For derived sinks: how often what is committed is published.
+    pub publish_every_ms: Option<Millis>,
+    pub start: Start,
+    pub on_refusal: OnRefusal,
+    /// Makes the jitter of this process differ from that of others.
+    pub seed: u64,
+}
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            batch_records_max: 5_000,
+            batch_bytes_max: 8 << 20,
+            linger_ms: 100,
+            buffer_bytes_max: 64 << 20,
+            cache_bytes_max: 16 << 20,
+            backoff_base_ms: 100,
+            backoff_ms_max: 30_000,
+            letters_in_a_row_max: 100,
+            letters_percent_max: 50,
+            letters_window: 1_000,
+            publish_every_ms: None,
+            start: Start::Earliest,
+            on_refusal: OnRefusal::SkipRecord,
+            seed: 0,
+        }
+    }
+}
+
+/// What an error asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Reaction {
+    /// The same again, after a pause.
+    Retry,
+    /// Forget the partition's lane and load it again, after a pause.
+    Reload,
+    /// These records are dead letters: load again and read them as such.
+    Isolate(Vec<sinks::Refusal>),
+    Halt(String),
+}
+
+pub fn react(error: SinkError) -> Reaction {
+    match error {
+        SinkError::Transient(_) => Reaction::Retry,
+        SinkError::Fenced => Reaction::Reload,
+        SinkError::Refused(list) => Reaction::Isolate(list),
+        SinkError::Fatal(cause) => Reaction::Halt(format!("{cause:#}")),
+    }
+}
+
+impl Policy {
+    /// Full jitter: anything between 0 and a bound that doubles with each attempt. The same `salt` and attempt give
+    /// the same pause, so that a simulation tells the same story twice.
+    pub fn backoff(&self, attempt: u32, salt: u64) -> Millis {
+        let bound =
+            self.backoff_base_ms.saturating_mul(1 << attempt.min(20)).min(self.backoff_ms_max);
+        1 + mix(self.seed ^ mix(salt) ^ u64::from(attempt)) % bound.max(1)
+    }
+}
+
+/// SplitMix64's last step: spreads a counter over all bits.
+fn mix(n: u64) -> u64 {
+    let n = n.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    n ^ (n >> 31)
+}
+
+/// Watches one partition for a flood of dead letters: a bad deploy must not dead-letter a topic.
+#[derive(Debug, Clone, Default)]
+pub struct Flood {
+    in_a_row: u32,
+    seen: u32,
+    dead: u32,
+}
+impl Flood {
+    /// Goes on counting where the stored state stopped: a restart does not reset the limit.
+    pub fn resume(in_a_row: u32) -> Self {
+        Self { in_a_row, ..Self::default() }
+    }
+    pub fn in_a_row(&self) -> u32 {
+        self.in_a_row
+    }
+    /// Counts one record; the sentence if there are too many.
+    pub fn count(&mut self, dead: bool, policy: &Policy) -> Option<String> {
+        self.seen += 1;
+        if !dead {
+            self.in_a_row = 0;
+        } else {
+            self.dead += 1;
+            self.in_a_row = self.in_a_row.saturating_add(1);
+        }
+        if self.seen >= policy.letters_window.saturating_mul(2) {
+            (self.seen, self.dead) = (self.seen / 2, self.dead / 2);
+        }
+        if !dead {
+            return None;
+        }
+        let advice = "look at the newest letters, mend the cause or raise the limit, and start again; \
+                      nothing was skipped";
+        if self.in_a_row > policy.letters_in_a_row_max {
+            return Some(format!("{} dead letters in a row: {advice}", self.in_a_row));
+        }
+        let share = u64::from(self.dead) * 100;
+        let limit = u64::from(self.seen) * u64::from(policy.letters_percent_max);
+        (self.seen >= policy.letters_window && share > limit).then(|| {
+            format!("{} dead letters in the last {} records: {advice}", self.dead, self.seen)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backoff_is_bounded_spread_and_repeatable() {
+        let policy = Policy { seed: 7, ..Policy::default() };
+        for attempt in 0..100 {
+            let pause = policy.backoff(attempt, 3);
+            assert_eq!(pause, policy.backoff(attempt, 3));
+            assert!((1..=policy.backoff_ms_max).contains(&pause), "attempt {attempt}: {pause}");
+        }
+        let spread: std::collections::BTreeSet<_> =
+            (0..100).map(|salt| policy.backoff(9, salt)).collect();
+        assert!(spread.len() > 90, "{spread:?}");
+    }
+
+    #[test]
+    fn a_run_of_letters_halts_and_a_good_record_ends_the_run() {
+        let policy = Policy { letters_in_a_row_max: 3, ..Policy::default() };
+        let mut flood = Flood::default();
+        for _ in 0..3 {
+            assert_eq!(flood.count(true, &policy), None);
+        }
+        assert_eq!(flood.count(false, &policy), None);
+        let mut flood = Flood::resume(3);
+        let text = flood.count(true, &policy).expect("a fourth in a row, over a restart");
+        assert!(text.contains("4 dead letters in a row"), "{text}");
+    }
+
+    #[test]
+    fn too_large_a_share_halts() {
+        let policy =
+            Policy { letters_in_a_row_max: 1_000, letters_window: 100, ..Policy::default() };
+        let mut flood = Flood::default();
+        let halted = (0..400).find_map(|n| flood.count(n % 5 != 0, &policy).map(|text| (n, text)));
+        let (n, text) = halted.expect("80 % dead");
+        assert!(n >= 99 && text.contains("in the last"), "{n}: {text}");
+        let mut flood = Flood::default();
+        assert!(
+            (0..4_000).all(|n| flood.count(n % 5 == 0, &policy).is_none()),
+            "20 % dead is allowed"
+        );
+    }
+}

@@ -1,0 +1,280 @@
+//! The only loop that performs I/O: one thread polls the source and feeds the engine; what takes time (state, sink,
+//! DLQ, broker questions) runs on the I/O runtime and comes back as events.
+//!
+//! Absent on purpose: decisions.
+use crate::{
+    engine::{Action, Engine, Event, Millis, Standing, Ticket},
+    handler::Handler,
+    source::{Flow, Probe, Signal, Source},
+};
+use sinks::{Alert, Committer, Key, Lane, Partition, Receipt, SinkError};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    time::Duration,
+};
+
+/// Time since some start, in ms; never goes back.
+pub trait Clock {
+    fn now(&self) -> Millis;
+}
+
+/// The clock of this process.
+pub struct Monotonic(std::time::Instant);
+impl Default for Monotonic {
+    fn default() -> Self {
+        Self(std::time::Instant::now())
+    }
+}
+impl Clock for Monotonic {
+    fn now(&self) -> Millis {
+        self.0.elapsed().as_millis().try_into().unwrap_or(Millis::MAX)
+    }
+}
+
+/// What people see of a run. Called on the poll thread: never block.
+pub trait Observer<H: Handler> {
+    fn alert(&mut self, _alert: &Alert) {}
+    fn warning(&mut self, _text: &str) {}
+    /// After every turn of the loop.
+    fn turn(&mut self, _now: Millis, _engine: &Engine<H>) {}
+}
+/// Sees nothing.
+impl<H: Handler> Observer<H> for () {}
+
+pub struct Env<'a, C> {
+    pub clock: &'a C,
+    pub io: tokio::runtime::Handle,
+    /// Set by a signal: drain and return.
+    pub stop: &'a AtomicBool,
+    /// How long a drain may take.
+    pub grace_ms: Millis,
+    /// Return when the source has ended and everything is durable.
+    pub until_end: bool,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// The source ended; everything is durable and published.
+    Finished,
+    /// Asked to stop; everything that was read is durable.
+    Drained,
+    /// Asked to stop; the grace was not enough. Nothing is lost: the next start reads again.
+    Abandoned,
+}
+
+/// Stopped for good; the text says what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("halted: {0}")]
+pub struct Halted(pub String);
+
+/// An answer from the I/O runtime.
+enum Done {
+    Opened(Ticket, Result<(Arc<dyn Lane>, Standing), SinkError>),
+    Fetched(Ticket, Result<Vec<Option<Vec<u8>>>, SinkError>),
+    Scanned(Ticket, Result<Vec<(Key, Vec<u8>)>, SinkError>),
+    Committed(Ticket, Result<Receipt, SinkError>),
+    Published(Ticket, Result<(), SinkError>),
+}
+
+/// The longest the poll thread waits for a record when nothing is in flight.
+const IDLE_MS: Millis = 100;
+/// And when answers are awaited: they are looked at between polls.
+const BUSY_MS: Millis = 1;
+
+struct Work {
+    committer: Committer,
+    probe: Arc<dyn Probe>,
+    io: tokio::runtime::Handle,
+    answers: mpsc::Sender<Done>,
+    /// Open lanes by life.
+    lanes: HashMap<u64, Arc<dyn Lane>>,
+}
+
+pub fn run<H: Handler, C: Clock>(
+    mut source: impl Source,
+    mut engine: Engine<H>,
+    committer: Committer,
+    observer: &mut dyn Observer<H>,
+    env: &Env<'_, C>,
+) -> anyhow::Result<Exit> {
+    let (sender, answers) = mpsc::channel();
+    let probe = source.probe();
+    let io = env.io.clone();
+    let mut work = Work { committer, probe, io, answers: sender, lanes: HashMap::new() };
+    let mut drain_until: Option<Millis> = None;
+    loop {
+        let mut now = env.clock.now();
+        if drain_until.is_none() && env.stop.load(Ordering::Relaxed) {
+            drain_until = Some(now.saturating_add(env.grace_ms));
+        }
+        let mut ended = false;
+        if drain_until.is_some() {
+            if let Ok(done) = answers.recv_timeout(Duration::from_millis(BUSY_MS)) {
+                work.answered(now, &mut engine, done);
+            }
+        } else {
+            let wait = wait_ms(&engine, now);
+            let flow = source.poll(Duration::from_millis(wait), &mut |signal| {
+                engine.handle(now, event_of(signal));
+            })?;
+            ended = flow == Flow::End && env.until_end;
+        }
+        now = env.clock.now();
+        while let Ok(done) = answers.try_recv() {
+            work.answered(now, &mut engine, done);
+        }
+        let drain = ended || drain_until.is_some();
+        engine.handle(now, if drain { Event::Drain } else { Event::Tick });
+        while let Some(action) = engine.poll() {
+            ended &= !matches!(action, Action::Seek(..) | Action::Resume(..));
+            work.carry_out(&mut source, observer, action)?;
+        }
+        observer.turn(now, &engine);
+        if ended && engine.is_idle(true) {
+            source.flush(Duration::from_secs(5))?;
+            return Ok(Exit::Finished);
+        }
+        if let Some(until) = drain_until {
+            let drained = engine.is_idle(false);
+            if drained || now >= until {
+                let wait = until.saturating_sub(now).clamp(100, 5_000);
+                source.flush(Duration::from_millis(wait))?;
+                return Ok(if drained { Exit::Drained } else { Exit::Abandoned });
+            }
+        }
+    }
+}
+
+fn wait_ms<H: Handler>(engine: &Engine<H>, now: Millis) -> Millis {
+    let longest = if engine.is_waiting_for_answers() { BUSY_MS } else { IDLE_MS };
+    engine.deadline().map_or(longest, |at| at.saturating_sub(now).min(longest))
+}
+
+fn event_of(signal: Signal<'_>) -> Event<'_> {
+    match signal {
+        Signal::Assigned(partition) => Event::Assigned(partition),
+        Signal::Revoked(partition) => Event::Revoked(partition),
+        Signal::Record(record) => Event::Record(record),
+        Signal::Broken(partition, why) => Event::Broken(partition, why),
+    }
+}
+
+impl Work {
+    fn answered<H: Handler>(&mut self, now: Millis, engine: &mut Engine<H>, done: Done) {
+        let event = match done {
+            Done::Opened(ticket, Ok((lane, standing))) => {
+                if !engine.is_held(&ticket) {
+                    // Revoked meanwhile: give it back.
+                    self.io.spawn(async move { lane.close().await });
+                    return;
+                }
+                self.lanes.insert(ticket.life, lane);
+                Event::Opened(ticket, Ok(standing))
+            }
+            Done::Opened(ticket, Err(error)) => Event::Opened(ticket, Err(error)),
+            Done::Fetched(ticket, result) => Event::Fetched(ticket, result),
+            Done::Scanned(ticket, result) => Event::Scanned(ticket, result),
+            Done::Committed(ticket, result) => Event::Committed(ticket, result),
+            Done::Published(ticket, result) => Event::Published(ticket, result),
+        };
+        engine.handle(now, event);
+    }
+
+    fn carry_out<H: Handler>(
+        &mut self,
+        source: &mut impl Source,
+        observer: &mut dyn Observer<H>,
+        action: Action,
+    ) -> anyhow::Result<()> {
+        match action {
+            Action::Open(ticket) => self.open(ticket),
+            Action::Close(ticket) => self.close(&ticket),
+            Action::Seek(partition, next) => source.seek(&partition, next)?,
+            Action::Pause(partition) => source.pause(&partition)?,
+            Action::Resume(partition) => source.resume(&partition)?,
+            Action::Acknowledge(partition, next) => source.acknowledge(&partition, next)?,
+            Action::Alert(alert) => observer.alert(&alert),
+            Action::Warn(text) => observer.warning(&text),
+            Action::Halt(why) => return Err(Halted(why).into()),
+            Action::Fetch(ticket, keys) => self.ask(ticket, move |lane, ticket| async move {
+                let rows = lane.get(&keys).await;
+                Done::Fetched(ticket, rows)
+            }),
+            Action::Scan(ticket, prefix) => self.ask(ticket, move |lane, ticket| async move {
+                let rows = lane.scan(&prefix).await;
+                Done::Scanned(ticket, rows)
+            }),
+            Action::Commit(ticket, batch, letters) => {
+                let committer = self.committer.clone();
+                self.ask(ticket, move |lane, ticket| async move {
+                    let receipt = committer.commit(&*lane, &batch, &letters).await;
+                    Done::Committed(ticket, receipt)
+                });
+            }
+            Action::Publish(ticket) => {
+                let committer = self.committer.clone();
+                self.ask(ticket, move |lane, ticket| async move {
+                    let result = committer.publish(&ticket.partition, &*lane).await;
+                    Done::Published(ticket, result)
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn open(&self, ticket: Ticket) {
+        let (state, probe) = (self.committer.state.clone(), self.probe.clone());
+        let (answers, io) = (self.answers.clone(), self.io.clone());
+        self.io.spawn(async move {
+            let partition = ticket.partition.clone();
+            let opened = async {
+                let bounds = io
+                    .spawn_blocking(move || probe.bounds(&partition))
+                    .await
+                    .map_err(SinkError::transient)?
+                    .map_err(SinkError::Transient)?;
+                let lane = state.open(&ticket.partition).await?;
+                let checkpoint = lane.checkpoint();
+                Ok((lane, Standing { checkpoint, bounds }))
+            };
+            let result = opened.await;
+            // Nobody listens any more: the process is ending.
+            let _ = answers.send(Done::Opened(ticket, result));
+        });
+    }
+
+    fn close(&mut self, ticket: &Ticket) {
+        if let Some(sink) = &self.committer.sink {
+            sink.forget(&ticket.partition);
+        }
+        if let Some(lane) = self.lanes.remove(&ticket.life) {
+            self.io.spawn(async move {
+                // Best effort: whoever opens the partition next fences this lane anyway.
+                let _: Result<(), SinkError> = lane.close().await;
+            });
+        }
+    }
+
+    /// Runs one question about an open lane on the I/O runtime.
+    fn ask<F>(&self, ticket: Ticket, question: impl FnOnce(Arc<dyn Lane>, Ticket) -> F)
+    where
+        F: Future<Output = Done> + Send + 'static,
+    {
+        let Some(lane) = self.lanes.get(&ticket.life) else { return };
+        let (answers, asked) = (self.answers.clone(), question(lane.clone(), ticket));
+        self.io.spawn(async move {
+            let _ = answers.send(asked.await);
+        });
+    }
+}
+
+/// Where each partition stands, for logs: `topic/0=17 topic/1=4`.
+pub fn positions<H: Handler>(engine: &Engine<H>) -> String {
+    let one = |(partition, next): (&Partition, i64)| format!("{partition}={next}");
+    engine.positions().map(one).collect::<Vec<_>>().join(" ")
+}
