@@ -237,17 +237,15 @@ impl<H: Handler> Engine<H> {
     }
 
     fn forget(&mut self, partition: &Partition) {
-        if let Some(lane) = self.lanes.remove(partition) {
-            self.actions
-                .push_back(Action::Close(Ticket { partition: partition.clone(), life: lane.life }));
+        if let Some(mut lane) = self.lanes.remove(partition) {
+            self.actions.push_back(Action::Close(lane.ask(partition)));
         }
     }
 
     fn reload(&mut self, now: Millis, partition: &Partition, refusals: Vec<sinks::Refusal>) {
-        let Some(lane) = self.lanes.remove(partition) else { return };
+        let Some(mut lane) = self.lanes.remove(partition) else { return };
         self.tally.reloads += 1;
-        self.actions
-            .push_back(Action::Close(Ticket { partition: partition.clone(), life: lane.life }));
+        self.actions.push_back(Action::Close(lane.ask(partition)));
         let pause = refusals.is_empty();
         let mut refused = lane.refused;
         refused.extend(refusals.into_iter().map(|refusal| (refusal.offset, refusal.reason)));
