@@ -70,6 +70,9 @@ impl Keys {
     pub fn share(&mut self, view: &'static str, key: &[Cell]) {
         self.0.insert(sinks::share_key(view, key));
     }
+    pub fn iter(&self) -> impl Iterator<Item = &Key> {
+        self.0.iter()
+    }
 }
 
 /// State rows in memory: those a batch may look at, and what it changed.
