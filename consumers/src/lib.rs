@@ -3,4 +3,5 @@
 //! ([`engine`], [`policy`]), the only loop with I/O ([`runtime`]), seen and set from outside ([`telemetry`],
 //! [`config`]).
 pub mod handler;
+pub mod handlers;
 pub mod source;
