@@ -1,8 +1,9 @@
 //! Kafka -> [`handler::Handler`] -> sink. Read from top to bottom:
-//! a record comes in ([`source`]), what it means ([`handler`]), every decision, without I/O
+//! a record comes in ([`source`]), what it means ([`handler`], [`handlers`]), every decision, without I/O
 //! ([`engine`], [`policy`]), the only loop with I/O ([`runtime`]).
 pub mod engine;
 pub mod handler;
+pub mod handlers;
 pub mod policy;
 pub mod runtime;
 pub mod source;

@@ -151,7 +151,9 @@ fn the_same_topic_goes_on_where_the_state_stands() {
 fn a_trimmed_log_is_said_aloud_and_remembered() {
     let mut engine = engine(Policy { linger_ms: 0, ..Policy::default() });
     let seen = open(&mut engine, None, bounds(7, 20, 1));
-    assert!(seen.iter().any(|action| matches!(action, Action::Warn(text) if text.contains("offset 7"))));
+    assert!(
+        seen.iter().any(|action| matches!(action, Action::Warn(text) if text.contains("offset 7")))
+    );
     feed(&mut engine, 7, &row("c"));
     let (_, batch) = commits(actions(&mut engine)).pop().expect("a batch");
     assert_eq!(batch.checkpoint.trimmed, Some(7));
@@ -185,12 +187,8 @@ fn a_topic_of_nobody_halts() {
 
 #[test]
 fn memory_is_bounded_by_pausing() {
-    let policy = Policy {
-        batch_records_max: 2,
-        linger_ms: 0,
-        buffer_bytes_max: 1_000,
-        ..Policy::default()
-    };
+    let policy =
+        Policy { batch_records_max: 2, linger_ms: 0, buffer_bytes_max: 1_000, ..Policy::default() };
     let mut engine = engine(policy);
     open(&mut engine, None, bounds(0, 200, 1));
     let mut seen = vec![];
@@ -234,7 +232,10 @@ fn what_fails_for_now_is_tried_again_and_the_position_waits() {
     open(&mut engine, None, bounds(0, 200, 1));
     feed(&mut engine, 0, &row("c"));
     let (ticket, first) = commits(actions(&mut engine)).pop().expect("a batch");
-    engine.handle(5, Event::Committed(ticket, Err(SinkError::transient(anyhow::anyhow!("throttled")))));
+    engine.handle(
+        5,
+        Event::Committed(ticket, Err(SinkError::transient(anyhow::anyhow!("throttled")))),
+    );
     assert!(actions(&mut engine).is_empty());
     let at = engine.deadline().expect("a time to try again");
     assert!((6..=55).contains(&at), "{at}");

@@ -76,7 +76,13 @@ impl Disk {
     }
 
     /// Rows and position; in a transactional store the view too.
-    pub fn commit(&mut self, batch: &Batch, epoch: u64, way: Way, bug: Bug) -> Result<(), SinkError> {
+    pub fn commit(
+        &mut self,
+        batch: &Batch,
+        epoch: u64,
+        way: Way,
+        bug: Bug,
+    ) -> Result<(), SinkError> {
         let stored = self.stored.entry(batch.partition.clone()).or_default();
         if bug != Bug::NoCas {
             if stored.epoch != epoch {
@@ -189,14 +195,9 @@ pub fn coalesce(batch: &Batch) -> Vec<Request> {
             Op::Delete => What::Own(None),
             Op::Share(cells) => What::Share(cells.first().and_then(Cell::int).unwrap_or(0)),
         };
-        let request =
-            by_item.entry((id, matches!(what, What::Share(_)))).or_insert_with(|| Request {
-                id,
-                partition: batch.partition.clone(),
-                parts: vec![],
-                what,
-                known: None,
-            });
+        let request = by_item.entry((id, matches!(what, What::Share(_)))).or_insert_with(|| {
+            Request { id, partition: batch.partition.clone(), parts: vec![], what, known: None }
+        });
         request.what = what;
         request.parts.push(write.offset);
     }

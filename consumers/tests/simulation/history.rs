@@ -73,7 +73,12 @@ impl History {
         let (product, item) = (rng.below(6) as i64, rng.below(8) as i64);
         let quantity = rng.below(6) as i64 - 1;
         match rng.below(26) {
-            0..=5 => self.set("products", product, Some(Row::Product { stock: rng.below(30) as i64 }), rng),
+            0..=5 => self.set(
+                "products",
+                product,
+                Some(Row::Product { stock: rng.below(30) as i64 }),
+                rng,
+            ),
             6..=7 => self.set("products", product, None, rng),
             8..=15 => self.set("order_items", item, Some(Row::Item { product, quantity }), rng),
             16..=17 => self.set("order_items", item, None, rng),
@@ -118,7 +123,9 @@ impl History {
     }
 
     fn snapshot(&mut self, rng: &mut Rng) {
-        for (topic, rows) in [("products", self.products.clone()), ("order_items", self.items.clone())] {
+        for (topic, rows) in
+            [("products", self.products.clone()), ("order_items", self.items.clone())]
+        {
             for (id, row) in rows {
                 self.emit(topic, id, Some(envelope(topic, "r", id, Some(row))), rng);
             }
@@ -141,7 +148,9 @@ impl History {
             0 => "{ not json".to_owned(),
             1 => r#"{"op":"c","before":null,"after":{"id":1},"source":{"table":"#.to_owned(),
             2 => format!(r#"{{"id":{id},"quantity":1}}"#),
-            _ => envelope(topic, "c", id, None).replace(r#""after":null"#, r#""after":{"id":"one"}"#),
+            _ => {
+                envelope(topic, "c", id, None).replace(r#""after":null"#, r#""after":{"id":"one"}"#)
+            }
         };
         self.emit(topic, id, Some(value), rng);
     }
@@ -156,7 +165,12 @@ impl History {
         let gap = if rng.one_in(6) { 1 + rng.below(4) as i64 } else { 0 };
         let offset = log.last().map_or(0, |last| last.offset + 1) + gap;
         self.clock += rng.below(50) as i64;
-        log.push(Logged { offset, timestamp_ms: self.clock, key: format!(r#"{{"id":{id}}}"#), value });
+        log.push(Logged {
+            offset,
+            timestamp_ms: self.clock,
+            key: format!(r#"{{"id":{id}}}"#),
+            value,
+        });
     }
 }
 
@@ -202,7 +216,9 @@ impl Expected {
             let mut decoder = Decoder::default();
             for record in records {
                 let value = record.value.as_deref().map(str::as_bytes);
-                let Ok(writes) = one_record(handler, &mut decoder, partition, record, value, &state) else {
+                let Ok(writes) =
+                    one_record(handler, &mut decoder, partition, record, value, &state)
+                else {
                     expected.letters.insert((partition.clone(), record.offset));
                     continue;
                 };
@@ -250,7 +266,8 @@ fn one_record(
     value: Option<&[u8]>,
     state: &BTreeMap<Key, Vec<u8>>,
 ) -> Result<(Vec<Write>, Changed), ()> {
-    let envelope = decoder.decode(&partition.topic, Some(record.key.as_bytes()), value).map_err(|_| ())?;
+    let envelope =
+        decoder.decode(&partition.topic, Some(record.key.as_bytes()), value).map_err(|_| ())?;
     let facts = match envelope {
         Envelope::Change(change) => handler.read(&change).map_err(|_| ())?.into_iter().collect(),
         Envelope::Truncate(source) => {
@@ -272,7 +289,9 @@ fn one_record(
             if let Some(row) = state.get(key) {
                 let mut more = consumers::handler::Keys::default();
                 handler.follow(key, row, &mut more);
-                more.iter().filter(|key| !state.contains_key(*key)).for_each(|key| rows.learn(key.clone(), None));
+                more.iter()
+                    .filter(|key| !state.contains_key(*key))
+                    .for_each(|key| rows.learn(key.clone(), None));
             } else if !rows.knows(key) {
                 rows.learn(key.clone(), None);
             }

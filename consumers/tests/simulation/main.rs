@@ -51,7 +51,9 @@ fn exact(way: Way, seeds: u64) {
         }
     }
     println!("{way:?}: seeds {range:?} exact; {sum:?}");
-    for what in ["moves", "crashes", "doubled", "fenced", "repeats", "letters", "reloads", "published"] {
+    for what in
+        ["moves", "crashes", "doubled", "fenced", "repeats", "letters", "reloads", "published"]
+    {
         assert!(!all || sum.get(what).is_some_and(|n| *n > 0), "no seed went through: {what}");
     }
 }
@@ -86,14 +88,19 @@ fn every_planted_bug_is_noticed() {
         Bug::AcknowledgeEarly,
         Bug::SeekTooFar,
     ];
-    let keyed =
-        [Bug::StateBeforeWrites, Bug::NoCondition, Bug::FailedMeansApplied, Bug::RefusedSkipsRecord];
+    let keyed = [
+        Bug::StateBeforeWrites,
+        Bug::NoCondition,
+        Bug::FailedMeansApplied,
+        Bug::RefusedSkipsRecord,
+    ];
     let cases = both
         .iter()
         .flat_map(|bug| [(Way::Transactional, *bug), (Way::Keyed, *bug)])
         .chain(keyed.iter().map(|bug| (Way::Keyed, *bug)));
     for (way, bug) in cases {
-        let found = (0..2_000).find_map(|seed| simulate(seed, way, bug).err().map(|why| (seed, why)));
+        let found =
+            (0..2_000).find_map(|seed| simulate(seed, way, bug).err().map(|why| (seed, why)));
         println!("{way:?} {bug:?}: {found:?}");
         assert!(found.is_some(), "{way:?} {bug:?} was not noticed");
     }

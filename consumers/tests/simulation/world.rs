@@ -44,12 +44,19 @@ enum Step {
     Fetch(Vec<Key>),
     Scan(Key),
     /// Dead letters, then sink writes one by one, then the state.
-    Commit { batch: Arc<Batch>, letters: Arc<[Letter]>, stage: Stage },
+    Commit {
+        batch: Arc<Batch>,
+        letters: Arc<[Letter]>,
+        stage: Stage,
+    },
     Publish,
 }
 enum Stage {
     Letters,
-    Writes { left: Vec<Request>, refused: BTreeSet<i64> },
+    Writes {
+        left: Vec<Request>,
+        refused: BTreeSet<i64>,
+    },
     State,
     /// [`Bug::StateBeforeWrites`], [`Bug::LettersAfterState`]: what should have come before.
     Late(Vec<Request>),
@@ -95,7 +102,7 @@ pub fn simulate(seed: u64, way: Way, bug: Bug) -> Result<Story, String> {
     let truncates = rng.one_in(4);
     let history = History::new(&mut rng, 50, truncates);
     let by_sql = (!refuses).then(|| history.by_sql());
-    let handler = Inventory::new(Settings::default());
+    let handler = Inventory::new(Settings::default(), "");
     let skip_record = way == Way::Transactional;
     let expected = Expected::of(&history.log, &handler, refuses, skip_record);
     if by_sql.as_ref().is_some_and(|view| *view != expected.view) {
@@ -143,7 +150,7 @@ pub fn simulate(seed: u64, way: Way, bug: Bug) -> Result<Story, String> {
 impl World {
     fn node(&mut self) -> Node {
         self.births += 1;
-        let handler = Inventory::new(Settings::default());
+        let handler = Inventory::new(Settings::default(), "");
         Node {
             engine: Engine::new(handler, Decoder::default(), self.policy.clone()),
             born: self.births,
@@ -356,11 +363,14 @@ impl World {
             Step::Scan(prefix) => {
                 let rows = self.disk.stored[&partition].rows.iter();
                 let found = rows.filter(|(key, _)| key.starts_with(prefix));
-                Some(Ok(Told::Scanned(found.map(|(key, row)| (key.clone(), row.clone())).collect())))
+                Some(Ok(Told::Scanned(
+                    found.map(|(key, row)| (key.clone(), row.clone())).collect(),
+                )))
             }
             Step::Publish => {
                 let stored = self.disk.stored.get_mut(&partition)?;
-                stored.published = stored.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.next);
+                stored.published =
+                    stored.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.next);
                 self.story.add("published", 1);
                 Some(Ok(Told::Published))
             }
@@ -412,7 +422,7 @@ impl World {
     }
 
     fn check(&mut self) -> Result<(), String> {
-        let view = &Inventory::new(Settings::default()).views()[0];
+        let view = &Inventory::new(Settings::default(), "").views()[0];
         let seen = self.disk.view(view);
         let want = &self.expected.view;
         for id in want.keys().chain(seen.keys()) {
@@ -427,7 +437,10 @@ impl World {
         for (partition, stored) in &self.disk.stored {
             let next = self.disk.next(partition);
             if self.policy.publish_every_ms.is_some() && stored.published != next {
-                return Err(format!("{partition}: published {}, committed {next}", stored.published));
+                return Err(format!(
+                    "{partition}: published {}, committed {next}",
+                    stored.published
+                ));
             }
         }
         self.story.add("fenced", self.disk.fenced);

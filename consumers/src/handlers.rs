@@ -1,0 +1,107 @@
+//! The three services' handlers, and the shop's names that they read by.
+//!
+//! All three keep the last row they applied for each primary key and work from that row to the new one. Absent on
+//! purpose: anything computed from `before` (of a delete's `before` only the key columns are looked at, and only
+//! when the record has no key), clocks, I/O, and writes that a row equal to the last one would ask for.
+pub mod analytics;
+mod fields;
+pub mod inventory;
+pub mod search;
+#[cfg(test)]
+mod tests;
+
+use serde::{Deserialize, Serialize};
+
+pub use analytics::Analytics;
+pub use inventory::Inventory;
+pub use search::Search;
+
+/// The table of products and its columns, as the source names them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Products {
+    pub table: String,
+    pub id: String,
+    pub name: String,
+    pub description: String,
+    pub price: String,
+    pub stock_quantity: String,
+    pub category: String,
+}
+impl Default for Products {
+    fn default() -> Self {
+        Self {
+            table: "products".into(),
+            id: "id".into(),
+            name: "name".into(),
+            description: "description".into(),
+            price: "price".into(),
+            stock_quantity: "stock_quantity".into(),
+            category: "category".into(),
+        }
+    }
+}
+
+/// The table of orders and its columns, as the source names them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Orders {
+    pub table: String,
+    pub id: String,
+    pub customer_id: String,
+    pub status: String,
+    pub total: String,
+    pub created_at: String,
+}
+impl Default for Orders {
+    fn default() -> Self {
+        Self {
+            table: "orders".into(),
+            id: "id".into(),
+            customer_id: "customer_id".into(),
+            status: "status".into(),
+            total: "total".into(),
+            created_at: "created_at".into(),
+        }
+    }
+}
+
+/// The table of order lines and its columns, as the source names them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OrderItems {
+    pub table: String,
+    pub id: String,
+    pub product_id: String,
+    pub quantity: String,
+    pub unit_price: String,
+}
+impl Default for OrderItems {
+    fn default() -> Self {
+        Self {
+            table: "order_items".into(),
+            id: "id".into(),
+            product_id: "product_id".into(),
+            quantity: "quantity".into(),
+            unit_price: "unit_price".into(),
+        }
+    }
+}
+
+/// What the sink can hold. Whatever is beyond it is found in `read`, before anything is written; the defaults are
+/// DynamoDB's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// A whole item: the texts of a row share it out among them.
+    pub item_bytes_max: usize,
+    /// A text that a table or an index is keyed by.
+    pub key_bytes_max: usize,
+    /// Significant digits of a decimal.
+    pub digits_max: u64,
+}
+impl Default for Limits {
+    fn default() -> Self {
+        Self { item_bytes_max: 400 << 10, key_bytes_max: 2_048, digits_max: 38 }
+    }
+}

@@ -1,0 +1,135 @@
+//! Reading columns within the sink's limits, and the keys under which handlers keep their rows.
+use super::Limits;
+use crate::handler::Reject;
+use bigdecimal::BigDecimal;
+use debezium::{Change, Field, Kept, Op, Row};
+use sinks::Key;
+
+/// Largest quantity of one line, either way: what PostgreSQL's `integer` holds. An `i64` then holds the sum of any
+/// 2,147,483,648 lines and a stock within [`STOCK_MAX`] minus it, so sums neither overflow nor saturate.
+pub(super) const QUANTITY_MAX: i64 = i32::MAX as i64;
+/// Largest base stock, either way.
+pub(super) const STOCK_MAX: i64 = i64::MAX / 2;
+
+/// The row as it is now; `None`: deleted. Create, update and snapshot read are one thing.
+pub(super) fn after<'c, 'r>(change: &'c Change<'r>) -> Result<Option<&'c Row<'r>>, Reject> {
+    match (&change.op, &change.after) {
+        (Op::Delete, _) => Ok(None),
+        (_, Some(row)) => Ok(Some(row)),
+        (_, None) => Err(Reject(format!(
+            "{}: `after` is missing; a create, update or read must carry the row",
+            change.source.table
+        ))),
+    }
+}
+
+/// The primary key: of the new row, or, of a deleted one, from the record's key, else from `before`, where only the
+/// key columns can be believed.
+pub(super) fn primary_key(change: &Change<'_>, column: &str) -> Result<i64, Reject> {
+    if let Some(row) = after(change)? {
+        return int(row, column);
+    }
+    let mut failed = None;
+    for row in [&change.key, &change.before].into_iter().flatten() {
+        match int(row, column) {
+            Ok(id) => return Ok(id),
+            Err(e) => failed = failed.or(Some(e)),
+        }
+    }
+    Err(failed.unwrap_or_else(|| {
+        Reject(format!(
+            "{}.{column}: a delete without key and without `before` names no row; \
+             give the table a primary key or REPLICA IDENTITY FULL",
+            change.source.table
+        ))
+    }))
+}
+
+fn int(row: &Row<'_>, column: &str) -> Result<i64, Reject> {
+    let [id] = row.fields([column])?;
+    Ok(id.int()?)
+}
+
+/// Of a column, for messages: `table.column`.
+pub(super) struct Name<'a>(pub &'a str, pub &'a str);
+impl Name<'_> {
+    pub(super) fn reject(&self, why: impl std::fmt::Display) -> Reject {
+        Reject(format!("{}.{}: {why}", self.0, self.1))
+    }
+}
+
+/// A text of at most `bytes_max`, or word that it was not sent because it did not change.
+pub(super) fn text(
+    field: &Field<'_>,
+    name: &Name<'_>,
+    bytes_max: usize,
+) -> Result<Kept<Option<String>>, Reject> {
+    let kept = field.kept(|f| f.nullable(Field::text))?;
+    if let Kept::New(Some(text)) = &kept
+        && text.len() > bytes_max
+    {
+        return Err(name.reject(format_args!(
+            "{} bytes are too large, the view holds {bytes_max}; shorten it at the source",
+            text.len()
+        )));
+    }
+    Ok(match kept {
+        Kept::New(text) => Kept::New(text.map(std::borrow::Cow::into_owned)),
+        Kept::Unchanged => Kept::Unchanged,
+    })
+}
+
+/// A decimal that every sink takes.
+pub(super) fn decimal(
+    field: &Field<'_>,
+    name: &Name<'_>,
+    limits: &Limits,
+) -> Result<Option<BigDecimal>, Reject> {
+    let Some(value) = field.nullable(Field::decimal)? else { return Ok(None) };
+    let max = limits.digits_max;
+    let (_, scale) = value.as_bigint_and_exponent();
+    // A short number with a huge exponent would become a huge text.
+    if scale.unsigned_abs() > max {
+        return Err(name
+            .reject(format_args!("its exponent is beyond the {max} digits that the view holds")));
+    }
+    if value.digits() > max && value.normalized().digits() > max {
+        return Err(name.reject(format_args!(
+            "{} digits are more than the {max} that the view holds",
+            value.digits()
+        )));
+    }
+    Ok(Some(value))
+}
+
+/// An integer between `-max` and `max`.
+pub(super) fn bounded(field: &Field<'_>, name: &Name<'_>, max: i64) -> Result<Option<i64>, Reject> {
+    match field.nullable(Field::int)? {
+        Some(n) if n.unsigned_abs() > max.unsigned_abs() => {
+            Err(name.reject(format_args!("beyond {max}, the largest that sums are safe with")))
+        }
+        n => Ok(n),
+    }
+}
+
+/// What stands there now: the new value, or the last one known.
+pub(super) fn onto<T>(kept: Kept<Option<T>>, old: impl FnOnce() -> Option<T>) -> Option<T> {
+    match kept {
+        Kept::New(value) => value,
+        Kept::Unchanged => old(),
+    }
+}
+
+/// Key of a kept row: a letter for the table, and the primary key.
+pub(super) fn row_key(letter: char, id: i64) -> Key {
+    format!("{letter}/{id}").into_bytes()
+}
+/// Of every row of the table.
+pub(super) fn row_prefix(letter: char) -> Key {
+    format!("{letter}/").into_bytes()
+}
+/// The primary key in a key made by [`row_key`] with this letter.
+pub(super) fn row_id(letter: char, key: &[u8]) -> Option<i64> {
+    let (found, id) = std::str::from_utf8(key).ok()?.split_once('/')?;
+    if found.chars().eq([letter]) { id.parse().ok() } else { None }
+}

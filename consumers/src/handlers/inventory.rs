@@ -1,0 +1,278 @@
+//! Stock now.
+//!
+//! ```sql
+//! select p.id, p.name, p.price, p.stock_quantity as base_stock, coalesce(s.sold, 0) as sold,
+//!        p.stock_quantity - coalesce(s.sold, 0) as stock_quantity
+//! from products p
+//! left join (select product_id, sum(quantity) as sold from order_items group by 1) s on s.product_id = p.id
+//! where p.stock_quantity is not null
+//! ```
+//!
+//! As in SQL, a null quantity adds nothing and a null `product_id` joins nothing. A product whose stock is null has
+//! no row until it has one. Lines may come before their product, and outlive it: they count as soon as it is there.
+//!
+//! State rows: `p/<id>` the product's part as written, `i/<id>` what a line counts towards. A record writes a
+//! product's share only if it changed it, so what is written is a function of the log alone.
+use super::{Limits, OrderItems, Products, fields};
+use crate::handler::{Handler, Keys, Reject, Step, Table};
+use bigdecimal::BigDecimal;
+use debezium::{Change, Kept};
+use fields::Name;
+use serde::{Deserialize, Serialize};
+use sinks::{Cell, Column, Key, Kind, StockMode, Type, View};
+use std::collections::BTreeMap;
+
+pub const VIEW: &str = "inventory_realtime";
+/// Another number when the same record is read or counted otherwise than before.
+const RULES: u32 = 1;
+const PRODUCT: char = 'p';
+const ITEM: char = 'i';
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    pub products: Products,
+    pub order_items: OrderItems,
+    /// A product is low on stock below this.
+    pub low_below: i64,
+    #[serde(with = "StockModeText")]
+    pub stock_mode: StockMode,
+    pub limits: Limits,
+}
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            products: Products::default(),
+            order_items: OrderItems::default(),
+            low_below: 10,
+            stock_mode: StockMode::Derived,
+            limits: Limits::default(),
+        }
+    }
+}
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "StockMode", rename_all = "lowercase")]
+enum StockModeText {
+    Derived,
+    Source,
+}
+
+pub struct Inventory {
+    settings: Settings,
+    formats: String,
+}
+impl Inventory {
+    /// `formats`: how columns are decoded where no schema says it, as text; part of the fingerprint.
+    pub fn new(settings: Settings, formats: &str) -> Self {
+        Self { settings, formats: formats.to_owned() }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub enum Fact {
+    /// `None`: deleted.
+    Product {
+        id: i64,
+        row: Option<Product>,
+    },
+    Item {
+        id: i64,
+        row: Option<Item>,
+    },
+}
+#[derive(Debug, Clone)]
+pub struct Product {
+    pub name: Kept<Option<String>>,
+    pub price: Option<BigDecimal>,
+    pub base_stock: Option<i64>,
+}
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Item {
+    #[serde(rename = "p")]
+    pub product_id: Option<i64>,
+    #[serde(rename = "q")]
+    pub quantity: Option<i64>,
+}
+
+impl Handler for Inventory {
+    type Fact = Fact;
+
+    fn tables(&self) -> Vec<Table> {
+        vec![
+            Table { name: self.settings.products.table.clone(), tag: 'p' },
+            Table { name: self.settings.order_items.table.clone(), tag: 'o' },
+        ]
+    }
+
+    fn views(&self) -> Vec<View> {
+        let Settings { stock_mode, low_below, .. } = self.settings;
+        vec![View {
+            name: VIEW,
+            key: const { &[Column::new("product_id", Type::Int)] },
+            columns: const {
+                &[
+                    Column::new("name", Type::Text),
+                    Column::new("price", Type::Decimal),
+                    Column::new("base_stock", Type::Int),
+                    Column::new("sold", Type::Int),
+                    Column::new("stock_quantity", Type::Int),
+                    Column::new("low_stock", Type::Int),
+                ]
+            },
+            kind: Kind::Stock { mode: stock_mode, low_below },
+        }]
+    }
+
+    fn fingerprint(&self) -> String {
+        format!("inventory rules {RULES}; {:?}; formats {}", self.settings, self.formats)
+    }
+
+    fn read(&self, change: &Change<'_>) -> Result<Option<Fact>, Reject> {
+        let table = change.source.table.as_ref();
+        if table == self.settings.products.table {
+            self.read_product(change).map(Some)
+        } else if table == self.settings.order_items.table {
+            self.read_item(change).map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+
+    fn needs(&self, fact: &Fact, keys: &mut Keys) {
+        match fact {
+            Fact::Product { id, .. } => keys.row(fields::row_key(PRODUCT, *id)),
+            Fact::Item { id, row } => {
+                keys.row(fields::row_key(ITEM, *id));
+                ask_share(row.as_ref(), keys);
+            }
+        }
+    }
+
+    fn follow(&self, key: &[u8], row: &[u8], keys: &mut Keys) {
+        if fields::row_id(ITEM, key).is_some() {
+            ask_share(serde_json::from_slice(row).ok().as_ref(), keys);
+        }
+    }
+
+    fn apply(&self, fact: Fact, step: &mut Step<'_>) {
+        match fact {
+            Fact::Product { id, row } => apply_product(id, row, step),
+            Fact::Item { id, row } => apply_item(id, row, step),
+        }
+    }
+
+    fn truncated(&self, table: &str) -> Option<Key> {
+        if table == self.settings.products.table {
+            Some(fields::row_prefix(PRODUCT))
+        } else if table == self.settings.order_items.table {
+            Some(fields::row_prefix(ITEM))
+        } else {
+            None
+        }
+    }
+
+    fn gone(&self, key: &[u8]) -> Option<Fact> {
+        let product = fields::row_id(PRODUCT, key).map(|id| Fact::Product { id, row: None });
+        product.or_else(|| fields::row_id(ITEM, key).map(|id| Fact::Item { id, row: None }))
+    }
+}
+
+impl Inventory {
+    fn read_product(&self, change: &Change<'_>) -> Result<Fact, Reject> {
+        let Settings { products: at, limits, .. } = &self.settings;
+        let id = fields::primary_key(change, &at.id)?;
+        let Some(row) = fields::after(change)? else {
+            return Ok(Fact::Product { id, row: None });
+        };
+        let [name, price, stock] = row.fields([&at.name, &at.price, &at.stock_quantity])?;
+        let column = |column| Name(&at.table, column);
+        let row = Product {
+            name: fields::text(&name, &column(&at.name), limits.item_bytes_max / 2)?,
+            price: fields::decimal(&price, &column(&at.price), limits)?,
+            base_stock: fields::bounded(&stock, &column(&at.stock_quantity), fields::STOCK_MAX)?,
+        };
+        Ok(Fact::Product { id, row: Some(row) })
+    }
+
+    fn read_item(&self, change: &Change<'_>) -> Result<Fact, Reject> {
+        let at = &self.settings.order_items;
+        let id = fields::primary_key(change, &at.id)?;
+        let Some(row) = fields::after(change)? else {
+            return Ok(Fact::Item { id, row: None });
+        };
+        let [product, quantity] = row.fields([&at.product_id, &at.quantity])?;
+        let quantity_name = Name(&at.table, &at.quantity);
+        let row = Item {
+            product_id: product.nullable(debezium::Field::int)?,
+            quantity: fields::bounded(&quantity, &quantity_name, fields::QUANTITY_MAX)?,
+        };
+        Ok(Fact::Item { id, row: Some(row) })
+    }
+}
+
+fn apply_product(id: i64, row: Option<Product>, step: &mut Step<'_>) {
+    let at = fields::row_key(PRODUCT, id);
+    let old: Option<Vec<Cell>> = step.row(&at);
+    let new = row.map(|row| {
+        let last_name = || old.as_ref()?.first()?.text().map(str::to_owned);
+        let name = fields::onto(row.name, last_name);
+        vec![name.into(), row.price.into(), row.base_stock.into()]
+    });
+    if new == old {
+        return;
+    }
+    match &new {
+        Some(row) => step.keep(at, row),
+        None => step.drop_row(at),
+    }
+    let key = vec![Cell::Int(id)];
+    match (old.filter(has_stock), new.filter(has_stock)) {
+        (_, Some(row)) => step.put(VIEW, key, row),
+        (Some(_), None) => step.delete(VIEW, key),
+        (None, None) => {}
+    }
+}
+
+/// A product whose stock is null is not shown.
+fn has_stock(part: &Vec<Cell>) -> bool {
+    part.get(2).is_some_and(|stock| *stock != Cell::Null)
+}
+
+fn apply_item(id: i64, new: Option<Item>, step: &mut Step<'_>) {
+    let at = fields::row_key(ITEM, id);
+    let old: Option<Item> = step.row(&at);
+    if new == old {
+        return;
+    }
+    match &new {
+        Some(row) => step.keep(at, row),
+        None => step.drop_row(at),
+    }
+    let mut change: BTreeMap<i64, i64> = BTreeMap::new();
+    if let Some((product, quantity)) = counts(old.as_ref()) {
+        *change.entry(product).or_default() -= quantity;
+    }
+    if let Some((product, quantity)) = counts(new.as_ref()) {
+        *change.entry(product).or_default() += quantity;
+    }
+    for (product, more) in change.into_iter().filter(|(_, more)| *more != 0) {
+        let key = vec![Cell::Int(product)];
+        let sold = step.share(VIEW, &key).first().and_then(Cell::int).unwrap_or(0);
+        // Never saturates: see `fields::QUANTITY_MAX`.
+        let sold = sold.saturating_add(more);
+        let share = if sold == 0 { vec![] } else { vec![Cell::Int(sold)] };
+        step.set_share(VIEW, key, share);
+    }
+}
+
+/// The product that a line counts towards, and how many.
+fn counts(item: Option<&Item>) -> Option<(i64, i64)> {
+    let item = item?;
+    Some((item.product_id?, item.quantity?))
+}
+
+fn ask_share(item: Option<&Item>, keys: &mut Keys) {
+    if let Some((product, _)) = counts(item) {
+        keys.share(VIEW, &[Cell::Int(product)]);
+    }
+}
