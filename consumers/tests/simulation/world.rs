@@ -274,6 +274,9 @@ impl World {
     }
 
     fn carry_out(&mut self, n: usize, action: Action) -> Result<(), String> {
+        if let (Action::Commit(_, batch, _), Bug::AcknowledgeEarly) = (&action, self.bug) {
+            self.acknowledged(&batch.partition, batch.span.end)?;
+        }
         let node = &mut self.nodes[n];
         let (ticket, step) = match action {
             Action::Open(ticket) => (ticket, Step::Open),
@@ -281,9 +284,6 @@ impl World {
             Action::Scan(ticket, prefix) => (ticket, Step::Scan(prefix)),
             Action::Publish(ticket) => (ticket, Step::Publish),
             Action::Commit(ticket, batch, letters) => {
-                if self.bug == Bug::AcknowledgeEarly {
-                    self.acknowledged(&batch.partition, batch.span.end)?;
-                }
                 (ticket, Step::Commit { batch, letters, stage: Stage::Letters })
             }
             Action::Seek(partition, next) => {
@@ -291,8 +291,14 @@ impl World {
                 node.cursor.insert(partition, next + skip);
                 return Ok(());
             }
-            Action::Pause(partition) => return Ok(drop(node.flowing.remove(&partition))),
-            Action::Resume(partition) => return Ok(drop(node.flowing.insert(partition))),
+            Action::Pause(partition) => {
+                node.flowing.remove(&partition);
+                return Ok(());
+            }
+            Action::Resume(partition) => {
+                node.flowing.insert(partition);
+                return Ok(());
+            }
             Action::Acknowledge(partition, next) => return self.acknowledged(&partition, next),
             Action::Halt(why) => return Err(format!("halted: {why}")),
             Action::Close(_) | Action::Alert(_) | Action::Warn(_) => return Ok(()),
