@@ -1,5 +1,5 @@
 //! A row's change, as Debezium tells it.
-use crate::Row;
+use crate::{ParseError, Row, json};
 use std::borrow::Cow;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,10 +22,26 @@ pub enum Snapshot {
     Last,
     Incremental,
 }
+impl Snapshot {
+    /// A string or a boolean; absent and null mean streamed.
+    fn read(raw: Option<&str>) -> Result<Self, ParseError> {
+        Ok(match raw.unwrap_or("null") {
+            "false" | "null" | "\"false\"" => Self::No,
+            "true" | "\"true\"" => Self::Middle,
+            "\"first\"" => Self::First,
+            "\"first_in_data_collection\"" => Self::FirstInCollection,
+            "\"last_in_data_collection\"" => Self::LastInCollection,
+            "\"last\"" => Self::Last,
+            "\"incremental\"" => Self::Incremental,
+            _ => return Err(ParseError::WrongType("source.snapshot")),
+        })
+    }
+}
 
 /// Where a change comes from.
 #[derive(Debug, Clone)]
 pub struct Source<'a> {
+    /// Empty where the event does not say; so are `db` and `schema`.
     pub connector: Cow<'a, str>,
     pub db: Cow<'a, str>,
     pub schema: Cow<'a, str>,
@@ -33,9 +49,57 @@ pub struct Source<'a> {
     /// Commit time at the source, ms since 1970.
     pub ts_ms: i64,
     pub snapshot: Snapshot,
+    /// `None` also where the connector numbers its transactions otherwise.
     pub tx_id: Option<i64>,
     /// Not monotone in emission order; null for incremental snapshots. Never decide by it.
     pub lsn: Option<u64>,
+}
+
+const NAMES: [&str; 8] = [
+    "source.connector",
+    "source.db",
+    "source.schema",
+    "source.table",
+    "source.ts_ms",
+    "source.snapshot",
+    "source.txId",
+    "source.lsn",
+];
+const TABLE: usize = 3;
+
+impl<'a> Source<'a> {
+    /// Of an object that was checked to be JSON.
+    pub(crate) fn read(object: &'a str) -> Result<Self, ParseError> {
+        if !object.starts_with('{') {
+            return Err(ParseError::WrongType("source"));
+        }
+        let mut found: [Option<&'a str>; NAMES.len()] = [None; NAMES.len()];
+        for (name, value) in json::Members::of(object) {
+            let name = name.ok_or(ParseError::WrongType("source"))?;
+            let Some(i) = NAMES.iter().position(|n| n["source.".len()..] == *name) else {
+                continue;
+            };
+            if found[i].replace(value).is_some() {
+                return Err(ParseError::Twice(NAMES[i]));
+            }
+        }
+        let text = |i: usize| match found[i] {
+            Some(raw) if raw != "null" => json::string(raw).ok_or(ParseError::WrongType(NAMES[i])),
+            _ if i == TABLE => Err(ParseError::MissingField(NAMES[i])),
+            _ => Ok(Cow::Borrowed("")),
+        };
+        let ts_ms = found[4].ok_or(ParseError::MissingField(NAMES[4]))?;
+        Ok(Self {
+            connector: text(0)?,
+            db: text(1)?,
+            schema: text(2)?,
+            table: text(TABLE)?,
+            ts_ms: json::int(ts_ms).ok_or(ParseError::WrongType(NAMES[4]))?,
+            snapshot: Snapshot::read(found[5])?,
+            tx_id: found[6].and_then(json::int),
+            lsn: found[7].and_then(json::int).and_then(|lsn| lsn.try_into().ok()),
+        })
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -46,6 +110,7 @@ pub struct Change<'a> {
     pub key: Option<Row<'a>>,
     /// Under REPLICA IDENTITY DEFAULT: null for updates, fabricated beyond the key for deletes. Never compute from it.
     pub before: Option<Row<'a>>,
+    /// Always there, except for deletes.
     pub after: Option<Row<'a>>,
     /// When Debezium made the event, ms since 1970.
     pub ts_ms: Option<i64>,

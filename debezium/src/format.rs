@@ -1,4 +1,10 @@
 //! What a column's JSON means where no schema says it.
+use crate::value::DECIMAL_DIGITS_MAX;
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    fmt,
+    sync::Arc,
+};
 
 /// How a column is encoded; from the schema, or configured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,14 +19,147 @@ pub enum Format {
     Micros,
     Nanos,
     Days,
-    /// ISO 8601 text.
+    /// ISO 8601 text; UTC where it names no offset.
     Iso,
 }
+impl Format {
+    fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "decimal-text" => Self::DecimalText,
+            "millis" => Self::Millis,
+            "micros" => Self::Micros,
+            "nanos" => Self::Nanos,
+            "days" => Self::Days,
+            "iso" => Self::Iso,
+            _ => {
+                let scale = text.strip_prefix("decimal(")?.strip_suffix(')')?;
+                Self::DecimalBytes { scale: parse_scale(scale)? }
+            }
+        })
+    }
+}
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::DecimalBytes { scale } => return write!(f, "decimal({scale})"),
+            Self::DecimalText => "decimal-text",
+            Self::Millis => "millis",
+            Self::Micros => "micros",
+            Self::Nanos => "nanos",
+            Self::Days => "days",
+            Self::Iso => "iso",
+        })
+    }
+}
 
-/// `table.column=format`, by column.
+/// Within the bounds that numbers are kept in.
+pub(crate) fn parse_scale(text: &str) -> Option<i32> {
+    let scale: i32 = text.parse().ok()?;
+    (scale.unsigned_abs() as usize <= DECIMAL_DIGITS_MAX).then_some(scale)
+}
+
+pub(crate) type TableFormats = BTreeMap<String, Format>;
+
+/// `table.column=format`, by column. What a schema says about a column comes first.
+///
+/// A configured scale is the operator's word and cannot be checked: after `ALTER TABLE` has changed the column's
+/// scale, `decimal(2)` reads wrong amounts, and nothing in a schemaless record tells. Schemas, or
+/// `decimal.handling.mode=string`, do not have that risk.
+///
+/// Shown ([`fmt::Display`]), it is the same text for the same formats, in whatever order they were given: fit for
+/// fingerprints, and for [`Formats::parse`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Formats;
+pub struct Formats(BTreeMap<String, Arc<TableFormats>>);
 
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct FormatsError(pub String);
+
+impl Formats {
+    /// `products.price=decimal(2),orders.created_at=micros`. Tables as in `source.table`, without their schema.
+    /// Nothing is an empty list; every entry that is wrong is named.
+    pub fn parse(text: &str) -> Result<Self, FormatsError> {
+        let mut tables = BTreeMap::<String, TableFormats>::new();
+        let mut wrong = Vec::new();
+        for entry in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
+            match parse_entry(entry) {
+                Ok((table, column, format)) => {
+                    match tables.entry(table.to_owned()).or_default().entry(column.to_owned()) {
+                        Entry::Vacant(free) => {
+                            free.insert(format);
+                        }
+                        Entry::Occupied(_) => {
+                            wrong.push(format!("`{table}.{column}` has a format already"));
+                        }
+                    }
+                }
+                Err(problem) => wrong.push(format!("`{entry}`: {problem}")),
+            }
+        }
+        match wrong.is_empty() {
+            true => Ok(Self(tables.into_iter().map(|(t, c)| (t, Arc::new(c))).collect())),
+            false => Err(FormatsError(format!("column formats: {}", wrong.join("; ")))),
+        }
+    }
+
+    pub(crate) fn table(&self, table: &str) -> Option<Arc<TableFormats>> {
+        self.0.get(table).cloned()
+    }
+}
+
+fn parse_entry(entry: &str) -> Result<(&str, &str, Format), &'static str> {
+    const SHAPE: &str = "write table.column=format, such as products.price=decimal(2)";
+    let (place, format) = entry.split_once('=').ok_or(SHAPE)?;
+    let (table, column) = place.split_once('.').ok_or(SHAPE)?;
+    let (table, column) = (table.trim(), column.trim());
+    if table.is_empty() || column.is_empty() {
+        return Err(SHAPE);
+    }
+    if column.contains('.') {
+        return Err("name the table without its schema: products.price, not public.products.price");
+    }
+    let format = Format::parse(format.trim()).ok_or(
+        "no such format: there are decimal(SCALE) with a scale of -1000 to 1000, decimal-text, \
+         millis, micros, nanos, days, iso",
+    )?;
+    Ok((table, column, format))
+}
+
+impl fmt::Display for Formats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut comma = "";
+        for (table, columns) in &self.0 {
+            for (column, format) in columns.iter() {
+                write!(f, "{comma}{table}.{column}={format}")?;
+                comma = ",";
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn same_text_in_any_order() {
+        let text =
+            "a.x=iso,a.y=decimal(2),b.x=decimal-text,b.y=days,c.x=millis,c.y=micros,c.z=nanos";
+        let shuffled = " c.z=nanos, b.y = days,,b.x=decimal-text,c.y=micros,a.y=decimal(2),a.x=iso,c.x=millis,";
+        assert_eq!(Formats::parse(shuffled).unwrap().to_string(), text);
+        assert_eq!(Formats::parse(text).unwrap(), Formats::parse(shuffled).unwrap());
+        assert_eq!(Formats::parse(" ").unwrap(), Formats::default());
+        assert_eq!(Formats::default().to_string(), "");
+    }
+
+    #[test]
+    fn errors_name_every_wrong_entry() {
+        let text = "price,x.y,a.b=money,a.b=decimal(x),s.a.b=iso,.b=iso,a.=iso,a.b=decimal(1001),ok.a=iso,ok.a=iso";
+        let said = Formats::parse(text).unwrap_err().to_string();
+        for wrong in text.split(',').filter(|entry| !entry.starts_with("ok.")) {
+            assert!(said.contains(&format!("`{wrong}`")), "{wrong} in {said}");
+        }
+        assert!(said.contains("`ok.a` has a format already"), "{said}");
+    }
+}

@@ -1,52 +1,280 @@
 //! A row image, unparsed until asked.
+use crate::{
+    Format,
+    format::TableFormats,
+    json,
+    schema::{Columns, Kind},
+    value::{decimal, is_unavailable, time},
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
 use bigdecimal::BigDecimal;
-use std::{borrow::Cow, marker::PhantomData};
+use std::{array, borrow::Cow, sync::Arc};
 
 #[derive(Debug, Clone)]
-pub struct Row<'a>(PhantomData<&'a ()>);
+pub struct Row<'a> {
+    /// An object, already checked.
+    json: &'a str,
+    table: Cow<'a, str>,
+    schema: Option<Arc<Columns>>,
+    configured: Option<Arc<TableFormats>>,
+}
 
 impl<'a> Row<'a> {
-    /// These columns, in one pass over the row. A missing column is an error only when its value is asked for.
+    pub(crate) fn new(
+        json: &'a str,
+        table: Cow<'a, str>,
+        schema: Option<Arc<Columns>>,
+        configured: Option<Arc<TableFormats>>,
+    ) -> Self {
+        Self { json, table, schema, configured }
+    }
+
+    /// These columns, in one pass over the row. A missing column is an error only when its value is asked for; one
+    /// of these columns there twice is an error at once.
     pub fn fields<const N: usize>(
         &self,
-        _names: [&'a str; N],
+        names: [&'a str; N],
     ) -> Result<[Field<'a>; N], FieldError> {
-        Err(FieldError("row parser in the making".into()))
+        let mut found = [None; N];
+        for (at, (name, value)) in json::Members::of(self.json).enumerate() {
+            let Some(name) = name else { return Err(self.unreadable_name()) };
+            for (wanted, slot) in names.iter().zip(&mut found) {
+                if *wanted == name && slot.replace((value, at)).is_some() {
+                    return Err(FieldError(format!("{}.{name}: there twice", self.table)));
+                }
+            }
+        }
+        Ok(array::from_fn(|i| self.field(Cow::Borrowed(names[i]), found[i])))
+    }
+
+    /// Every column, in the row's order, those there twice as well.
+    pub fn columns(&self) -> Result<Vec<Field<'a>>, FieldError> {
+        let members = json::Members::of(self.json).enumerate();
+        members
+            .map(|(at, (name, value))| match name {
+                Some(name) => Ok(self.field(name, Some((value, at)))),
+                None => Err(self.unreadable_name()),
+            })
+            .collect()
+    }
+
+    fn field(&self, column: Cow<'a, str>, found: Option<(&'a str, usize)>) -> Field<'a> {
+        let kind = found.map_or(Kind::Unknown, |(_, at)| self.kind(&column, at));
+        Field { table: self.table.clone(), column, raw: found.map(|(value, _)| value), kind }
+    }
+
+    /// The schema's word comes first; where it does not tell what a number, bytes or text mean, the configured one.
+    fn kind(&self, column: &str, at: usize) -> Kind {
+        let said = self.schema.as_ref().and_then(|columns| columns.kind(column, at));
+        let configured = || self.configured.as_ref().and_then(|f| f.get(column)).copied();
+        match said.unwrap_or(Kind::Unknown) {
+            kind @ (Kind::Unknown | Kind::Plain | Kind::Bytes | Kind::NoScale) => {
+                configured().map_or(kind, Kind::Is)
+            }
+            Kind::Text if configured() == Some(Format::Iso) => Kind::Is(Format::Iso),
+            kind => kind,
+        }
+    }
+
+    fn unreadable_name(&self) -> FieldError {
+        FieldError(format!("{}: a column's name holds half of a surrogate pair", self.table))
     }
 }
 
 /// One column of one row image. Every reader fails, naming the column, if it is missing, null, unavailable (an
 /// unchanged TOAST value) or of another type.
 #[derive(Debug, Clone)]
-pub struct Field<'a>(PhantomData<&'a ()>);
+pub struct Field<'a> {
+    table: Cow<'a, str>,
+    column: Cow<'a, str>,
+    raw: Option<&'a str>,
+    kind: Kind,
+}
 
 impl<'a> Field<'a> {
+    pub fn name(&self) -> &str {
+        &self.column
+    }
+    /// What the schema or the configuration says of the column, where it is one of these.
+    pub fn format(&self) -> Option<Format> {
+        match self.kind {
+            Kind::Is(format) => Some(format),
+            _ => None,
+        }
+    }
+
+    /// A whole number, as JSON has it: 64 bits, exact, whatever its format.
     pub fn int(&self) -> Result<i64, FieldError> {
-        todo!()
+        let raw = self.value()?;
+        match json::is_integer(raw) {
+            true => raw.parse().map_err(|_| self.error("does not fit into 64 bits")),
+            false => Err(self.error(&format!("{}, not a whole number", json::kind(raw)))),
+        }
     }
+
+    /// Borrowed from the record, unless it has escapes.
     pub fn text(&self) -> Result<Cow<'a, str>, FieldError> {
-        todo!()
+        match self.kind {
+            Kind::Bytes | Kind::NoScale | Kind::Is(Format::DecimalBytes { .. }) => {
+                self.value()?;
+                Err(self.error("bytes, not text"))
+            }
+            _ => self.string(self.value()?),
+        }
     }
+
+    pub fn boolean(&self) -> Result<bool, FieldError> {
+        match self.value()? {
+            "true" => Ok(true),
+            "false" => Ok(false),
+            raw => Err(self.error(&format!("{}, not a boolean", json::kind(raw)))),
+        }
+    }
+
+    pub fn bytes(&self) -> Result<Vec<u8>, FieldError> {
+        if self.kind == Kind::Text {
+            self.value()?;
+            return Err(self.error("text, not bytes"));
+        }
+        let text = self.string(self.value()?)?;
+        STANDARD.decode(text.as_bytes()).map_err(|_| self.error("not base64"))
+    }
+
+    /// The JSON itself: for arrays and objects.
+    pub fn json(&self) -> Result<&'a str, FieldError> {
+        self.value()
+    }
+
+    /// At most [`crate::DECIMAL_DIGITS_MAX`] digits before and behind the point.
     pub fn decimal(&self) -> Result<BigDecimal, FieldError> {
-        todo!()
+        let raw = self.value()?;
+        let said = |result: Result<_, decimal::BadDecimal>| {
+            result.map_err(|bad| self.error(&bad.to_string()))
+        };
+        match (raw.bytes().next().unwrap_or_default(), self.kind) {
+            (_, Kind::Is(Format::Millis | Format::Micros | Format::Nanos | Format::Days)) => {
+                Err(self.error("a time, not a decimal"))
+            }
+            (b'-' | b'0'..=b'9', _) => said(decimal::from_text(raw)),
+            (b'{', Kind::VariableScale | Kind::Unknown) => said(decimal::from_object(raw)),
+            (b'"', kind) => {
+                let text = self.string(raw)?;
+                match kind {
+                    Kind::Is(Format::DecimalBytes { scale }) => {
+                        said(decimal::from_base64(&text, scale))
+                    }
+                    Kind::Text | Kind::Plain | Kind::Is(Format::DecimalText) => {
+                        said(decimal::from_text(&text))
+                    }
+                    Kind::Unknown => self.guessed_decimal(&text),
+                    Kind::Bytes | Kind::NoScale => Err(self.no_scale("bytes without a scale")),
+                    _ => Err(self.error("text, not a decimal")),
+                }
+            }
+            _ => Err(self.error(&format!("{}, not a decimal", json::kind(raw)))),
+        }
     }
-    /// An instant: µs since 1970, UTC.
+
+    /// Without schema and configuration: what can be one thing only.
+    fn guessed_decimal(&self, text: &str) -> Result<BigDecimal, FieldError> {
+        match (decimal::from_text(text), decimal::may_be_base64(text)) {
+            (Ok(_), true) => Err(self.no_scale("decimal text, or base64 of something else")),
+            (Err(decimal::BadDecimal::NotADecimal), true) => {
+                Err(self.no_scale("base64 whose scale nothing tells"))
+            }
+            (result, _) => result.map_err(|bad| self.error(&bad.to_string())),
+        }
+    }
+    fn no_scale(&self, what: &str) -> FieldError {
+        let (table, column) = (&self.table, &self.column);
+        self.error(&format!(
+            "{what}: set decimal.handling.mode=string in the connector, or configure the column's format \
+             (`{table}.{column}=decimal(2)` or `{table}.{column}=decimal-text`)"
+        ))
+    }
+
+    /// An instant: µs since 1970, UTC, of the years 0001 to 9999. Nanoseconds are cut to the µs before.
     pub fn time_us(&self) -> Result<i64, FieldError> {
-        todo!()
+        let raw = self.value()?;
+        let (table, column) = (&self.table, &self.column);
+        let said =
+            |result: Result<_, time::BadTime>| result.map_err(|bad| self.error(&bad.to_string()));
+        let is_text = raw.starts_with('"');
+        match self.kind {
+            Kind::NoInstant => Err(self.error("a time of day or a duration, not an instant")),
+            Kind::Is(Format::Iso) if is_text => said(time::from_iso(&self.string(raw)?, true)),
+            Kind::Unknown | Kind::Text | Kind::Plain if is_text => {
+                match time::from_iso(&self.string(raw)?, false) {
+                    Err(time::BadTime::NoOffset) => Err(self.error(&format!(
+                        "names no offset from UTC: if it is UTC, configure the column's format \
+                         (`{table}.{column}=iso`)"
+                    ))),
+                    result => said(result),
+                }
+            }
+            Kind::Is(format @ (Format::Millis | Format::Micros | Format::Nanos | Format::Days))
+                if json::is_integer(raw) =>
+            {
+                // Nothing that needs more than 64 bits is within the years.
+                said(raw.parse().map_or(Err(time::BadTime::OutOfRange), |count| {
+                    time::from_number(count, format)
+                }))
+            }
+            Kind::Unknown | Kind::Plain if json::is_integer(raw) => Err(self.error(&format!(
+                "a bare number, which may count ms, µs, ns or days: configure the column's format \
+                 (`{table}.{column}=micros`, or millis, nanos, days)"
+            ))),
+            _ => Err(self.error(&format!("{}, not a time", json::kind(raw)))),
+        }
     }
+
     /// `None` for null (a missing column is still an error): `price.nullable(Field::decimal)`.
     pub fn nullable<T>(
         &self,
-        _read: impl FnOnce(&Self) -> Result<T, FieldError>,
+        read: impl FnOnce(&Self) -> Result<T, FieldError>,
     ) -> Result<Option<T>, FieldError> {
-        todo!()
+        match self.raw {
+            Some("null") => Ok(None),
+            _ => read(self).map(Some),
+        }
     }
+
     /// For columns that may be out of line: `description.kept(|f| f.nullable(Field::text))`.
     pub fn kept<T>(
         &self,
-        _read: impl FnOnce(&Self) -> Result<T, FieldError>,
+        read: impl FnOnce(&Self) -> Result<T, FieldError>,
     ) -> Result<Kept<T>, FieldError> {
-        todo!()
+        match self.raw {
+            Some(raw) if is_unavailable(raw, self.may_be_bytes()) => Ok(Kept::Unchanged),
+            _ => read(self).map(Kept::New),
+        }
+    }
+
+    /// There, not null, and not a placeholder.
+    fn value(&self) -> Result<&'a str, FieldError> {
+        match self.raw {
+            None => Err(self.error("the column is missing")),
+            Some("null") => Err(self.error("null")),
+            Some(raw) if is_unavailable(raw, self.may_be_bytes()) => Err(self.error(
+                "an unchanged value that PostgreSQL did not send (TOAST): \
+                 ALTER TABLE ... REPLICA IDENTITY FULL sends it always",
+            )),
+            Some(raw) => Ok(raw),
+        }
+    }
+    fn may_be_bytes(&self) -> bool {
+        !matches!(self.kind, Kind::Text | Kind::Is(Format::DecimalText | Format::Iso))
+    }
+
+    fn string(&self, raw: &'a str) -> Result<Cow<'a, str>, FieldError> {
+        json::string(raw).ok_or_else(|| match raw.starts_with('"') {
+            true => self.error("text with half of a surrogate pair in it"),
+            false => self.error(&format!("{}, not text", json::kind(raw))),
+        })
+    }
+
+    fn error(&self, problem: &str) -> FieldError {
+        FieldError(format!("{}.{}: {problem}", self.table, self.column))
     }
 }
 

@@ -1,0 +1,294 @@
+//! Bytes -> [`Envelope`].
+use crate::{
+    Change, Envelope, Formats, Limits, Op, ParseError, Row, Source,
+    json::{self, kind},
+    schema::{Cache, Columns, Part, Schema},
+};
+use std::{borrow::Cow, sync::Arc};
+
+/// Remembers the last schemas seen, so that an equal one is not read again.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    formats: Formats,
+    limits: Limits,
+    schemas: Cache,
+}
+
+impl Decoder {
+    pub fn new(formats: Formats, limits: Limits) -> Self {
+        Self { formats, limits, schemas: Cache::default() }
+    }
+
+    /// What this record is. The answer depends on the record and the formats alone, never on earlier records.
+    pub fn decode<'a>(
+        &mut self,
+        topic: &str,
+        key: Option<&'a [u8]>,
+        value: Option<&'a [u8]>,
+    ) -> Result<Envelope<'a>, ParseError> {
+        let Some(value) = value else { return Ok(Envelope::Tombstone) };
+        let Some(event) = self.open(topic, Part::Value, value)? else {
+            return Ok(Envelope::Tombstone);
+        };
+        match (event.get(OP), event.get(SOURCE)) {
+            (Some(op), Some(source)) => self.event(topic, key, op, source, &event),
+            _ => self.other(topic, key, &event),
+        }
+    }
+
+    /// A record's key, or one from a header ([`crate::KeyMove`]), as a row of `table`. `None`: a null key.
+    pub fn key<'a>(
+        &mut self,
+        topic: &str,
+        table: Cow<'a, str>,
+        key: &'a [u8],
+    ) -> Result<Option<Row<'a>>, ParseError> {
+        let opened = self.open(topic, Part::Key, key).map_err(|e| ParseError::Key(Box::new(e)))?;
+        Ok(opened.map(|key| {
+            let columns = key.schema.as_ref().map(|schema| Arc::clone(&schema.own));
+            Row::new(key.json, table.clone(), columns, self.formats.table(&table))
+        }))
+    }
+
+    fn event<'a>(
+        &mut self,
+        topic: &str,
+        key: Option<&'a [u8]>,
+        op: &str,
+        source: &'a str,
+        event: &Object<'a>,
+    ) -> Result<Envelope<'a>, ParseError> {
+        let op = match json::string(op).ok_or(ParseError::WrongType("op"))?.as_ref() {
+            "c" => Op::Create,
+            "u" => Op::Update,
+            "d" => Op::Delete,
+            "r" => Op::Read,
+            "t" => return Source::read(source).map(Envelope::Truncate),
+            "m" => return message(event),
+            _ => return Err(ParseError::UnknownOp),
+        };
+        let source = Source::read(source)?;
+        let configured = self.formats.table(&source.table);
+        let image = |slot: usize, columns: fn(&Schema) -> &Arc<Columns>| match event.get(slot) {
+            None => Ok(None),
+            Some(json) if json.starts_with('{') => {
+                let columns = event.schema.as_deref().map(columns).map(Arc::clone);
+                Ok(Some(Row::new(json, source.table.clone(), columns, configured.clone())))
+            }
+            Some(_) => Err(ParseError::WrongType(NAMES[slot])),
+        };
+        let before = image(BEFORE, |schema| &schema.before)?;
+        let after = image(AFTER, |schema| &schema.after)?;
+        if after.is_none() && op != Op::Delete {
+            return Err(ParseError::MissingField("after"));
+        }
+        let ts_ms = match event.get(TS_MS) {
+            Some(raw) => Some(json::int(raw).ok_or(ParseError::WrongType("ts_ms"))?),
+            None => None,
+        };
+        let key = match key {
+            Some(key) => self.key(topic, source.table.clone(), key)?,
+            None => None,
+        };
+        Ok(Envelope::Change(Change { op, source, key, before, after, ts_ms }))
+    }
+
+    /// Not the change of a row: told by which fields there are.
+    fn other<'a>(
+        &mut self,
+        topic: &str,
+        key: Option<&'a [u8]>,
+        event: &Object<'a>,
+    ) -> Result<Envelope<'a>, ParseError> {
+        let has = |slot: usize| event.found[slot].is_some();
+        let all = |slots: &[usize]| slots.iter().all(|slot| has(*slot));
+        if has(SOURCE) && (has(DDL) || has(TABLE_CHANGES)) {
+            return Ok(Envelope::SchemaChange);
+        }
+        if has(BEFORE) || has(AFTER) {
+            // With an image and one of these two it is an envelope that lost the other. An image alone, or `op` or
+            // `source` alone, may be a column of some table.
+            match (has(OP), has(SOURCE)) {
+                (true, _) => return Err(ParseError::MissingField("source")),
+                (_, true) => return Err(ParseError::MissingField("op")),
+                _ => {}
+            }
+        }
+        if all(&[STATUS, ID, EVENT_COUNT, DATA_COLLECTIONS])
+            && matches!(event.get(STATUS), Some("\"BEGIN\"" | "\"END\""))
+        {
+            return Ok(Envelope::Transaction);
+        }
+        if has(TS_MS) && event.members == 1 && self.is_heartbeat(topic, key) {
+            return Ok(Envelope::Heartbeat);
+        }
+        Err(ParseError::NotEnvelope)
+    }
+
+    /// A value of `ts_ms` alone might be a small table's row: the topic or the key must say so too.
+    fn is_heartbeat(&mut self, topic: &str, key: Option<&[u8]>) -> bool {
+        topic.starts_with("__debezium-heartbeat")
+            || key
+                .and_then(|key| self.open(topic, Part::Key, key).ok().flatten())
+                .is_some_and(|key| key.members == 1 && key.found[SERVER_NAME].is_some())
+    }
+
+    /// The object inside, without its schema. `None`: null.
+    fn open<'a>(
+        &mut self,
+        topic: &str,
+        part: Part,
+        bytes: &'a [u8],
+    ) -> Result<Option<Object<'a>>, ParseError> {
+        let max = self.limits.value_bytes_max;
+        if bytes.len() > max {
+            return Err(ParseError::TooLarge { bytes: bytes.len(), max });
+        }
+        if let Some((schema, start)) = self.schemas.find(topic, part, bytes)
+            && let Some(payload) = self.payload(bytes, start)
+        {
+            return Ok(Some(Object { schema: Some(schema), ..payload }));
+        }
+        self.open_whole(topic, part, bytes)
+    }
+
+    /// What follows a known start, if it is an object and nothing comes after it. Anything else is for
+    /// [`Self::open_whole`] to judge.
+    fn payload<'a>(&self, bytes: &'a [u8], start: usize) -> Option<Object<'a>> {
+        let rest = bytes[start..].trim_ascii_end().strip_suffix(b"}")?;
+        if json::is_deeper(rest, self.limits.nesting_max.saturating_sub(1)) {
+            return None;
+        }
+        let text = std::str::from_utf8(rest).ok()?.trim_matches(GAPS);
+        let object = text.starts_with('{').then(|| Object::read(text).ok()).flatten()?;
+        object.twice.is_none().then_some(object)
+    }
+
+    fn open_whole<'a>(
+        &mut self,
+        topic: &str,
+        part: Part,
+        bytes: &'a [u8],
+    ) -> Result<Option<Object<'a>>, ParseError> {
+        if bytes.first() == Some(&0) {
+            return Err(ParseError::Binary);
+        }
+        let max = self.limits.nesting_max;
+        if json::is_deeper(bytes, max) {
+            return Err(ParseError::TooDeep { max });
+        }
+        let text = std::str::from_utf8(bytes)
+            .map_err(|e| ParseError::Json { at: e.valid_up_to(), problem: "not UTF-8".into() })?;
+        let Some(outer) = object(text)? else { return Ok(None) };
+        let (Some(schema_json), Some(payload), 2) =
+            (outer.found[SCHEMA], outer.found[PAYLOAD], outer.members)
+        else {
+            return Ok(Some(outer));
+        };
+        if schema_json != "null" && !schema_json.starts_with('{') {
+            return Ok(Some(outer));
+        }
+        let schema = Arc::new(Schema::read(schema_json)?);
+        let payload = object(payload)?;
+        self.schemas.keep(topic, part, text, schema_json, &schema);
+        Ok(payload.map(|payload| Object { schema: Some(schema), ..payload }))
+    }
+}
+
+fn message<'a>(event: &Object<'a>) -> Result<Envelope<'a>, ParseError> {
+    let message = event.get(MESSAGE).ok_or(ParseError::MissingField("message"))?;
+    if !message.starts_with('{') {
+        return Err(ParseError::WrongType("message"));
+    }
+    let mut members = json::Members::of(message);
+    let (_, prefix) = members
+        .find(|(name, _)| name.as_deref() == Some("prefix"))
+        .ok_or(ParseError::MissingField("message.prefix"))?;
+    let prefix = json::string(prefix).ok_or(ParseError::WrongType("message.prefix"))?;
+    Ok(Envelope::Message { prefix })
+}
+
+const NAMES: [&str; 15] = [
+    "op",
+    "source",
+    "before",
+    "after",
+    "ts_ms",
+    "message",
+    "schema",
+    "payload",
+    "status",
+    "id",
+    "event_count",
+    "data_collections",
+    "ddl",
+    "tableChanges",
+    "serverName",
+];
+const OP: usize = 0;
+const SOURCE: usize = 1;
+const BEFORE: usize = 2;
+const AFTER: usize = 3;
+const TS_MS: usize = 4;
+const MESSAGE: usize = 5;
+const SCHEMA: usize = 6;
+const PAYLOAD: usize = 7;
+const STATUS: usize = 8;
+const ID: usize = 9;
+const EVENT_COUNT: usize = 10;
+const DATA_COLLECTIONS: usize = 11;
+const DDL: usize = 12;
+const TABLE_CHANGES: usize = 13;
+const SERVER_NAME: usize = 14;
+
+const GAPS: [char; 4] = [' ', '\n', '\r', '\t'];
+
+/// A JSON object, checked, with the members that tell what it is.
+#[derive(Debug)]
+struct Object<'a> {
+    json: &'a str,
+    found: [Option<&'a str>; NAMES.len()],
+    members: usize,
+    twice: Option<&'static str>,
+    schema: Option<Arc<Schema>>,
+}
+impl<'a> Object<'a> {
+    fn read(json: &'a str) -> Result<Self, serde_json::Error> {
+        let mut object =
+            Self { json, found: [None; NAMES.len()], members: 0, twice: None, schema: None };
+        json::walk(json, |name, value| {
+            object.members += 1;
+            if let Some(i) = NAMES.iter().position(|n| *n == name)
+                && object.found[i].replace(value).is_some()
+            {
+                object.twice = Some(NAMES[i]);
+            }
+        })?;
+        Ok(object)
+    }
+    /// Unless null.
+    fn get(&self, slot: usize) -> Option<&'a str> {
+        self.found[slot].filter(|value| *value != "null")
+    }
+}
+
+/// `None`: null.
+fn object(text: &str) -> Result<Option<Object<'_>>, ParseError> {
+    let text_inside = text.trim_matches(GAPS);
+    let broken = |e: serde_json::Error| {
+        let (at, problem) = json::place(text, &e);
+        ParseError::Json { at, problem }
+    };
+    if !text_inside.starts_with('{') {
+        serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(broken)?;
+        return match text_inside {
+            "null" => Ok(None),
+            other => Err(ParseError::NotObject(kind(other))),
+        };
+    }
+    let object = Object::read(text).map_err(broken)?;
+    match object.twice {
+        Some(name) => Err(ParseError::Twice(name)),
+        None => Ok(Some(Object { json: text_inside, ..object })),
+    }
+}

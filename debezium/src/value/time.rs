@@ -1,0 +1,135 @@
+//! Instants: µs since 1970, UTC, of the years 0001 to 9999.
+use crate::Format;
+use chrono::NaiveDate;
+
+const FIRST_US: i64 = -62_135_596_800_000_000;
+const LAST_US: i64 = 253_402_300_799_999_999;
+const DAY_US: i64 = 86_400_000_000;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BadTime {
+    #[error("infinite, or outside of the years 0001 to 9999: correct the row at the source")]
+    OutOfRange,
+    #[error("not an ISO 8601 date and time")]
+    NotIso,
+    #[error("names no offset from UTC")]
+    NoOffset,
+}
+use BadTime::{NoOffset, NotIso, OutOfRange};
+
+/// `format`: one of those for numbers. Nanoseconds are cut to the µs before, also before 1970.
+pub(crate) fn from_number(count: i64, format: Format) -> Result<i64, BadTime> {
+    let us = match format {
+        Format::Millis => count.checked_mul(1_000),
+        Format::Micros => Some(count),
+        Format::Nanos => Some(count.div_euclid(1_000)),
+        Format::Days => count.checked_mul(DAY_US),
+        Format::DecimalBytes { .. } | Format::DecimalText | Format::Iso => None,
+    };
+    us.filter(|us| (FIRST_US..=LAST_US).contains(us)).ok_or(OutOfRange)
+}
+
+/// `2024-05-06T10:34:56.789012Z`, with any number of digits behind the second (cut to the µs before) and `Z` or an
+/// offset; without one it is UTC if `utc_implied`. Also a date alone, as its midnight.
+pub(crate) fn from_iso(text: &str, utc_implied: bool) -> Result<i64, BadTime> {
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    if unsigned == "infinity" {
+        return Err(OutOfRange);
+    }
+    let mut rest = Rest(text.as_bytes());
+    let date = match rest.date() {
+        Some(date) => date,
+        // A signed year, or one of more than four digits.
+        None => return Err(out_of_range_year(text).unwrap_or(NotIso)),
+    };
+    let mut us = 0;
+    if rest.take(b'T') || rest.take(b' ') {
+        us = rest.clock().ok_or(NotIso)?;
+    }
+    let offset_us = match rest.offset() {
+        Some(offset_us) => offset_us,
+        None if rest.0.is_empty() && utc_implied => 0,
+        None if rest.0.is_empty() => return Err(NoOffset),
+        None => return Err(NotIso),
+    };
+    if !rest.0.is_empty() {
+        return Err(NotIso);
+    }
+    let epoch = NaiveDate::default();
+    let us = date.signed_duration_since(epoch).num_days() * DAY_US + us - offset_us;
+    Some(us).filter(|us| (FIRST_US..=LAST_US).contains(us)).ok_or(OutOfRange)
+}
+
+fn out_of_range_year(text: &str) -> Option<BadTime> {
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let digits = unsigned.bytes().take_while(u8::is_ascii_digit).count();
+    let is_date = unsigned.as_bytes().get(digits) == Some(&b'-');
+    let is_zero = unsigned.starts_with("0000-");
+    (is_date && digits >= 4 && (digits > 4 || is_zero || unsigned.len() < text.len()))
+        .then_some(OutOfRange)
+}
+
+struct Rest<'a>(&'a [u8]);
+impl Rest<'_> {
+    fn take(&mut self, byte: u8) -> bool {
+        match self.0 {
+            [first, rest @ ..] if *first == byte => {
+                self.0 = rest;
+                true
+            }
+            _ => false,
+        }
+    }
+    fn number(&mut self, digits: usize) -> Option<u32> {
+        let (number, rest) = self.0.split_at_checked(digits)?;
+        self.0 = rest;
+        number
+            .iter()
+            .try_fold(0, |sum, b| b.is_ascii_digit().then(|| sum * 10 + u32::from(b - b'0')))
+    }
+    fn date(&mut self) -> Option<NaiveDate> {
+        let year = self.number(4).filter(|year| *year > 0)?;
+        let month = self.take(b'-').then(|| self.number(2))??;
+        let day = self.take(b'-').then(|| self.number(2))??;
+        NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month, day)
+    }
+    /// µs since midnight.
+    fn clock(&mut self) -> Option<i64> {
+        let hour = self.number(2).filter(|hour| *hour < 24)?;
+        let minute = self.take(b':').then(|| self.number(2))?.filter(|minute| *minute < 60)?;
+        let second = match self.take(b':') {
+            true => self.number(2).filter(|second| *second < 60)?,
+            false => 0,
+        };
+        let seconds = i64::from(hour * 3_600 + minute * 60 + second);
+        let mut us = 0;
+        if self.take(b'.') {
+            let digits = self.0.iter().take_while(|b| b.is_ascii_digit()).count();
+            let (part, rest) = self.0.split_at_checked(digits).filter(|_| digits > 0)?;
+            self.0 = rest;
+            let padded = part.iter().copied().chain(std::iter::repeat(b'0'));
+            us = padded.take(6).fold(0, |sum, b| sum * 10 + i64::from(b - b'0'));
+        }
+        Some(seconds * 1_000_000 + us)
+    }
+    /// `Z`, `+02`, `+02:00`, `+0200`, `+02:00:30`, in µs.
+    fn offset(&mut self) -> Option<i64> {
+        if self.take(b'Z') {
+            return Some(0);
+        }
+        let sign = match (self.take(b'+'), self.take(b'-')) {
+            (true, false) => 1,
+            (false, true) => -1,
+            _ => return None,
+        };
+        let hours = self.number(2).filter(|hours| *hours < 24)?;
+        let (mut minutes, mut seconds) = (0, 0);
+        if self.take(b':') || !self.0.is_empty() {
+            minutes = self.number(2).filter(|minutes| *minutes < 60)?;
+        }
+        if self.take(b':') {
+            seconds = self.number(2).filter(|seconds| *seconds < 60)?;
+        }
+        Some(sign * i64::from(hours * 3_600 + minutes * 60 + seconds) * 1_000_000)
+    }
+}
