@@ -1,1 +1,8 @@
-//! (in the making)
+//! What every store and every sink must do, as suites that any of them can be put through. A suite panics with a
+//! sentence that names the check, the seed where there is one, and what was expected.
+//!
+//! A suite asks for storage by name: the same name twice must give two handles on the same storage, as two processes
+//! would have, and a new name must give empty storage.
+mod state;
+
+pub use state::state;

@@ -1,5 +1,6 @@
 //! Where a partition stands: its rows, its shares and its position, moved together or not at all.
 pub mod memory;
+mod part;
 pub mod slatedb;
 pub mod sqlite;
 

@@ -1,1 +1,174 @@
-//! (in the making)
+//! State and views in memory. Clones share everything, so a test can drop a service and open its state again.
+use super::part::{LaneId, Part, admit};
+use crate::{
+    Alert, Batch, Cell, Checkpoint, Key, Lane, Partition, Receipt, SinkError, State, View,
+};
+use async_trait::async_trait;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// Rows of one view by key, as shown.
+pub type Rows = BTreeMap<Vec<Cell>, Vec<Cell>>;
+
+/// Loses everything when the last clone is dropped.
+#[derive(Clone)]
+pub struct Memory {
+    views: Arc<[View]>,
+    value_bytes_max: usize,
+    kept: Arc<Mutex<Kept>>,
+}
+
+#[derive(Default)]
+struct Kept {
+    lanes: HashMap<Partition, Stored>,
+    /// In the order of `views`.
+    parts: Vec<BTreeMap<Vec<Cell>, Part>>,
+    alerts: BTreeMap<String, Alert>,
+}
+
+struct Stored {
+    id: LaneId,
+    epoch: u64,
+    rows: BTreeMap<Key, Vec<u8>>,
+    checkpoint: Option<Checkpoint>,
+    last: Option<([u8; 16], Receipt)>,
+}
+
+impl Memory {
+    /// Without views: state only, writes are not kept.
+    pub fn new(views: Vec<View>) -> Self {
+        let kept = Kept { parts: vec![BTreeMap::new(); views.len()], ..Kept::default() };
+        Self { views: views.into(), value_bytes_max: usize::MAX, kept: Arc::new(Mutex::new(kept)) }
+    }
+
+    /// A write with a longer value is refused.
+    #[must_use]
+    pub fn with_value_bytes_max(mut self, bytes: usize) -> Self {
+        self.value_bytes_max = bytes;
+        self
+    }
+
+    /// What people see of a view; empty for one that is not kept here.
+    pub fn rows(&self, view: &str) -> Rows {
+        let Some(at) = self.views.iter().position(|v| v.name == view) else { return Rows::new() };
+        self.lock().parts[at]
+            .iter()
+            .filter_map(|(key, part)| Some((key.clone(), part.shown.clone()?)))
+            .collect()
+    }
+
+    /// Every alert ever raised, by name.
+    pub fn alerts(&self) -> Vec<Alert> {
+        self.lock().alerts.values().cloned().collect()
+    }
+
+    /// No code that holds the lock leaves it half done, so a poisoned one is sound.
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl State for Memory {
+    async fn open(&self, partition: &Partition) -> Result<Arc<dyn Lane>, SinkError> {
+        let mut kept = self.lock();
+        let id = kept.lanes.len() as LaneId;
+        let stored = kept.lanes.entry(partition.clone()).or_insert_with(|| Stored {
+            id,
+            epoch: 0,
+            rows: BTreeMap::new(),
+            checkpoint: None,
+            last: None,
+        });
+        stored.epoch += 1;
+        Ok(Arc::new(MemoryLane {
+            memory: self.clone(),
+            partition: partition.clone(),
+            epoch: stored.epoch,
+            checkpoint: stored.checkpoint.clone(),
+        }))
+    }
+}
+
+struct MemoryLane {
+    memory: Memory,
+    partition: Partition,
+    epoch: u64,
+    checkpoint: Option<Checkpoint>,
+}
+
+impl MemoryLane {
+    /// What the lane stands on, or `Fenced` once somebody else opened it.
+    fn held<'a>(&self, kept: &'a mut Kept) -> Result<&'a mut Stored, SinkError> {
+        kept.lanes
+            .get_mut(&self.partition)
+            .filter(|stored| stored.epoch == self.epoch)
+            .ok_or(SinkError::Fenced)
+    }
+}
+
+#[async_trait]
+impl Lane for MemoryLane {
+    fn checkpoint(&self) -> Option<Checkpoint> {
+        self.checkpoint.clone()
+    }
+
+    async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Vec<u8>>>, SinkError> {
+        let mut kept = self.memory.lock();
+        let stored = self.held(&mut kept)?;
+        Ok(keys.iter().map(|key| stored.rows.get(key).cloned()).collect())
+    }
+
+    async fn scan(&self, prefix: &[u8]) -> Result<Vec<(Key, Vec<u8>)>, SinkError> {
+        let mut kept = self.memory.lock();
+        let rows = &self.held(&mut kept)?.rows;
+        let from = rows.range(prefix.to_vec()..).take_while(|(key, _)| key.starts_with(prefix));
+        Ok(from.map(|(key, value)| (key.clone(), value.clone())).collect())
+    }
+
+    async fn commit(&self, batch: &Batch) -> Result<Receipt, SinkError> {
+        let mut kept = self.memory.lock();
+        let stored = self.held(&mut kept)?;
+        if let Some((_, receipt)) = stored.last.as_ref().filter(|last| last.0 == batch.digest()) {
+            return Ok(receipt.clone());
+        }
+        let next = stored.checkpoint.as_ref().map_or(batch.span.start, |at| at.next);
+        if next != batch.span.start || batch.partition != self.partition {
+            return Err(SinkError::Fenced);
+        }
+        let writes = admit(&self.memory.views, batch, self.memory.value_bytes_max)?;
+        for (key, value) in &batch.rows {
+            match value {
+                Some(value) => stored.rows.insert(key.clone(), value.clone()),
+                None => stored.rows.remove(key),
+            };
+        }
+        stored.checkpoint = Some(batch.checkpoint.clone());
+        let id = stored.id;
+        let mut receipt = Receipt::default();
+        for (at, write) in writes {
+            let view = &self.memory.views[at];
+            let part = kept.parts[at].entry(write.key.clone()).or_default();
+            let alert = part.apply(view, id, &self.partition, write);
+            if part.is_spent(view) {
+                kept.parts[at].remove(&write.key);
+            }
+            if let Some(alert) = alert
+                && kept.alerts.insert(alert.name.clone(), alert.clone()).is_none()
+            {
+                receipt.alerts.push(alert);
+            }
+        }
+        self.held(&mut kept)?.last = Some((batch.digest(), receipt.clone()));
+        Ok(receipt)
+    }
+
+    async fn close(&self) -> Result<(), SinkError> {
+        if let Ok(stored) = self.held(&mut self.memory.lock()) {
+            stored.epoch += 1;
+        }
+        Ok(())
+    }
+}

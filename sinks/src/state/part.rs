@@ -1,0 +1,150 @@
+//! What a transactional store keeps of one key of one view, and what a write does to it. Pure: no I/O, no clock.
+use crate::{Alert, Batch, Cell, Kind, Op, Partition, Refusal, SinkError, View, Write};
+use std::collections::BTreeMap;
+
+/// Number of a lane within a store: partitions are told apart by it inside a part.
+pub(super) type LaneId = i64;
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Part {
+    pub own: Option<Vec<Cell>>,
+    pub shares: BTreeMap<LaneId, Vec<Cell>>,
+    /// The newest source commit time of all writes that ever touched the key, ms since 1970.
+    pub source_ts_ms: i64,
+    /// The row as people see it.
+    pub shown: Option<Vec<Cell>>,
+}
+
+impl Part {
+    /// Carries out one write. The alert, if the row as shown turned from not low (or not there) to low.
+    pub fn apply(
+        &mut self,
+        view: &View,
+        lane: LaneId,
+        partition: &Partition,
+        write: &Write,
+    ) -> Option<Alert> {
+        let was_low = view.is_low(self.shown.as_deref());
+        match &write.op {
+            Op::Put(own) => self.own = Some(own.clone()),
+            Op::Delete => self.own = None,
+            Op::Share(share) if share.iter().all(Cell::is_zero) => {
+                self.shares.remove(&lane);
+            }
+            Op::Share(share) => {
+                self.shares.insert(lane, share.clone());
+            }
+        }
+        self.source_ts_ms = self.source_ts_ms.max(write.source_ts_ms);
+        self.show(view);
+        (!was_low && view.is_low(self.shown.as_deref())).then(|| Alert {
+            name: alert_name(partition, write),
+            key: write.key.clone(),
+            stock_quantity: self.shown.as_ref().and_then(|row| row.get(4)).and_then(Cell::int),
+        })
+    }
+
+    /// Makes the shown row of the parts.
+    pub fn show(&mut self, view: &View) {
+        let total = view.total(self.shares.values().map(Vec::as_slice));
+        self.shown = view.show(self.own.as_deref(), &total);
+    }
+
+    /// Nothing in it that a later write needs. A stock row's part stays for good: order items outlive and precede
+    /// their product, and `source_ts_ms` would otherwise depend on which partition came first.
+    pub fn is_spent(&self, view: &View) -> bool {
+        !matches!(view.kind, Kind::Stock { .. }) && self.own.is_none() && self.shares.is_empty()
+    }
+}
+
+/// `topic/partition/offset/key`.
+fn alert_name(partition: &Partition, write: &Write) -> String {
+    let key: Vec<String> = write.key.iter().map(Cell::to_string).collect();
+    format!("{partition}/{}/{}", write.offset, key.join(","))
+}
+
+/// The writes that stand, with the index of their view. Writes that can never be made are refused together, unless
+/// their record is forgiven: then they are left out. A store without views keeps none.
+pub(super) fn admit<'a>(
+    views: &[View],
+    batch: &'a Batch,
+    value_bytes_max: usize,
+) -> Result<Vec<(usize, &'a Write)>, SinkError> {
+    if views.is_empty() {
+        return Ok(vec![]);
+    }
+    let (mut stand, mut refused) = (Vec::with_capacity(batch.writes.len()), vec![]);
+    for write in &batch.writes {
+        let at = views.iter().position(|view| view.name == write.view).ok_or_else(|| {
+            fault(
+                batch,
+                write,
+                "this store was opened without that view: give it all of the service's views",
+            )
+        })?;
+        check_shape(&views[at], batch, write)?;
+        match refusal(&views[at], write, value_bytes_max) {
+            None => stand.push((at, write)),
+            Some(_) if batch.forgiven.contains(&write.offset) => {}
+            Some(reason) => refused.push(Refusal { offset: write.offset, reason }),
+        }
+    }
+    if refused.is_empty() { Ok(stand) } else { Err(SinkError::Refused(refused)) }
+}
+
+/// A write that does not fit its view is a bug in the handler: no dead letter, nothing is guessed.
+fn check_shape(view: &View, batch: &Batch, write: &Write) -> Result<(), SinkError> {
+    let (puts, shares) = match &view.kind {
+        Kind::Rows => (Some(view.columns.len()), None),
+        Kind::Totals { merge, .. } => (None, Some(merge.len())),
+        Kind::Stock { .. } => (Some(3), Some(1)),
+    };
+    let fits = match &write.op {
+        Op::Put(own) => Some(own.len()) == puts,
+        Op::Delete => puts.is_some(),
+        Op::Share(share) => Some(share.len()) == shares,
+    };
+    if fits && write.key.len() == view.key.len() {
+        return Ok(());
+    }
+    Err(fault(batch, write, "the write has another shape than the view: please report this bug"))
+}
+
+fn fault(batch: &Batch, write: &Write, what: &str) -> SinkError {
+    SinkError::fatal(anyhow::anyhow!(
+        "{} offset {}, view {}: {what}",
+        batch.partition,
+        write.offset,
+        write.view
+    ))
+}
+
+fn refusal(view: &View, write: &Write, value_bytes_max: usize) -> Option<String> {
+    let too_large = |cell: &Cell| cell.size() > value_bytes_max;
+    let null_key = !matches!(view.kind, Kind::Totals { .. });
+    for (column, cell) in view.key.iter().zip(&write.key) {
+        if too_large(cell) {
+            return Some(reason(view, column.name, cell.size(), value_bytes_max));
+        }
+        if null_key && *cell == Cell::Null {
+            return Some(format!("{}.{}: a key must not be null", view.name, column.name));
+        }
+    }
+    match &write.op {
+        Op::Put(cells) => {
+            cells.iter().enumerate().find(|(_, cell)| too_large(cell)).map(|(at, cell)| {
+                let name = view.columns.get(at).map_or("?", |column| column.name);
+                reason(view, name, cell.size(), value_bytes_max)
+            })
+        }
+        Op::Share(cells) => cells
+            .iter()
+            .find(|cell| too_large(cell))
+            .map(|cell| reason(view, "a total", cell.size(), value_bytes_max)),
+        Op::Delete => None,
+    }
+}
+
+fn reason(view: &View, column: &str, bytes: usize, bytes_max: usize) -> String {
+    format!("{}.{column}: {bytes} bytes, at most {bytes_max} are kept", view.name)
+}

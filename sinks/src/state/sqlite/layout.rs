@@ -1,0 +1,183 @@
+//! How the file is laid out, and whether this file is one that we may use.
+use super::{Settings, Trouble, table::Table};
+use crate::{Kind, SinkError, View};
+use anyhow::anyhow;
+use rusqlite::{
+    Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params,
+};
+use std::{path::Path, time::Duration};
+
+/// "CDCS": marks the file as ours.
+const APPLICATION: i64 = 0x4344_4353;
+/// Raised whenever the tables below change.
+const LAYOUT: i64 = 1;
+
+const TABLES: &str = "
+    CREATE TABLE cdc_state_services (service TEXT PRIMARY KEY, generation INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE cdc_state_views (
+        id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, service TEXT NOT NULL, shape TEXT NOT NULL);
+    CREATE TABLE cdc_state_lanes (
+        id INTEGER PRIMARY KEY, service TEXT NOT NULL, generation INTEGER NOT NULL,
+        topic TEXT NOT NULL, partition INTEGER NOT NULL,
+        epoch INTEGER NOT NULL, next INTEGER, checkpoint TEXT, digest BLOB, receipt TEXT,
+        UNIQUE (service, generation, topic, partition));
+    CREATE TABLE cdc_state_rows (
+        lane INTEGER NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL, PRIMARY KEY (lane, key)) WITHOUT ROWID;
+    CREATE TABLE cdc_state_parts (
+        view INTEGER NOT NULL, key TEXT NOT NULL, own TEXT, shares TEXT NOT NULL, source_ts_ms INTEGER NOT NULL,
+        PRIMARY KEY (view, key)) WITHOUT ROWID;
+    CREATE TABLE low_stock_alerts (
+        name TEXT PRIMARY KEY, product_id INTEGER, stock_quantity INTEGER, source_ts_ms INTEGER NOT NULL)
+        WITHOUT ROWID;
+";
+
+pub fn connect(path: &Path, settings: &Settings) -> Result<Connection, Trouble> {
+    let conn =
+        tuned(path, settings, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+    conn.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
+    conn.pragma_update(None, "synchronous", "FULL")?;
+    if let Some(pages_max) = settings.pages_max {
+        conn.pragma_update_and_check(None, "max_page_count", pages_max, |_| Ok(()))?;
+    }
+    if settings.check_at_open {
+        let found: String = conn.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        if found != "ok" {
+            // The text names pages and tables, never values.
+            return Err(SinkError::fatal(anyhow!(
+                "{}: {} ({found})",
+                path.display(),
+                super::DAMAGED
+            ))
+            .into());
+        }
+    }
+    Ok(conn)
+}
+
+pub fn connect_reader(path: &Path, settings: &Settings) -> Result<Connection, Trouble> {
+    let conn = tuned(path, settings, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    conn.pragma_update(None, "query_only", true)?;
+    Ok(conn)
+}
+
+fn tuned(path: &Path, settings: &Settings, flags: OpenFlags) -> Result<Connection, Trouble> {
+    let conn = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    conn.busy_timeout(Duration::from_millis(settings.busy_ms_max))?;
+    conn.pragma_update(None, "cache_size", -32 * 1024)?; // KiB
+    conn.set_prepared_statement_cache_capacity(64);
+    Ok(conn)
+}
+
+/// Makes what is missing, and refuses a file that holds something else.
+pub fn prepare(
+    conn: &mut Connection,
+    service: &str,
+    generation: i64,
+    views: &[View],
+) -> Result<Vec<Table>, Trouble> {
+    let path = conn.path().unwrap_or_default().to_owned();
+    let refuse = |what: String| Trouble::from(SinkError::fatal(anyhow!("{path}: {what}")));
+    let txn = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    ready_layout(&txn).map_err(|trouble| match trouble {
+        Unready::Unlike(what) => refuse(what),
+        Unready::Sqlite(cause) => cause.into(),
+    })?;
+    let known: i64 = txn.query_row(
+        "INSERT INTO cdc_state_services VALUES (?, ?) ON CONFLICT DO UPDATE SET generation = generation \
+         RETURNING generation",
+        params![service, generation],
+        |row| row.get(0),
+    )?;
+    if known != generation {
+        return Err(refuse(format!(
+            "holds generation {known} of {service}, and GENERATION is {generation}. Give the new generation a \
+             file of its own and let readers switch to it once it has caught up, or set GENERATION={known}"
+        )));
+    }
+    let mut tables = vec![];
+    for view in views {
+        let id = claim(&txn, service, view)?.map_err(&refuse)?;
+        tables.push(Table::new(view.clone(), id));
+    }
+    txn.commit()?;
+    Ok(tables)
+}
+
+enum Unready {
+    Unlike(String),
+    Sqlite(rusqlite::Error),
+}
+impl From<rusqlite::Error> for Unready {
+    fn from(cause: rusqlite::Error) -> Self {
+        Self::Sqlite(cause)
+    }
+}
+
+fn ready_layout(txn: &Transaction<'_>) -> Result<(), Unready> {
+    let number = |pragma: &str| txn.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+    let (application, layout) = (number("application_id")?, number("user_version")?);
+    if (application, layout) == (APPLICATION, LAYOUT) {
+        return Ok(());
+    }
+    if application == APPLICATION {
+        return Err(Unready::Unlike(format!(
+            "has layout {layout}, this version of the program reads layout {LAYOUT}. Use the version that made \
+             the file, or give this one a new file: the views are made anew from the log"
+        )));
+    }
+    let empty: bool =
+        txn.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0))?;
+    if !empty || application != 0 || layout != 0 {
+        let what = "is a database of another program: name another file";
+        return Err(Unready::Unlike(what.into()));
+    }
+    txn.execute_batch(TABLES)?;
+    txn.pragma_update(None, "application_id", APPLICATION)?;
+    txn.pragma_update(None, "user_version", LAYOUT)?;
+    Ok(())
+}
+
+/// The view's number. A view belongs to one service and never changes its shape within a file.
+fn claim(
+    txn: &Transaction<'_>,
+    service: &str,
+    view: &View,
+) -> Result<Result<i64, String>, rusqlite::Error> {
+    let shape = shape(view);
+    let sql = "SELECT id, service, shape FROM cdc_state_views WHERE name = ?";
+    let known: Option<(i64, String, String)> = txn
+        .query_row(sql, [view.name], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    let Some((id, owner, was)) = known else {
+        txn.execute_batch(&Table::create_sql(view))?;
+        let sql =
+            "INSERT INTO cdc_state_views (name, service, shape) VALUES (?, ?, ?) RETURNING id";
+        return txn.query_row(sql, params![view.name, service, shape], |row| Ok(Ok(row.get(0)?)));
+    };
+    Ok(if owner != service {
+        Err(format!("view {} is kept by {owner}: give {service} a file of its own", view.name))
+    } else if was != shape {
+        Err(format!(
+            "view {} was made with other columns or settings ({was}; now {shape}): set them back, or set a new \
+             GENERATION and give it a file of its own",
+            view.name
+        ))
+    } else {
+        Ok(id)
+    })
+}
+
+/// Everything about a view that shapes its rows and can be written down.
+fn shape(view: &View) -> String {
+    let columns = |columns: &[crate::Column]| {
+        let columns: Vec<String> =
+            columns.iter().map(|c| format!("{} {:?}", c.name, c.kind)).collect();
+        columns.join(", ")
+    };
+    let kind = match &view.kind {
+        Kind::Rows => "rows".to_owned(),
+        Kind::Totals { merge, .. } => format!("totals of {merge:?}"),
+        Kind::Stock { mode, low_below } => format!("stock {mode:?}, low below {low_below}"),
+    };
+    format!("{kind}; {} -> {}", columns(view.key), columns(view.columns))
+}

@@ -1,0 +1,158 @@
+//! A view's table as people read it: its SQL, cells going in, cells coming out.
+use super::super::memory::Rows;
+use crate::{Cell, Column, Kind, Type, View};
+use chrono::{DateTime, SecondsFormat};
+use rusqlite::{
+    Connection, ToSql, params_from_iter,
+    types::{ToSqlOutput, Value, ValueRef},
+};
+
+/// Numbers as INTEGER; decimals plain, times as RFC 3339 in UTC and words between spaces as TEXT.
+pub struct Table {
+    pub view: View,
+    /// Of the view in `cdc_state_views`.
+    pub id: i64,
+    replace: String,
+    delete: String,
+    select: String,
+}
+
+impl Table {
+    pub fn new(view: View, id: i64) -> Self {
+        let table = quoted(view.name);
+        let all: Vec<String> =
+            view.key.iter().chain(view.columns).map(|c| quoted(c.name)).collect();
+        let extra: &[&str] = if is_stock(&view) { &["updated_at", "source_ts_ms"] } else { &[] };
+        let into: Vec<&str> = all.iter().map(String::as_str).chain(extra.iter().copied()).collect();
+        let holes = vec!["?"; into.len()].join(", ");
+        let matches: Vec<String> =
+            all[..view.key.len()].iter().map(|k| format!("{k} IS ?")).collect();
+        Self {
+            replace: format!("REPLACE INTO {table} ({}) VALUES ({holes})", into.join(", ")),
+            delete: format!("DELETE FROM {table} WHERE {}", matches.join(" AND ")),
+            select: format!("SELECT {} FROM {table}", all.join(", ")),
+            view,
+            id,
+        }
+    }
+
+    /// A key of totals may hold nulls (SQL's `group by` has a group of them), all others may not.
+    pub fn create_sql(view: &View) -> String {
+        let nullable = matches!(view.kind, Kind::Totals { .. });
+        let one_number = matches!(view.key, [Column { kind: Type::Int, .. }]);
+        let mut columns: Vec<String> = vec![];
+        for (at, column) in view.key.iter().chain(view.columns).enumerate() {
+            // INTEGER PRIMARY KEY would make up a number for a null key; INT does not.
+            let kind = match column.kind {
+                Type::Int if nullable => "INT",
+                Type::Int => "INTEGER",
+                _ => "TEXT",
+            };
+            let bound = if at < view.key.len() && !nullable { " NOT NULL" } else { "" };
+            columns.push(format!("{} {kind}{bound}", quoted(column.name)));
+        }
+        if is_stock(view) {
+            columns.push("updated_at TEXT NOT NULL".into());
+            columns.push("source_ts_ms INTEGER NOT NULL".into());
+        }
+        let key: Vec<String> = view.key.iter().map(|column| quoted(column.name)).collect();
+        columns.push(format!("PRIMARY KEY ({})", key.join(", ")));
+        let tail = if nullable || one_number { "" } else { " WITHOUT ROWID" };
+        format!("CREATE TABLE {} ({}){tail}", quoted(view.name), columns.join(", "))
+    }
+
+    pub fn put(
+        &self,
+        conn: &Connection,
+        key: &[Cell],
+        row: &[Cell],
+        ts_ms: i64,
+    ) -> rusqlite::Result<()> {
+        if key.contains(&Cell::Null) {
+            self.remove(conn, key)?; // nulls never conflict, so REPLACE would add a second row
+        }
+        let mut values: Vec<Value> = key.iter().chain(row).map(value).collect();
+        if is_stock(&self.view) {
+            values.extend([Value::Text(rfc3339(ts_ms)), Value::Integer(ts_ms)]);
+        }
+        conn.prepare_cached(&self.replace)?.execute(params_from_iter(values))?;
+        Ok(())
+    }
+
+    pub fn remove(&self, conn: &Connection, key: &[Cell]) -> rusqlite::Result<()> {
+        conn.prepare_cached(&self.delete)?.execute(params_from_iter(key.iter().map(value)))?;
+        Ok(())
+    }
+
+    pub fn read(&self, conn: &Connection) -> rusqlite::Result<Rows> {
+        let mut select = conn.prepare_cached(&self.select)?;
+        let mut found = select.query([])?;
+        let mut rows = Rows::new();
+        while let Some(row) = found.next()? {
+            let mut cells = vec![];
+            for (at, column) in self.view.key.iter().chain(self.view.columns).enumerate() {
+                cells.push(cell(row.get_ref(at)?, column.kind));
+            }
+            let shown = cells.split_off(self.view.key.len());
+            rows.insert(cells, shown);
+        }
+        Ok(rows)
+    }
+}
+
+fn is_stock(view: &View) -> bool {
+    matches!(view.kind, Kind::Stock { .. })
+}
+
+/// Names come from code, not from input; quoting keeps words of SQL apart from them.
+pub fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn value(cell: &Cell) -> Value {
+    match cell {
+        Cell::Null => Value::Null,
+        Cell::Int(n) => Value::Integer(*n),
+        Cell::Text(text) => Value::Text(text.clone()),
+        other => Value::Text(other.to_string()),
+    }
+}
+
+/// Back from the table. Text that does not read as its column's type stays text, and so shows as a difference.
+pub fn cell(value: ValueRef<'_>, kind: Type) -> Cell {
+    let text = match value {
+        ValueRef::Null => return Cell::Null,
+        ValueRef::Integer(n) => return Cell::Int(n),
+        ValueRef::Real(x) => x.to_string(),
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
+            String::from_utf8_lossy(bytes).into_owned()
+        }
+    };
+    match kind {
+        Type::Int | Type::Text => Cell::Text(text),
+        Type::Decimal => text.parse().map_or(Cell::Text(text), Cell::Decimal),
+        Type::Words => Cell::Words(text.split_whitespace().map(str::to_owned).collect()),
+        Type::Time => match DateTime::parse_from_rfc3339(&text) {
+            Ok(time) => Cell::Time(time.timestamp_micros()),
+            Err(_) => {
+                let far = text.strip_suffix(" us since 1970").and_then(|us| us.parse().ok());
+                far.map_or(Cell::Text(text), Cell::Time)
+            }
+        },
+    }
+}
+
+pub fn rfc3339(ms: i64) -> String {
+    match DateTime::from_timestamp_millis(ms) {
+        Some(time) => time.to_rfc3339_opts(SecondsFormat::Millis, true),
+        None => format!("{ms} ms since 1970"),
+    }
+}
+
+/// A cell where a statement takes one value.
+pub struct Bound<'a>(pub &'a Cell);
+impl ToSql for Bound<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Owned(value(self.0)))
+    }
+}
