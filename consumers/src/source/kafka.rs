@@ -1,1 +1,598 @@
-//! (in the making)
+//! Kafka by rdkafka's `BaseConsumer`, polled by one thread.
+//!
+//! The stored state says where a partition starts, so a new partition is assigned paused and stays silent until the
+//! engine has sought and resumed it. The group's committed offsets are only acknowledgements: what operators see as
+//! lag. A rebalance never waits for the network.
+//!
+//! Absent on purpose: partition queues (dropping one can make its partition unreachable), auto commit, stored
+//! offsets, and any start position taken from the group.
+mod context;
+mod settings;
+
+pub use settings::{Settings, problem};
+
+use super::{Bounds, Flow, Headers, ListHeaders, Probe, Record, Signal, Source};
+use anyhow::{Context as _, bail};
+use context::{Client, Context, Event, log_commit_error};
+use rdkafka::{
+    Message, Offset, TopicPartitionList,
+    consumer::{CommitMode, Consumer},
+    error::{KafkaError, RDKafkaErrorCode as Code},
+    message::{BorrowedMessage, Headers as _},
+};
+use sinks::Partition;
+use std::{
+    collections::HashMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Weak, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Records handed over by one poll, at most: between polls the engine acts.
+const RECORDS_MAX: usize = 1_024;
+/// While a seek waits for librdkafka to start the partition.
+const RETRY: Duration = Duration::from_millis(10);
+/// librdkafka answers a seek from memory; a late answer is asked for again.
+const SEEK_WAIT: Duration = Duration::from_millis(200);
+/// Looks that must agree that nothing is left before an end without a record. After a seek or a resume librdkafka's
+/// numbers are up to a second old, and it looks twice a second.
+const LOOKS: u32 = 4;
+const QUESTION_WAIT: Duration = Duration::from_secs(10);
+const CLOSE_WAIT: Duration = Duration::from_secs(5);
+const COMPLAIN_EVERY: Duration = Duration::from_secs(30);
+
+/// An assigned partition.
+struct Place {
+    partition: Partition,
+    /// The next offset to deliver; below it nothing passes.
+    next: Option<i64>,
+    /// A seek to `next` has still to take effect: nothing passes.
+    seeking: bool,
+    /// As the engine wants it.
+    paused: bool,
+    /// As librdkafka has it.
+    held: bool,
+    broken: bool,
+    /// With `until_end`: where the partition ended at the start.
+    end: Option<i64>,
+    /// Looks in a row at which everything before `end` was fetched and nothing waited: the last offsets hold no
+    /// records (transaction markers, compaction).
+    drained: u32,
+    acknowledged: Option<i64>,
+    committed: Option<i64>,
+}
+
+impl Place {
+    fn new(partition: Partition, end: Option<i64>) -> Self {
+        Self {
+            partition,
+            next: None,
+            seeking: false,
+            paused: true,
+            held: true,
+            broken: false,
+            end,
+            drained: 0,
+            acknowledged: None,
+            committed: None,
+        }
+    }
+    fn is(&self, topic: &str, index: i32) -> bool {
+        self.partition.index == index && &*self.partition.topic == topic
+    }
+    fn is_delivered(&self) -> bool {
+        match (self.next, self.end) {
+            (Some(next), Some(end)) => !self.seeking && (next >= end || self.drained >= LOOKS),
+            _ => false,
+        }
+    }
+}
+
+pub struct Kafka {
+    /// Always there until dropped.
+    client: Option<Arc<Client>>,
+    places: Vec<Place>,
+    /// Of the last record: records come in runs.
+    last: usize,
+    /// Where every partition ended at the start; `None`: go on for ever.
+    ends: Option<HashMap<(String, i32), i64>>,
+    ack_every: Duration,
+    ack_last: Instant,
+    complained: HashMap<i32, Instant>,
+    seeking_since: Option<Instant>,
+}
+
+impl Kafka {
+    /// Joins the group. With `until_end` asks the broker first, for a minute at most, where every partition ends.
+    pub fn new(settings: &Settings) -> anyhow::Result<Self> {
+        let config = settings.client_config().map_err(|all| anyhow::anyhow!(all.join("\n")))?;
+        let client: Client = config
+            .create_with_context(Context::default())
+            .context("no Kafka client can be made of these settings")?;
+        let client = Arc::new(client);
+        let ends = settings.until_end.then(|| ends(&client, settings)).transpose()?;
+        let topics: Vec<&str> = settings.topics.iter().map(String::as_str).collect();
+        client.subscribe(&topics).context("the topics cannot be subscribed to")?;
+        Ok(Self {
+            client: Some(client),
+            places: Vec::new(),
+            last: 0,
+            ends,
+            ack_every: settings.ack_interval,
+            ack_last: Instant::now(),
+            complained: HashMap::new(),
+            seeking_since: None,
+        })
+    }
+
+    fn client(&self) -> anyhow::Result<Arc<Client>> {
+        self.client.clone().context("the Kafka client is closed")
+    }
+
+    fn place(&mut self, partition: &Partition) -> Option<&mut Place> {
+        self.places.iter_mut().find(|p| p.partition == *partition)
+    }
+
+    /// Tells librdkafka what was asked for since the last poll: seeks first, resumes only after theirs.
+    fn settle(&mut self, client: &Client) -> anyhow::Result<()> {
+        let pausing = list(&self.places, |p| p.paused && !p.held);
+        if pausing.count() > 0 {
+            client.pause(&pausing).context("partitions cannot be paused")?;
+            self.places.iter_mut().filter(|p| p.paused).for_each(|p| p.held = true);
+        }
+        self.seek_all(client);
+        let ready = |p: &Place| !p.paused && p.held && !p.seeking && p.next.is_some();
+        let resuming = list(&self.places, ready);
+        if resuming.count() > 0 {
+            client.resume(&resuming).context("partitions cannot be resumed")?;
+            self.places.iter_mut().filter(|p| ready(p)).for_each(|p| p.held = false);
+        }
+        Ok(())
+    }
+
+    /// A seek fails as long as librdkafka has not started the partition; it stays wanted until it works.
+    fn seek_all(&mut self, client: &Client) {
+        let mut wanted = TopicPartitionList::new();
+        for place in self.places.iter().filter(|p| p.seeking && !p.broken) {
+            let next = Offset::Offset(place.next.unwrap_or(0));
+            // Only a negative offset is refused here, and the engine has none.
+            let _ =
+                wanted.add_partition_offset(&place.partition.topic, place.partition.index, next);
+        }
+        if wanted.count() == 0 {
+            self.seeking_since = None;
+            return;
+        }
+        let since = *self.seeking_since.get_or_insert_with(Instant::now);
+        let problem = match client.seek_partitions(wanted, SEEK_WAIT) {
+            Ok(done) => {
+                let mut problem = None;
+                for element in done.elements() {
+                    match element.error() {
+                        Ok(()) => {
+                            let (topic, index) = (element.topic(), element.partition());
+                            let mut all = self.places.iter_mut();
+                            if let Some(place) = all.find(|p| p.is(topic, index)) {
+                                place.seeking = false;
+                            }
+                        }
+                        Err(e) => problem = Some(e),
+                    }
+                }
+                problem
+            }
+            Err(e) => Some(e),
+        };
+        if let Some(error) = problem
+            && since.elapsed() > COMPLAIN_EVERY
+        {
+            tracing::warn!(%error, "a partition cannot be positioned yet, still trying");
+            self.seeking_since = Some(Instant::now());
+        }
+    }
+
+    /// What the callbacks noted. A revoked partition is forgotten before anything else is delivered.
+    fn tell(&mut self, client: &Client, visit: &mut dyn FnMut(Signal<'_>)) -> anyhow::Result<()> {
+        while let Some(event) = client.context().next() {
+            match event {
+                Event::Assigned(partition) => {
+                    let at = (partition.topic.to_string(), partition.index);
+                    // A partition made after the start counts as ended: it had nothing then.
+                    let end = self.ends.as_ref().map(|ends| ends.get(&at).copied().unwrap_or(0));
+                    self.places.retain(|p| p.partition != partition);
+                    self.places.push(Place::new(partition.clone(), end));
+                    visit(Signal::Assigned(partition));
+                }
+                Event::Revoked(partition) => {
+                    self.places.retain(|p| p.partition != partition);
+                    visit(Signal::Revoked(partition));
+                }
+                Event::Committed(offsets) => {
+                    for (topic, index, next) in offsets {
+                        if let Some(p) = self.places.iter_mut().find(|p| p.is(&topic, index)) {
+                            p.committed = Some(next);
+                        }
+                    }
+                }
+                Event::Drained(fetched) => self.note_drained(&fetched),
+                Event::Broken(partition, why) => {
+                    if let Some(place) = self.place(&partition)
+                        && !place.broken
+                    {
+                        place.broken = true;
+                        visit(Signal::Broken(partition, why));
+                    }
+                }
+                Event::Failed(why) => bail!(why),
+            }
+        }
+        Ok(())
+    }
+
+    fn note_drained(&mut self, fetched: &[(String, i32, i64)]) {
+        for place in &mut self.places {
+            let found = fetched.iter().find(|(topic, index, _)| place.is(topic, *index));
+            let all = found.is_some_and(|(.., next)| place.end.is_some_and(|end| *next >= end));
+            place.drained =
+                if all && !place.held && !place.seeking { place.drained + 1 } else { 0 };
+        }
+    }
+
+    fn deliver(&mut self, message: &BorrowedMessage<'_>, visit: &mut dyn FnMut(Signal<'_>)) {
+        let (topic, index, offset) = (message.topic(), message.partition(), message.offset());
+        if !self.places.get(self.last).is_some_and(|p| p.is(topic, index)) {
+            match self.places.iter().position(|p| p.is(topic, index)) {
+                Some(at) => self.last = at,
+                None => return, // Revoked.
+            }
+        }
+        let place = &mut self.places[self.last];
+        let Some(next) = place.next.filter(|_| !place.seeking) else { return };
+        if place.held {
+            // It should not have come; come back to it after the resume.
+            place.seeking = true;
+            return;
+        }
+        if offset < next {
+            return;
+        }
+        place.next = Some(offset + 1);
+        place.drained = 0;
+        visit(Signal::Record(Record {
+            partition: &place.partition,
+            offset,
+            timestamp_ms: message.timestamp().to_millis().unwrap_or(-1),
+            key: message.key(),
+            value: message.payload(),
+            headers: Headers(&Lazy(message)),
+        }));
+    }
+
+    /// Whatever passes by itself is only logged: librdkafka goes on trying.
+    fn react(&mut self, client: &Arc<Client>, error: &KafkaError) -> anyhow::Result<()> {
+        let reason = client.context().reason();
+        let code = match error {
+            KafkaError::PartitionEOF(_) => return Ok(()),
+            KafkaError::MessageConsumptionFatal(code) => {
+                let (code, reason) = client.client().fatal_error().unwrap_or((*code, reason));
+                bail!("Kafka refuses this member for good: {reason} ({code}). {}", advice(code));
+            }
+            KafkaError::MessageConsumption(code) => *code,
+            other => bail!("reading from Kafka failed: {other}"),
+        };
+        match code {
+            Code::AutoOffsetReset => self.find_out_of_range(client),
+            Code::Authentication
+            | Code::SaslAuthenticationFailed
+            | Code::TopicAuthorizationFailed
+            | Code::GroupAuthorizationFailed
+            | Code::ClusterAuthorizationFailed => {
+                bail!("Kafka refuses us: {reason} ({code}). {}", advice(code))
+            }
+            Code::UnknownTopicOrPartition | Code::UnknownTopic if self.ends.is_some() => {
+                bail!("{reason}. {}", advice(code))
+            }
+            _ => self.complain(code, &reason),
+        }
+        Ok(())
+    }
+
+    /// Once a while for each kind of error.
+    fn complain(&mut self, code: Code, reason: &str) {
+        let now = Instant::now();
+        let last: Option<&Instant> = self.complained.get(&(code as i32));
+        let again = last.is_none_or(|at| now.duration_since(*at) >= COMPLAIN_EVERY);
+        if again {
+            self.complained.insert(code as i32, now);
+            tracing::warn!(error = %code, reason, advice = advice(code), "Kafka, going on");
+        }
+    }
+
+    /// librdkafka says that a position is out of range, but not whose. Asks the broker, on a thread of its own.
+    fn find_out_of_range(&self, client: &Arc<Client>) {
+        let active = self.places.iter().filter(|p| !p.held && !p.broken);
+        let places: Vec<_> = active.filter_map(|p| Some((p.partition.clone(), p.next?))).collect();
+        let client = client.clone();
+        thread::spawn(move || {
+            let mut found = false;
+            for (partition, next) in places {
+                match watermarks(&client, &partition) {
+                    Ok((begin, end)) if next < begin || next > end => {
+                        found = true;
+                        let why = out_of_range(&partition, next, begin, end);
+                        client.context().tell(Event::Broken(partition, why));
+                    }
+                    Ok(_) => {}
+                    Err(e) => {
+                        tracing::warn!(%partition, error = %e, "the log's bounds are unknown")
+                    }
+                }
+            }
+            if !found {
+                client.context().tell(Event::Failed(
+                    "Kafka reports a position as out of range, but every partition's position is within its log. \
+                     Restart the service: it goes on where its state stands."
+                        .to_owned(),
+                ));
+            }
+        });
+    }
+
+    fn unacknowledged(&self) -> TopicPartitionList {
+        let mut list = TopicPartitionList::new();
+        for place in self.places.iter().filter(|p| p.acknowledged > p.committed) {
+            if let Some(next) = place.acknowledged {
+                let (topic, index) = (&place.partition.topic, place.partition.index);
+                let _ = list.add_partition_offset(topic, index, Offset::Offset(next));
+            }
+        }
+        list
+    }
+
+    fn acknowledge_when_due(&mut self, client: &Client) {
+        if self.ack_last.elapsed() < self.ack_every {
+            return;
+        }
+        self.ack_last = Instant::now();
+        let list = self.unacknowledged();
+        if list.count() > 0
+            && let Err(e) = client.commit(&list, CommitMode::Async)
+        {
+            log_commit_error(&e);
+        }
+    }
+
+    fn has_ended(&self) -> bool {
+        self.ends.is_some()
+            && !self.places.is_empty()
+            && self.places.iter().all(Place::is_delivered)
+    }
+}
+
+impl Source for Kafka {
+    fn poll(&mut self, wait: Duration, visit: &mut dyn FnMut(Signal<'_>)) -> anyhow::Result<Flow> {
+        let client = self.client()?;
+        self.settle(&client)?;
+        self.acknowledge_when_due(&client);
+        let unsettled = self.places.iter().any(|p| p.seeking && !p.broken);
+        let mut wait = if unsettled { wait.min(RETRY) } else { wait };
+        let mut records = 0;
+        while records < RECORDS_MAX {
+            let polled = client.poll(wait);
+            self.tell(&client, visit)?;
+            match polled {
+                None => break,
+                Some(Ok(message)) => self.deliver(&message, visit),
+                Some(Err(error)) => self.react(&client, &error)?,
+            }
+            records += 1;
+            wait = Duration::ZERO;
+        }
+        Ok(match records {
+            _ if self.has_ended() => Flow::End,
+            0 => Flow::Idle,
+            _ => Flow::More,
+        })
+    }
+
+    fn seek(&mut self, partition: &Partition, next: i64) -> anyhow::Result<()> {
+        if let Some(place) = self.place(partition) {
+            place.next = Some(next.max(0));
+            place.seeking = true;
+            place.drained = 0;
+        }
+        Ok(())
+    }
+
+    fn pause(&mut self, partition: &Partition) -> anyhow::Result<()> {
+        if let Some(place) = self.place(partition) {
+            place.paused = true;
+        }
+        Ok(())
+    }
+
+    fn resume(&mut self, partition: &Partition) -> anyhow::Result<()> {
+        if let Some(place) = self.place(partition) {
+            place.paused = false;
+        }
+        Ok(())
+    }
+
+    fn acknowledge(&mut self, partition: &Partition, next: i64) -> anyhow::Result<()> {
+        if let Some(place) = self.place(partition) {
+            place.acknowledged = place.acknowledged.max(Some(next));
+        }
+        Ok(())
+    }
+
+    /// An answer that does not come in time is logged, not an error: the group's offsets are advisory.
+    fn flush(&mut self, wait: Duration) -> anyhow::Result<()> {
+        let list = self.unacknowledged();
+        if list.count() == 0 {
+            return Ok(());
+        }
+        let client = self.client()?;
+        let (answer, answered) = mpsc::channel();
+        // librdkafka waits for the answer without bound.
+        thread::spawn(move || {
+            let _ = answer.send(client.commit(&list, CommitMode::Sync));
+        });
+        match answered.recv_timeout(wait) {
+            Ok(Ok(())) => {
+                self.places.iter_mut().for_each(|p| p.committed = p.acknowledged);
+            }
+            Ok(Err(e)) => log_commit_error(&e),
+            Err(_) => tracing::warn!("the broker did not confirm the acknowledged offsets in time"),
+        }
+        Ok(())
+    }
+
+    fn probe(&self) -> Arc<dyn Probe> {
+        Arc::new(Questions(self.client.as_ref().map(Arc::downgrade).unwrap_or_default()))
+    }
+}
+
+/// Leaves the group, waiting for it a few seconds at most.
+impl Drop for Kafka {
+    fn drop(&mut self) {
+        let Some(client) = self.client.take() else { return };
+        let (done, closed) = mpsc::channel();
+        thread::spawn(move || {
+            if client.close_queue().is_ok() {
+                while !client.closed() {
+                    drop(client.poll(Duration::from_millis(50)));
+                }
+            }
+            drop(client);
+            let _ = done.send(());
+        });
+        if closed.recv_timeout(CLOSE_WAIT).is_err() {
+            tracing::warn!(
+                "the group was not left in time; the broker notices by its session timeout"
+            );
+        }
+    }
+}
+
+/// Only a look at the client: questions never keep it from closing.
+struct Questions(Weak<Client>);
+impl Probe for Questions {
+    fn bounds(&self, partition: &Partition) -> anyhow::Result<Bounds> {
+        let client = self.0.upgrade().context("the Kafka client is closed")?;
+        let (begin, end) = watermarks(&client, partition)
+            .with_context(|| format!("the bounds of {partition} are unknown"))?;
+        let metadata = client
+            .fetch_metadata(Some(&partition.topic), QUESTION_WAIT)
+            .with_context(|| format!("the partitions of topic {} are unknown", partition.topic))?;
+        let topic = metadata.topics().iter().find(|t| *t.name() == *partition.topic);
+        let partitions = topic.filter(|t| t.error().is_none()).map_or(0, |t| t.partitions().len());
+        if partitions == 0 {
+            bail!("Kafka does not know topic {} now", partition.topic);
+        }
+        Ok(Bounds { begin, end, partitions: i32::try_from(partitions)? })
+    }
+}
+
+/// A message's headers, looked at when asked for.
+struct Lazy<'m>(&'m BorrowedMessage<'m>);
+impl ListHeaders for Lazy<'_> {
+    fn list(&self) -> Vec<(String, Option<Vec<u8>>)> {
+        let Some(headers) = self.0.headers() else { return Vec::new() };
+        let one = |at| {
+            let header = headers.try_get(at)?;
+            Some((header.key.to_owned(), header.value.map(<[u8]>::to_vec)))
+        };
+        // rdkafka panics at a name that is not UTF-8.
+        let safe = |at| catch_unwind(AssertUnwindSafe(|| one(at)));
+        let unreadable = || Some(("(name is not UTF-8)".to_owned(), None));
+        (0..headers.count()).filter_map(|at| safe(at).unwrap_or_else(|_| unreadable())).collect()
+    }
+}
+
+fn list(places: &[Place], wanted: impl Fn(&Place) -> bool) -> TopicPartitionList {
+    let mut list = TopicPartitionList::new();
+    for place in places.iter().filter(|p| wanted(p)) {
+        list.add_partition(&place.partition.topic, place.partition.index);
+    }
+    list
+}
+
+fn watermarks(client: &Client, partition: &Partition) -> Result<(i64, i64), KafkaError> {
+    client.fetch_watermarks(&partition.topic, partition.index, QUESTION_WAIT)
+}
+
+/// Where every partition of the topics ends now. Never asks for a topic by name: that could create it.
+fn ends(client: &Client, settings: &Settings) -> anyhow::Result<HashMap<(String, i32), i64>> {
+    let started = Instant::now();
+    let metadata = loop {
+        match client.fetch_metadata(None, QUESTION_WAIT) {
+            Ok(metadata) => break metadata,
+            Err(_) if started.elapsed() < 6 * QUESTION_WAIT => {}
+            Err(e) => bail!(
+                "no broker of {} answers: {e}. Check KAFKA_BOOTSTRAP_SERVERS, the network, and KAFKA_PROPERTIES_* \
+                 for TLS and SASL.",
+                settings.bootstrap_servers
+            ),
+        }
+    };
+    let (mut ends, mut missing) = (HashMap::new(), Vec::new());
+    for name in &settings.topics {
+        let Some(topic) = metadata.topics().iter().find(|t| t.name() == name) else {
+            missing.push(name.as_str());
+            continue;
+        };
+        for index in topic.partitions().iter().map(rdkafka::metadata::MetadataPartition::id) {
+            let (_, end) = client
+                .fetch_watermarks(name, index, QUESTION_WAIT)
+                .with_context(|| format!("the end of {name}/{index} is unknown"))?;
+            ends.insert((name.clone(), index), end);
+        }
+    }
+    if missing.is_empty() {
+        return Ok(ends);
+    }
+    bail!(
+        "these topics do not exist: {}. Check TOPIC_PREFIX and the topic settings, or start the Debezium connector \
+         first.",
+        missing.join(", ")
+    )
+}
+
+fn out_of_range(partition: &Partition, next: i64, begin: i64, end: i64) -> String {
+    if next < begin {
+        format!(
+            "{partition}: offset {next} is needed, but the log begins at {begin}: changes were deleted before they \
+             were read. Start a new GENERATION with a new snapshot, and let the topic keep its records longer."
+        )
+    } else {
+        format!(
+            "{partition}: offset {next} is needed, but the log ends at {end}: the topic was made again or lost \
+             records. Start a new GENERATION with a new snapshot."
+        )
+    }
+}
+
+fn advice(code: Code) -> &'static str {
+    match code {
+        Code::Authentication | Code::SaslAuthenticationFailed => {
+            "Check KAFKA_PROPERTIES_SASL_MECHANISM, _SASL_USERNAME and _SASL_PASSWORD."
+        }
+        Code::TopicAuthorizationFailed => "Allow this user to Read and Describe the topics.",
+        Code::GroupAuthorizationFailed => {
+            "Allow this user to Read the group, or set another KAFKA_GROUP_ID."
+        }
+        Code::ClusterAuthorizationFailed => "Allow this user to Describe the cluster.",
+        Code::FencedInstanceId => {
+            "Another process uses the same group.instance.id: give every process one of its own."
+        }
+        Code::UnknownTopicOrPartition | Code::UnknownTopic => {
+            "Check TOPIC_PREFIX and the topic settings; Debezium makes a topic with its first change."
+        }
+        Code::SSL => "Check KAFKA_PROPERTIES_SECURITY_PROTOCOL and _SSL_CA_LOCATION.",
+        _ => "Check the brokers and the network.",
+    }
+}
+
+#[cfg(test)]
+mod tests;

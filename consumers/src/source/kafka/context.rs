@@ -1,0 +1,154 @@
+//! librdkafka's callbacks. They run inside `poll`, on its thread, and never wait for the network: they note what
+//! happened, and the poll loop tells it.
+use rdkafka::{
+    ClientContext, Offset, Statistics, TopicPartitionList,
+    config::RDKafkaLogLevel,
+    consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol},
+    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
+    types::RDKafkaRespErr,
+};
+use sinks::Partition;
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+pub(super) type Client = BaseConsumer<Context>;
+
+pub(super) enum Event {
+    Assigned(Partition),
+    Revoked(Partition),
+    /// The broker has these offsets now: topic, partition, next.
+    Committed(Vec<(String, i32, i64)>),
+    /// The next offset to fetch, while nothing fetched waits for us: topic, partition, next.
+    Drained(Vec<(String, i32, i64)>),
+    Broken(Partition, String),
+    /// Nothing can go on.
+    Failed(String),
+}
+
+#[derive(Default)]
+pub(super) struct Context {
+    events: Mutex<VecDeque<Event>>,
+    /// Text of the error event that poll returns next as a bare code.
+    reason: Mutex<String>,
+}
+
+/// A panic elsewhere while the lock was held leaves whole values: they are only ever pushed and taken.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Context {
+    pub fn tell(&self, event: Event) {
+        lock(&self.events).push_back(event);
+    }
+    pub fn next(&self) -> Option<Event> {
+        lock(&self.events).pop_front()
+    }
+    pub fn reason(&self) -> String {
+        lock(&self.reason).clone()
+    }
+
+    /// From the log's beginning, and paused before anything can be delivered: we are inside `poll`, and a pause
+    /// outdates what was fetched before it.
+    fn assign(&self, client: &Client, list: &mut TopicPartitionList) -> KafkaResult<()> {
+        list.set_all_offsets(Offset::Beginning)?;
+        match client.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => client.incremental_assign(list)?,
+            _ => client.assign(list)?,
+        }
+        if list.count() > 0 {
+            client.pause(list)?;
+        }
+        Ok(())
+    }
+
+    fn unassign(&self, client: &Client, list: &TopicPartitionList) -> KafkaResult<()> {
+        match client.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => client.incremental_unassign(list),
+            _ => client.unassign(),
+        }
+    }
+}
+
+fn partitions(list: &TopicPartitionList) -> Vec<Partition> {
+    list.elements().iter().map(|e| Partition::new(e.topic(), e.partition())).collect()
+}
+
+impl ConsumerContext for Context {
+    fn rebalance(&self, client: &Client, what: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        let found = partitions(list);
+        let names: Vec<String> = found.iter().map(Partition::to_string).collect();
+        let names = names.join(" ");
+        let done = if what == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+            tracing::info!(partitions = %names, "assigned");
+            let done = self.assign(client, list);
+            found.into_iter().for_each(|p| self.tell(Event::Assigned(p)));
+            done
+        } else {
+            let lost = client.assignment_lost();
+            tracing::info!(partitions = %names, lost, "revoked");
+            found.into_iter().for_each(|p| self.tell(Event::Revoked(p)));
+            self.unassign(client, list)
+        };
+        if let Err(e) = done {
+            self.tell(Event::Failed(format!(
+                "a rebalance of the consumer group could not be carried out ({names}): {e}. Restart the service."
+            )));
+        }
+    }
+
+    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
+        match result {
+            Ok(()) => {
+                let known = offsets.elements();
+                let done =
+                    known.iter().filter(|e| e.error().is_ok()).filter_map(|e| match e.offset() {
+                        Offset::Offset(next) => Some((e.topic().to_owned(), e.partition(), next)),
+                        _ => None,
+                    });
+                self.tell(Event::Committed(done.collect()));
+            }
+            Err(e) => log_commit_error(&e),
+        }
+    }
+}
+
+/// The group's offsets only show the lag: losing some is no harm, the next ones say it again.
+pub(super) fn log_commit_error(error: &KafkaError) {
+    use RDKafkaErrorCode::{IllegalGeneration, NoOffset, RebalanceInProgress, UnknownMemberId};
+    match error {
+        KafkaError::ConsumerCommit(
+            IllegalGeneration | UnknownMemberId | NoOffset | RebalanceInProgress,
+        ) => tracing::debug!(%error, "offsets not acknowledged, the group is changing"),
+        _ => tracing::warn!(%error, "offsets not acknowledged, trying again with the next ones"),
+    }
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        match level {
+            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
+                tracing::error!(target: "librdkafka", facility, "{message}");
+            }
+            _ => tracing::debug!(target: "librdkafka", facility, "{message}"),
+        }
+    }
+
+    fn error(&self, _code: KafkaError, reason: &str) {
+        reason.clone_into(&mut lock(&self.reason));
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        let topics = statistics.topics.into_values();
+        let places = topics.flat_map(|t| {
+            let name = t.topic;
+            t.partitions
+                .into_values()
+                .filter(|p| p.partition >= 0 && p.fetchq_cnt == 0)
+                .map(move |p| (name.clone(), p.partition, p.next_offset))
+        });
+        self.tell(Event::Drained(places.collect()));
+    }
+}

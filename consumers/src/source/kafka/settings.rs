@@ -1,0 +1,105 @@
+//! What a Kafka client is told: our defaults, the user's properties over them, and three that nobody may change.
+use rdkafka::{ClientConfig, config::RDKafkaLogLevel, error::KafkaError};
+use std::{collections::BTreeMap, time::Duration};
+
+/// Plain values: no client is built from them before [`super::Kafka::new`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    pub bootstrap_servers: String,
+    pub group_id: String,
+    pub client_id: String,
+    pub topics: Vec<String>,
+    /// End once every assigned partition was delivered up to where it ended at the start.
+    pub until_end: bool,
+    pub ack_interval: Duration,
+    /// librdkafka's names and values; they win over ours.
+    pub properties: BTreeMap<String, String>,
+}
+
+/// Where each partition starts is decided by the stored state; these would let Kafka decide.
+const OURS: [(&str, &str, &str); 3] = [
+    ("enable.auto.commit", "false", "offsets are acknowledged only after their effect is durable"),
+    (
+        "enable.auto.offset.store",
+        "false",
+        "offsets are acknowledged only after their effect is durable",
+    ),
+    (
+        "auto.offset.reset",
+        "error",
+        "a service without stored state begins at the start of the log by itself, and with stored state nothing may be skipped",
+    ),
+];
+
+const DEFAULTS: [(&str, &str); 12] = [
+    ("session.timeout.ms", "30000"),
+    ("heartbeat.interval.ms", "10000"),
+    ("partition.assignment.strategy", "cooperative-sticky"),
+    // The default of 1000 costs two thirds of the throughput.
+    ("fetch.queue.backoff.ms", "10"),
+    ("queued.max.messages.kbytes", "16384"),
+    ("fetch.max.bytes", "16777216"),
+    ("max.partition.fetch.bytes", "4194304"),
+    ("fetch.wait.max.ms", "250"),
+    ("reconnect.backoff.ms", "100"),
+    ("reconnect.backoff.max.ms", "10000"),
+    ("socket.keepalive.enable", "true"),
+    ("log.connection.close", "false"),
+];
+
+/// The new group protocol (KIP-848) keeps these on the broker and refuses clients that name them.
+const CLASSIC_ONLY: [&str; 3] =
+    ["session.timeout.ms", "heartbeat.interval.ms", "partition.assignment.strategy"];
+
+impl Settings {
+    /// The whole client configuration, or every problem of the properties, a sentence each.
+    pub fn client_config(&self) -> Result<ClientConfig, Vec<String>> {
+        let mut config = ClientConfig::new();
+        let classic = self.properties.get("group.protocol").is_none_or(|p| p != "consumer");
+        for (name, value) in DEFAULTS {
+            if classic || !CLASSIC_ONLY.contains(&name) {
+                config.set(name, value);
+            }
+        }
+        config.set("bootstrap.servers", &self.bootstrap_servers);
+        config.set("group.id", &self.group_id);
+        config.set("client.id", &self.client_id);
+        if self.until_end {
+            config.set("statistics.interval.ms", "500");
+        }
+        let mut problems = Vec::new();
+        for (name, value) in &self.properties {
+            match problem(name, value) {
+                Some(text) => problems.push(text),
+                None => {
+                    config.set(name, value);
+                }
+            }
+        }
+        for (name, value, _) in OURS {
+            config.set(name, value);
+        }
+        config.set_log_level(RDKafkaLogLevel::Info);
+        if problems.is_empty() { Ok(config) } else { Err(problems) }
+    }
+}
+
+/// What is wrong with one property, without its value (it may be a password).
+pub fn problem(name: &str, value: &str) -> Option<String> {
+    if let Some((_, ours, why)) = OURS.iter().find(|(ours, ..)| *ours == name) {
+        return (value != *ours)
+            .then(|| format!("`{name}` must stay `{ours}`: {why}. Remove this property."));
+    }
+    match ClientConfig::new().set(name, value).create_native_config() {
+        Ok(_) => None,
+        Err(KafkaError::ClientConfig(code, ..)) => Some(match code {
+            rdkafka::types::RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN => format!(
+                "librdkafka has no property `{name}`. See its CONFIGURATION.md; KAFKA_PROPERTIES_SASL_USERNAME sets sasl.username."
+            ),
+            _ => format!(
+                "librdkafka does not take this value for `{name}`. See its CONFIGURATION.md for the allowed ones."
+            ),
+        }),
+        Err(e) => Some(format!("`{name}` is refused by librdkafka: {e}")),
+    }
+}
