@@ -242,7 +242,12 @@ impl<H: Handler> Engine<H> {
         }
     }
 
-    fn reload(&mut self, now: Millis, partition: &Partition, refusals: Vec<sinks::Refusal>) {
+    fn reload(&mut self, now: Millis, partition: &Partition, mut refusals: Vec<sinks::Refusal>) {
+        if self.policy.on_refusal == OnRefusal::SkipRecord {
+            // What later records ask for was worked out as if this one were there: only the first is certain.
+            refusals.sort_by_key(|refusal| refusal.offset);
+            refusals.truncate(1);
+        }
         let Some(mut lane) = self.lanes.remove(partition) else { return };
         self.tally.reloads += 1;
         self.actions.push_back(Action::Close(lane.ask(partition)));
@@ -293,6 +298,9 @@ impl<H: Handler> Engine<H> {
     fn on_opened(&mut self, now: Millis, ticket: Ticket, result: Result<Standing, SinkError>) {
         let (fingerprint, policy) = (self.fingerprint.clone(), self.policy.clone());
         let Some(lane) = self.live(&ticket) else { return };
+        if !matches!(lane.phase, Phase::Opening) {
+            return;
+        }
         let standing = match result {
             Ok(standing) => standing,
             Err(error) => return self.react(now, &ticket, Phase::Opening, error),
@@ -402,26 +410,25 @@ impl<H: Handler> Engine<H> {
         let chunk = lane.chunks.back_mut().expect("just made");
         chunk.count(record);
         let mut dead = None;
+        let refused = lane.refused.get(&record.offset);
+        if let (Asked::Fact(..) | Asked::Truncate(..), Some(text)) = (&asked, refused) {
+            dead = Some((Reason::Refused, text.clone()));
+            chunk.forgiven.insert(record.offset);
+        }
+        let wanted = refused.is_none() || policy.on_refusal == OnRefusal::SkipWrite;
         match asked {
-            Asked::Nothing => {}
-            Asked::Truncate(table, source_ts_ms) => {
+            Asked::Dead(reason, text) => dead = Some((reason, text)),
+            Asked::Truncate(table, source_ts_ms) if wanted => {
                 chunk.truncate = Some((table, source_ts_ms));
                 chunk.closed = true;
             }
-            Asked::Dead(reason, text) => dead = Some((reason, text)),
-            Asked::Fact(fact, source_ts_ms) => {
-                let refused = lane.refused.get(&record.offset);
-                if let Some(text) = refused {
-                    dead = Some((Reason::Refused, text.clone()));
-                    chunk.forgiven.insert(record.offset);
-                }
-                if refused.is_none() || policy.on_refusal == OnRefusal::SkipWrite {
-                    let bytes = record.value.map_or(0, <[u8]>::len);
-                    chunk.bytes += bytes;
-                    lane.buffered += bytes;
-                    chunk.entries.push(Entry { offset: record.offset, source_ts_ms, fact });
-                }
+            Asked::Fact(fact, source_ts_ms) if wanted => {
+                let bytes = record.value.map_or(0, <[u8]>::len);
+                chunk.bytes += bytes;
+                lane.buffered += bytes;
+                chunk.entries.push(Entry { offset: record.offset, source_ts_ms, fact });
             }
+            _ => {}
         }
         let flood = lane.flood.count(dead.is_some(), policy);
         chunk.bad_run = lane.flood.in_a_row();

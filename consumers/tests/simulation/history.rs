@@ -289,9 +289,11 @@ fn one_record(
             if let Some(row) = state.get(key) {
                 let mut more = consumers::handler::Keys::default();
                 handler.follow(key, row, &mut more);
-                more.iter()
-                    .filter(|key| !state.contains_key(*key))
-                    .for_each(|key| rows.learn(key.clone(), None));
+                for key in more.iter().filter(|key| !state.contains_key(*key)) {
+                    if !rows.knows(key) {
+                        rows.learn(key.clone(), None);
+                    }
+                }
             } else if !rows.knows(key) {
                 rows.learn(key.clone(), None);
             }

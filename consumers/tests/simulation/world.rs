@@ -185,7 +185,17 @@ impl World {
                 return Ok(self.story);
             }
         }
-        Err("did not finish".into())
+        Err(self.stuck())
+    }
+
+    fn stuck(&self) -> String {
+        let one = |(partition, log): (&Partition, &Vec<crate::history::Logged>)| {
+            let end = log.last().map_or(0, |record| record.offset + 1);
+            format!("{partition} at {} of {end}", self.disk.next(partition))
+        };
+        let at: Vec<String> = self.log.iter().map(one).collect();
+        let idle: Vec<bool> = self.nodes.iter().map(|node| node.engine.is_idle(true)).collect();
+        format!("did not finish: {}; {} jobs; idle {idle:?}", at.join(", "), self.jobs.len())
     }
 
     // ------------------------------------------------------------ what goes wrong
