@@ -65,6 +65,19 @@ const NAMES: [&str; 8] = [
     "source.txId",
     "source.lsn",
 ];
+fn slot(name: &str) -> Option<usize> {
+    Some(match name {
+        "connector" => 0,
+        "db" => 1,
+        "schema" => 2,
+        "table" => TABLE,
+        "ts_ms" => 4,
+        "snapshot" => 5,
+        "txId" => 6,
+        "lsn" => 7,
+        _ => return None,
+    })
+}
 const TABLE: usize = 3;
 
 impl<'a> Source<'a> {
@@ -76,9 +89,7 @@ impl<'a> Source<'a> {
         let mut found: [Option<&'a str>; NAMES.len()] = [None; NAMES.len()];
         for (name, value) in json::Members::of(object) {
             let name = name.ok_or(ParseError::WrongType("source"))?;
-            let Some(i) = NAMES.iter().position(|n| n["source.".len()..] == *name) else {
-                continue;
-            };
+            let Some(i) = slot(&name) else { continue };
             if found[i].replace(value).is_some() {
                 return Err(ParseError::Twice(NAMES[i]));
             }

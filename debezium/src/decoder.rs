@@ -69,13 +69,13 @@ impl Decoder {
         };
         let source = Source::read(source)?;
         let configured = self.formats.table(&source.table);
-        let image = |slot: usize, columns: fn(&Schema) -> &Arc<Columns>| match event.get(slot) {
+        let image = |i: usize, columns: fn(&Schema) -> &Arc<Columns>| match event.get(i) {
             None => Ok(None),
             Some(json) if json.starts_with('{') => {
                 let columns = event.schema.as_deref().map(columns).map(Arc::clone);
                 Ok(Some(Row::new(json, source.table.clone(), columns, configured.clone())))
             }
-            Some(_) => Err(ParseError::WrongType(NAMES[slot])),
+            Some(_) => Err(ParseError::WrongType(if i == BEFORE { "before" } else { "after" })),
         };
         let before = image(BEFORE, |schema| &schema.before)?;
         let after = image(AFTER, |schema| &schema.after)?;
@@ -208,23 +208,28 @@ fn message<'a>(event: &Object<'a>) -> Result<Envelope<'a>, ParseError> {
     Ok(Envelope::Message { prefix })
 }
 
-const NAMES: [&str; 15] = [
-    "op",
-    "source",
-    "before",
-    "after",
-    "ts_ms",
-    "message",
-    "schema",
-    "payload",
-    "status",
-    "id",
-    "event_count",
-    "data_collections",
-    "ddl",
-    "tableChanges",
-    "serverName",
-];
+const SLOTS: usize = 15;
+/// Which member this is, of those that tell what an object is.
+fn slot(name: &str) -> Option<(usize, &'static str)> {
+    Some(match name {
+        "op" => (OP, "op"),
+        "source" => (SOURCE, "source"),
+        "before" => (BEFORE, "before"),
+        "after" => (AFTER, "after"),
+        "ts_ms" => (TS_MS, "ts_ms"),
+        "message" => (MESSAGE, "message"),
+        "schema" => (SCHEMA, "schema"),
+        "payload" => (PAYLOAD, "payload"),
+        "status" => (STATUS, "status"),
+        "id" => (ID, "id"),
+        "event_count" => (EVENT_COUNT, "event_count"),
+        "data_collections" => (DATA_COLLECTIONS, "data_collections"),
+        "ddl" => (DDL, "ddl"),
+        "tableChanges" => (TABLE_CHANGES, "tableChanges"),
+        "serverName" => (SERVER_NAME, "serverName"),
+        _ => return None,
+    })
+}
 const OP: usize = 0;
 const SOURCE: usize = 1;
 const BEFORE: usize = 2;
@@ -247,21 +252,20 @@ const GAPS: [char; 4] = [' ', '\n', '\r', '\t'];
 #[derive(Debug)]
 struct Object<'a> {
     json: &'a str,
-    found: [Option<&'a str>; NAMES.len()],
+    found: [Option<&'a str>; SLOTS],
     members: usize,
     twice: Option<&'static str>,
     schema: Option<Arc<Schema>>,
 }
 impl<'a> Object<'a> {
     fn read(json: &'a str) -> Result<Self, serde_json::Error> {
-        let mut object =
-            Self { json, found: [None; NAMES.len()], members: 0, twice: None, schema: None };
+        let mut object = Self { json, found: [None; SLOTS], members: 0, twice: None, schema: None };
         json::walk(json, |name, value| {
             object.members += 1;
-            if let Some(i) = NAMES.iter().position(|n| *n == name)
+            if let Some((i, name)) = slot(&name)
                 && object.found[i].replace(value).is_some()
             {
-                object.twice = Some(NAMES[i]);
+                object.twice = Some(name);
             }
         })?;
         Ok(object)
