@@ -3,6 +3,11 @@
 //!
 //! A suite asks for storage by name: the same name twice must give two handles on the same storage, as two processes
 //! would have, and a new name must give empty storage.
+mod faults;
+mod shop;
 mod state;
+mod views;
 
+pub use shop::{Shop, partitions};
 pub use state::state;
+pub use views::{Backend, Rows, Supports, views};

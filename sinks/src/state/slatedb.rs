@@ -1,1 +1,413 @@
-//! (in the making)
+//! State as one SlateDB (a log-structured store on object storage) for each partition, at
+//! `state/<service>/<generation>/<topic>/<partition>/`: on S3, in a folder, or wherever else an object store is.
+//!
+//! * A commit is one write batch (rows and checkpoint), durable on return. Keeps no views.
+//! * Opening fences the owner before: its next commit fails, and nothing of it is ever seen.
+//! * Reads see durable commits only. Memory is bounded: one block cache for all lanes, few unflushed bytes for each.
+//! * Every block is stored with a checksum: damage is an error that names the place, never a wrong row.
+//! * Generations lie beside each other and never mix; delete the folder of an old one when nobody needs it.
+//! * While the object store does not answer, calls end with `Transient` after [`Settings::answer_ms_max`]. A commit
+//!   that ended so may still take effect: only the same batch may follow it, another one is `Fenced`.
+use crate::{Batch, Checkpoint, Key, Lane, Partition, Receipt, SinkError, State};
+use anyhow::anyhow;
+use async_trait::async_trait;
+use futures::{StreamExt, TryStreamExt, stream};
+use serde::{Deserialize, Serialize};
+pub use slatedb::object_store;
+use slatedb::{
+    CloseReason, Db, ErrorKind, WriteBatch, WriteHandle,
+    bytes::Bytes,
+    config::{CloseOptions, CompactorOptions, DurabilityLevel, ReadOptions, ScanOptions},
+    db_cache::{
+        DbCache,
+        foyer::{FoyerCache, FoyerCacheOptions},
+    },
+    object_store::{ObjectStore, aws::AmazonS3Builder, local::LocalFileSystem},
+};
+use std::{
+    fmt::Display,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Of all lanes together.
+    pub cache_bytes_max: u64,
+    /// Of one lane: rows written but not yet in a table of their own; more makes commits wait.
+    pub unflushed_bytes_max: usize,
+    /// Of one lane: a table is written when this many bytes of rows are in memory.
+    pub table_bytes: usize,
+    /// Rows fetched at once for one `get`.
+    pub reads_at_once_max: usize,
+    /// An object store that is silent for longer makes the call end with `Transient`.
+    pub answer_ms_max: u64,
+}
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            cache_bytes_max: 128 << 20,
+            unflushed_bytes_max: 32 << 20,
+            table_bytes: 8 << 20,
+            reads_at_once_max: 32,
+            answer_ms_max: 30_000,
+        }
+    }
+}
+
+/// Keys longer than this cannot be stored (SlateDB's bound, less our one byte).
+const KEY_BYTES_MAX: usize = u16::MAX as usize - 1;
+/// Where the checkpoint lies; rows lie under [`ROW`] and their key.
+const CHECKPOINT: &[u8] = b"c";
+const ROW: u8 = b'r';
+
+pub struct SlateDb {
+    store: Arc<dyn ObjectStore>,
+    /// Above `state/`; empty or ending with a slash.
+    prefix: String,
+    generation: u64,
+    service: String,
+    settings: Settings,
+    cache: Arc<dyn DbCache>,
+    /// The cache tells databases apart by a number.
+    opened: AtomicU64,
+}
+
+impl SlateDb {
+    pub fn new(store: Arc<dyn ObjectStore>, prefix: &str, generation: u64, service: &str) -> Self {
+        Self::with_settings(store, prefix, generation, service, Settings::default())
+    }
+
+    pub fn with_settings(
+        store: Arc<dyn ObjectStore>,
+        prefix: &str,
+        generation: u64,
+        service: &str,
+        settings: Settings,
+    ) -> Self {
+        let prefix = prefix.trim_matches('/');
+        let cache = FoyerCacheOptions { max_capacity: settings.cache_bytes_max, shards: 4 };
+        Self {
+            store,
+            prefix: if prefix.is_empty() { String::new() } else { format!("{prefix}/") },
+            generation,
+            service: service.to_owned(),
+            settings,
+            cache: Arc::new(FoyerCache::new_with_opts(cache)),
+            opened: AtomicU64::new(0),
+        }
+    }
+
+    /// State in a folder, which is made when it is missing. Files are synced before a commit returns.
+    pub fn folder(
+        dir: impl AsRef<Path>,
+        generation: u64,
+        service: &str,
+    ) -> Result<Self, SinkError> {
+        let dir = dir.as_ref();
+        let advice = |cause: anyhow::Error| {
+            SinkError::Fatal(
+                cause.context(format!("{}: cannot be used as the state's folder", dir.display())),
+            )
+        };
+        std::fs::create_dir_all(dir).map_err(|e| advice(e.into()))?;
+        let store = LocalFileSystem::new_with_prefix(dir).map_err(|e| advice(e.into()))?;
+        Ok(Self::new(Arc::new(store.with_fsync(true)), "", generation, service))
+    }
+
+    /// State in an S3 bucket. Region, credentials and endpoint (`AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`) come from
+    /// the environment. The bucket's store must know conditional puts (`If-None-Match`), as S3 does.
+    pub fn s3(
+        bucket: &str,
+        prefix: &str,
+        generation: u64,
+        service: &str,
+    ) -> Result<Self, SinkError> {
+        let endpoint =
+            ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"].iter().find_map(|n| std::env::var(n).ok());
+        let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
+        if let Some(endpoint) = endpoint.filter(|endpoint| !endpoint.is_empty()) {
+            builder =
+                builder.with_allow_http(endpoint.starts_with("http://")).with_endpoint(endpoint);
+        }
+        let store = builder.build().map_err(|cause| {
+            SinkError::Fatal(
+                anyhow::Error::new(cause).context(format!("s3://{bucket} cannot be used as state")),
+            )
+        })?;
+        Ok(Self::new(Arc::new(store), prefix, generation, service))
+    }
+
+    fn path(&self, partition: &Partition) -> String {
+        format!("{}state/{}/{}/{partition}", self.prefix, self.service, self.generation)
+    }
+
+    fn tuned(&self) -> slatedb::Settings {
+        slatedb::Settings {
+            // Each commit flushes; this only cleans up after one that was given up.
+            flush_interval: Some(Duration::from_millis(100)),
+            // A stale owner learns of it when it writes; polling is for compacted tables only, and costs a request.
+            manifest_poll_interval: Duration::from_secs(10),
+            l0_sst_size_bytes: self.settings.table_bytes,
+            l0_flush_parallelism: 1,
+            max_unflushed_bytes: self.settings.unflushed_bytes_max,
+            compactor_options: Some(CompactorOptions {
+                poll_interval: Duration::from_secs(10),
+                max_concurrent_compactions: 1,
+                ..CompactorOptions::default()
+            }),
+            ..slatedb::Settings::default()
+        }
+    }
+}
+
+#[async_trait]
+impl State for SlateDb {
+    async fn open(&self, partition: &Partition) -> Result<Arc<dyn Lane>, SinkError> {
+        let place =
+            Place { path: self.path(partition), answer_ms_max: self.settings.answer_ms_max };
+        let id = self.opened.fetch_add(1, Ordering::Relaxed);
+        let opening = Db::builder(place.path.as_str(), self.store.clone())
+            .with_settings(self.tuned())
+            .with_db_cache(self.cache.clone(), id)
+            .build();
+        let db = place.answer(opening).await?;
+        let mut lane = SlateLane {
+            place,
+            partition: partition.clone(),
+            reads_at_once_max: self.settings.reads_at_once_max,
+            db,
+            closed: AtomicBool::new(false),
+            stood: None,
+            now: tokio::sync::Mutex::new(Now { stored: None, unsure: None }),
+        };
+        let stored = lane.place.answer(lane.db.get(CHECKPOINT)).await?;
+        if let Some(bytes) = stored {
+            let stored: Stored =
+                serde_json::from_slice(&bytes).map_err(|cause| lane.place.damaged(cause))?;
+            lane.stood = Some(stored.checkpoint.clone());
+            lane.now.get_mut().stored = Some(stored);
+        }
+        Ok(Arc::new(lane))
+    }
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Stored {
+    checkpoint: Checkpoint,
+    /// Of the batch that brought it here.
+    digest: [u8; 16],
+}
+
+struct Now {
+    stored: Option<Stored>,
+    /// A commit that began and is not known to be durable. No handle: not known to be taken.
+    unsure: Option<([u8; 16], Option<WriteHandle>)>,
+}
+
+struct SlateLane {
+    place: Place,
+    partition: Partition,
+    reads_at_once_max: usize,
+    db: Db,
+    closed: AtomicBool,
+    stood: Option<Checkpoint>,
+    now: tokio::sync::Mutex<Now>,
+}
+
+#[async_trait]
+impl Lane for SlateLane {
+    fn checkpoint(&self) -> Option<Checkpoint> {
+        self.stood.clone()
+    }
+
+    async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Vec<u8>>>, SinkError> {
+        self.check_open()?;
+        let options = ReadOptions::new().with_durability_filter(DurabilityLevel::Remote);
+        let read = async |key: &Key| {
+            if key.len() > KEY_BYTES_MAX {
+                return Ok(None); // never stored
+            }
+            let found = self.db.get_with_options(row_key(key), &options).await?;
+            Ok::<_, slatedb::Error>(found.map(|value| value.to_vec()))
+        };
+        let all =
+            stream::iter(keys.iter().map(read)).buffered(self.reads_at_once_max).try_collect();
+        self.place.answer(all).await
+    }
+
+    async fn scan(&self, prefix: &[u8]) -> Result<Vec<(Key, Vec<u8>)>, SinkError> {
+        self.check_open()?;
+        let options = ScanOptions {
+            durability_filter: DurabilityLevel::Remote,
+            read_ahead_bytes: 1 << 20,
+            ..ScanOptions::default()
+        };
+        let prefix = row_key(prefix);
+        let mut rows =
+            self.place.answer(self.db.scan_prefix_with_options(prefix, .., &options)).await?;
+        let mut found = vec![];
+        while let Some(row) = self.place.answer(rows.next()).await? {
+            found.push((row.key[1..].to_vec(), row.value.to_vec()));
+        }
+        Ok(found)
+    }
+
+    async fn commit(&self, batch: &Batch) -> Result<Receipt, SinkError> {
+        self.check_open()?;
+        let mut now = self.now.lock().await;
+        if now.unsure.as_ref().is_some_and(|unsure| unsure.0 != batch.digest()) {
+            return Err(SinkError::Fenced);
+        }
+        if now.stored.as_ref().is_some_and(|stored| stored.digest == batch.digest()) {
+            return Ok(Receipt::default());
+        }
+        let next = now.stored.as_ref().map_or(batch.span.start, |stored| stored.checkpoint.next);
+        if next != batch.span.start || batch.partition != self.partition {
+            return Err(SinkError::Fenced);
+        }
+        let stored = Stored { checkpoint: batch.checkpoint.clone(), digest: batch.digest() };
+        let given = now.unsure.take().and_then(|unsure| unsure.1);
+        now.unsure = Some((stored.digest, given.clone()));
+        let handle = match given {
+            Some(handle) => handle,
+            None => {
+                let writes = self.writes(batch, &stored)?;
+                let handle = self.place.answer(self.db.write(writes)).await?;
+                now.unsure = Some((stored.digest, Some(handle.clone())));
+                handle
+            }
+        };
+        let durable = async {
+            self.db.flush().await?;
+            handle.await_durable().await
+        };
+        self.place.answer(durable).await?;
+        *now = Now { stored: Some(stored), unsure: None };
+        Ok(Receipt::default())
+    }
+
+    async fn close(&self) -> Result<(), SinkError> {
+        if self.closed.swap(true, Ordering::SeqCst) {
+            return Ok(());
+        }
+        close(self.db.clone(), &self.place).await;
+        Ok(())
+    }
+}
+
+impl SlateLane {
+    fn check_open(&self) -> Result<(), SinkError> {
+        if self.closed.load(Ordering::SeqCst) { Err(SinkError::Fenced) } else { Ok(()) }
+    }
+
+    fn writes(&self, batch: &Batch, stored: &Stored) -> Result<WriteBatch, SinkError> {
+        let mut writes = WriteBatch::new();
+        for (key, value) in &batch.rows {
+            if key.len() > KEY_BYTES_MAX {
+                let (bytes, place) = (key.len(), &self.partition);
+                return Err(SinkError::fatal(anyhow!(
+                    "{place} offsets {} to {}: a state key has {bytes} bytes, at most {KEY_BYTES_MAX} can be kept: \
+                     the handler must reject such a record when it reads it",
+                    batch.span.start,
+                    batch.span.end
+                )));
+            }
+            match value {
+                Some(value) => writes.put_bytes(row_key(key), Bytes::copy_from_slice(value)),
+                None => writes.delete(row_key(key)),
+            }
+        }
+        let checkpoint = serde_json::to_vec(stored).map_err(SinkError::fatal)?;
+        writes.put(CHECKPOINT, checkpoint);
+        Ok(writes)
+    }
+}
+
+/// A lane that is dropped without `close`, as when its task ends early, must not leave its background work behind.
+impl Drop for SlateLane {
+    fn drop(&mut self) {
+        if self.closed.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let (db, place) = (self.db.clone(), self.place.clone());
+            runtime.spawn(async move { close(db, &place).await });
+        }
+    }
+}
+
+/// Everything worth keeping is durable already, so a close that fails loses nothing.
+async fn close(db: Db, place: &Place) {
+    let closing = db.close_with_options(CloseOptions { flush_type: None });
+    if let Err(cause) = place.answer(closing).await {
+        tracing::debug!(path = %place.path, %cause, "closing the state");
+    }
+}
+
+fn row_key(key: &[u8]) -> Bytes {
+    let mut bytes = Vec::with_capacity(key.len() + 1);
+    bytes.push(ROW);
+    bytes.extend_from_slice(key);
+    bytes.into()
+}
+
+/// Where a lane's database lies, for errors, and how long it may take to answer.
+#[derive(Clone)]
+struct Place {
+    path: String,
+    answer_ms_max: u64,
+}
+
+impl Place {
+    async fn answer<T>(
+        &self,
+        asked: impl Future<Output = Result<T, slatedb::Error>>,
+    ) -> Result<T, SinkError> {
+        let patience = Duration::from_millis(self.answer_ms_max);
+        match tokio::time::timeout(patience, asked).await {
+            Ok(answer) => answer.map_err(|cause| self.explain(cause)),
+            Err(_) => {
+                let (path, ms) = (&self.path, self.answer_ms_max);
+                Err(SinkError::transient(anyhow!(
+                    "{path}: no answer from the object store within {ms} ms"
+                )))
+            }
+        }
+    }
+
+    fn explain(&self, cause: slatedb::Error) -> SinkError {
+        match cause.kind() {
+            ErrorKind::Closed(CloseReason::Fenced | CloseReason::Clean) => SinkError::Fenced,
+            ErrorKind::Unavailable | ErrorKind::Transaction => {
+                SinkError::Transient(anyhow::Error::new(cause).context(self.path.clone()))
+            }
+            ErrorKind::Data => self.damaged(cause),
+            ErrorKind::Closed(_) => {
+                let advice = "work in the background failed. Start again; if it comes back, the state is damaged: see \
+                    the log above for the object, and start with a new GENERATION";
+                SinkError::Fatal(
+                    anyhow::Error::new(cause).context(format!("{}: {advice}", self.path)),
+                )
+            }
+            _ => {
+                let advice = "unexpected: please report this with the text that follows";
+                SinkError::Fatal(
+                    anyhow::Error::new(cause).context(format!("{}: {advice}", self.path)),
+                )
+            }
+        }
+    }
+
+    fn damaged(&self, cause: impl Display) -> SinkError {
+        SinkError::Fatal(anyhow!(
+            "{}: the state is damaged ({cause}). Put back a copy of this folder, or start with a new GENERATION: \
+             everything is made anew from the log",
+            self.path
+        ))
+    }
+}

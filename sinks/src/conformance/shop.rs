@@ -1,0 +1,306 @@
+//! A small made-up shop: its views, its partitions' logs as writes, and what the views must show in the end.
+use super::views::{Rows, Supports};
+use crate::{
+    Batch, Cell, Checkpoint, Column, Key, Kind, Mark, Merge, Op, Partition, StockMode, Type, View,
+    Write, share_key,
+};
+use bigdecimal::BigDecimal;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Names of the sample views.
+pub struct Shop;
+impl Shop {
+    pub const STOCK: &'static str = "inventory_realtime";
+    pub const INDEX: &'static str = "product_search_index";
+    pub const TOKENS: &'static str = "product_search_tokens";
+    pub const DAILY: &'static str = "daily_sales";
+
+    /// The sample views of the kinds that a backend supports.
+    pub fn views(supports: &Supports) -> Vec<View> {
+        let mut views = vec![];
+        if supports.stock {
+            views.push(stock());
+        }
+        if supports.rows {
+            views.extend([index(), tokens()]);
+        }
+        if supports.totals {
+            views.push(daily());
+        }
+        views
+    }
+}
+
+const PRODUCT_ID: Column = Column::new("product_id", Type::Int);
+
+fn stock() -> View {
+    View {
+        name: Shop::STOCK,
+        key: &[PRODUCT_ID],
+        columns: const {
+            &[
+                Column::new("name", Type::Text),
+                Column::new("price", Type::Decimal),
+                Column::new("base_stock", Type::Int),
+                Column::new("sold", Type::Int),
+                Column::new("stock_quantity", Type::Int),
+                Column::new("low_stock", Type::Int),
+            ]
+        },
+        kind: Kind::Stock { mode: StockMode::Derived, low_below: 10 },
+    }
+}
+
+fn index() -> View {
+    View {
+        name: Shop::INDEX,
+        key: &[PRODUCT_ID],
+        columns: const {
+            &[
+                Column::new("name", Type::Text),
+                Column::new("description", Type::Text),
+                Column::new("price", Type::Decimal),
+                Column::new("category", Type::Text),
+                Column::new("search_tokens", Type::Words),
+            ]
+        },
+        kind: Kind::Rows,
+    }
+}
+
+fn tokens() -> View {
+    View {
+        name: Shop::TOKENS,
+        key: const { &[Column::new("token", Type::Text), PRODUCT_ID] },
+        columns: &[],
+        kind: Kind::Rows,
+    }
+}
+
+fn daily() -> View {
+    View {
+        name: Shop::DAILY,
+        key: const { &[Column::new("day", Type::Text)] },
+        columns: const { &[Column::new("orders", Type::Int), Column::new("revenue", Type::Decimal)] },
+        kind: Kind::Totals { merge: &[Merge::Sum, Merge::Sum], finish: <[Cell]>::to_vec },
+    }
+}
+
+/// Every partition that the suite writes to, so that a derived sink knows which lanes to publish.
+pub fn partitions() -> Vec<Partition> {
+    let topics = ["shop.public.products", "shop.public.order_items", "shop.public.orders"];
+    topics.iter().flat_map(|topic| [0, 1].map(|index| Partition::new(topic, index))).collect()
+}
+
+/// xorshift64*: the same seed gives the same shop on every machine.
+pub(super) struct Dice(u64);
+impl Dice {
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+    /// From 0 to `below` - 1.
+    pub fn roll(&mut self, below: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % below
+    }
+}
+
+pub(super) struct Record {
+    pub offset: i64,
+    pub writes: Vec<Write>,
+}
+
+/// What one partition's records ask for, in order.
+pub(super) struct Log {
+    pub partition: Partition,
+    pub tag: char,
+    pub begin: i64,
+    pub records: Vec<Record>,
+}
+
+impl Log {
+    pub fn new(partition: Partition, tag: char, begin: i64) -> Self {
+        Self { partition, tag, begin, records: vec![] }
+    }
+
+    /// Adds a record `gap` offsets after the one before.
+    pub fn push(&mut self, gap: i64, writes: Vec<(&'static str, Vec<Cell>, Op)>) {
+        let offset = self.place(self.records.len()) + gap;
+        let source_ts_ms = 1_700_000_000_000 + offset * 1_000;
+        let writes = writes
+            .into_iter()
+            .map(|(view, key, op)| Write { offset, source_ts_ms, view, key, op })
+            .collect();
+        self.records.push(Record { offset, writes });
+    }
+
+    /// The position before record number `at`.
+    pub fn place(&self, at: usize) -> i64 {
+        if at == 0 { self.begin } else { self.records[at - 1].offset + 1 }
+    }
+
+    /// The number of the record at a position.
+    pub fn number(&self, next: Option<i64>) -> usize {
+        let Some(next) = next else { return 0 };
+        (0..=self.records.len()).find(|at| self.place(*at) == next).unwrap_or_else(|| {
+            panic!("{}: the state stands at {next}, where no batch ended", self.partition)
+        })
+    }
+
+    /// Records `from` to `to` - 1 as a batch.
+    pub fn cut(&self, from: usize, to: usize, forgiven: &[i64]) -> Batch {
+        let writes: Vec<Write> =
+            self.records[from..to].iter().flat_map(|r| r.writes.clone()).collect();
+        let mut rows: BTreeMap<Key, Option<Vec<u8>>> = BTreeMap::new();
+        for write in &writes {
+            if let Op::Share(share) = &write.op {
+                let kept = !share.iter().all(Cell::is_zero);
+                let value = kept.then(|| serde_json::to_vec(share).expect("cells are JSON"));
+                rows.insert(share_key(write.view, &write.key), value);
+            }
+        }
+        rows.insert(b"records".to_vec(), Some(to.to_string().into_bytes()));
+        let last = to.checked_sub(1).map(|at| self.records[at].offset);
+        let checkpoint = Checkpoint {
+            next: self.place(to),
+            last: last.map(|offset| Mark { offset, timestamp_ms: offset, key_digest: 7 }),
+            fingerprint: "v1".into(),
+            partitions: 2,
+            ..Checkpoint::default()
+        };
+        let forgiven: BTreeSet<i64> = forgiven.iter().copied().collect();
+        let (partition, start) = (self.partition.clone(), self.place(from));
+        Batch::new(
+            partition,
+            self.tag,
+            start,
+            writes,
+            rows.into_iter().collect(),
+            checkpoint,
+            forgiven,
+        )
+    }
+}
+
+/// One log for each of [`partitions`]; empty where no supported view needs it.
+pub(super) fn logs(seed: u64, supports: &Supports, length: u64) -> Vec<Log> {
+    let mut dice = Dice::new(seed);
+    let mut logs: Vec<Log> = partitions()
+        .into_iter()
+        .zip(['p', 'p', 'o', 'o', 'd', 'd'])
+        .map(|(partition, tag)| Log::new(partition, tag, 0))
+        .collect();
+    for log in &mut logs {
+        log.begin = dice.roll(3) as i64;
+        match log.tag {
+            'p' => products(log, &mut dice, supports, length),
+            'o' if supports.stock => order_items(log, &mut dice, length),
+            'd' if supports.totals => orders(log, &mut dice, length),
+            _ => {}
+        }
+    }
+    logs
+}
+
+const WORDS: [&str; 6] = ["blue", "kettle", "größe", "tea", "xl", "茶"];
+
+/// A product lives in the partition of its parity.
+fn products(log: &mut Log, dice: &mut Dice, supports: &Supports, length: u64) {
+    let mut known: BTreeMap<i64, BTreeSet<String>> = BTreeMap::new();
+    for _ in 0..length {
+        let id = dice.roll(6) as i64 * 2 + i64::from(log.partition.index);
+        let gap = dice.roll(3) as i64;
+        let key = vec![Cell::Int(id)];
+        let old = known.remove(&id).unwrap_or_default();
+        let mut writes = vec![];
+        if dice.roll(5) == 0 {
+            writes.push((Shop::STOCK, key.clone(), Op::Delete));
+            writes.push((Shop::INDEX, key, Op::Delete));
+            writes.extend(
+                old.into_iter()
+                    .map(|token| (Shop::TOKENS, vec![token.into(), id.into()], Op::Delete)),
+            );
+        } else {
+            let words: BTreeSet<String> =
+                (0..3).map(|_| WORDS[dice.roll(6) as usize].to_owned()).collect();
+            let name = Cell::Text(words.iter().cloned().collect::<Vec<_>>().join(" "));
+            let price = Cell::Decimal(BigDecimal::new((dice.roll(100_000) as i64).into(), 2));
+            let category = if dice.roll(3) == 0 { Cell::Null } else { Cell::from("home") };
+            let base = Cell::Int(dice.roll(30) as i64);
+            writes.push((
+                Shop::STOCK,
+                key.clone(),
+                Op::Put(vec![name.clone(), price.clone(), base]),
+            ));
+            let row = vec![name, Cell::from(""), price, category, Cell::Words(words.clone())];
+            writes.push((Shop::INDEX, key, Op::Put(row)));
+            let token_key = |token: &String| vec![token.clone().into(), id.into()];
+            writes.extend(
+                old.difference(&words).map(|token| (Shop::TOKENS, token_key(token), Op::Delete)),
+            );
+            writes.extend(
+                words.iter().map(|token| (Shop::TOKENS, token_key(token), Op::Put(vec![]))),
+            );
+            known.insert(id, words);
+        }
+        writes.retain(|write| if write.0 == Shop::STOCK { supports.stock } else { supports.rows });
+        log.push(gap, writes);
+    }
+}
+
+/// Lines of any product may lie in any partition, and come before their product.
+fn order_items(log: &mut Log, dice: &mut Dice, length: u64) {
+    let mut sold: BTreeMap<i64, i64> = BTreeMap::new();
+    for _ in 0..length {
+        let id = dice.roll(12) as i64;
+        let share = sold.entry(id).or_default();
+        *share = if dice.roll(4) == 0 { 0 } else { *share + dice.roll(5) as i64 };
+        log.push(
+            dice.roll(3) as i64,
+            vec![(Shop::STOCK, vec![id.into()], Op::Share(vec![(*share).into()]))],
+        );
+    }
+}
+
+fn orders(log: &mut Log, dice: &mut Dice, length: u64) {
+    let mut days: BTreeMap<String, (i64, BigDecimal)> = BTreeMap::new();
+    for _ in 0..length {
+        let day = format!("2026-03-0{}", 1 + dice.roll(5));
+        let (count, revenue) = days.entry(day.clone()).or_default();
+        if dice.roll(4) == 0 {
+            (*count, *revenue) = (0, BigDecimal::default());
+        } else {
+            *count += 1;
+            *revenue += BigDecimal::new((dice.roll(9_999) as i64).into(), 2);
+        }
+        let share = Op::Share(vec![(*count).into(), revenue.clone().into()]);
+        log.push(dice.roll(3) as i64, vec![(Shop::DAILY, vec![day.into()], share)]);
+    }
+}
+
+/// What a view must show once every log is applied: each owner's last part and each partition's last share.
+pub(super) fn expected(view: &View, logs: &[Log]) -> Rows {
+    type Parts = (Option<Vec<Cell>>, BTreeMap<usize, Vec<Cell>>);
+    let mut parts: BTreeMap<Vec<Cell>, Parts> = BTreeMap::new();
+    for (at, log) in logs.iter().enumerate() {
+        for write in log.records.iter().flat_map(|r| &r.writes).filter(|w| w.view == view.name) {
+            let (own, shares) = parts.entry(write.key.clone()).or_default();
+            match &write.op {
+                Op::Put(row) => *own = Some(row.clone()),
+                Op::Delete => *own = None,
+                Op::Share(share) => {
+                    shares.insert(at, share.clone());
+                }
+            }
+        }
+    }
+    parts
+        .into_iter()
+        .filter_map(|(key, (own, shares))| {
+            let total = view.total(shares.values().map(Vec::as_slice));
+            Some((key, view.show(own.as_deref(), &total)?))
+        })
+        .collect()
+}

@@ -1,0 +1,413 @@
+//! The promises of whatever shows views: a sink beside a state, or a state that keeps the views itself.
+use super::{
+    faults::{Faults, FlakySink, FlakyState, Letters},
+    shop::{Dice, Log, Shop, expected, logs, partitions},
+};
+use crate::{
+    Alert, Batch, Cell, Committer, Lane, Letter, Op, Partition, Receipt, Sink, SinkError, State,
+    View, dlq::Reason,
+};
+use bigdecimal::BigDecimal;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+/// A view's rows by key, as shown.
+pub type Rows = BTreeMap<Vec<Cell>, Vec<Cell>>;
+
+/// What is put through the suite.
+pub struct Backend {
+    /// `None`: the state keeps the views.
+    pub sink: Option<Arc<dyn Sink>>,
+    pub state: Arc<dyn State>,
+}
+
+/// Which kinds of views a backend shows, and how large its values may be.
+#[derive(Debug, Clone)]
+pub struct Supports {
+    pub stock: bool,
+    pub rows: bool,
+    pub totals: bool,
+    /// Bytes of a text that it must take, and of one that it must refuse; `None`: nothing is refused.
+    pub text_bytes: Option<(usize, usize)>,
+    /// How many random runs of each kind: fewer for slow backends.
+    pub seeds: u64,
+}
+impl Default for Supports {
+    fn default() -> Self {
+        Self { stock: true, rows: true, totals: true, text_bytes: None, seeds: 10 }
+    }
+}
+
+/// Puts a backend through the promises. `make(name)` gives it on the storage of that name, with
+/// [`Shop::views`]; `read(name, view)` gives what people see there. `read` may open the lanes of
+/// [`partitions`](super::partitions), as a derived sink must in order to publish: nothing is written after it
+/// without opening them again.
+pub async fn views(
+    supports: Supports,
+    make: impl AsyncFn(&str) -> Backend,
+    read: impl AsyncFn(&str, &View) -> Rows,
+) {
+    let suite = Suite { supports, make, read };
+    let calm = Weather::default();
+    suite.run("one record a batch", &Weather { records_max: 1, ..calm }).await;
+    suite.run("batches cut at random", &calm).await;
+    suite.run("all at once", &Weather { records_max: 10_000, ..calm }).await;
+    suite.run("every batch twice", &Weather { twice: true, ..calm }).await;
+    suite.run("transient errors and lost answers", &Weather { flaky_percent: 15, ..calm }).await;
+    suite.run("crash between sink and state", &Weather { crash_percent: 30, ..calm }).await;
+    suite
+        .run(
+            "new owners and stale ones",
+            &Weather { takeover_percent: 15, zombie_percent: 30, ..calm },
+        )
+        .await;
+    let storm = Weather {
+        twice: true,
+        flaky_percent: 8,
+        crash_percent: 10,
+        takeover_percent: 10,
+        zombie_percent: 20,
+        ..calm
+    };
+    suite.run("everything together", &storm).await;
+    if suite.supports.stock {
+        suite.alerts_once_a_crossing().await;
+    }
+    if let Some((taken, refused)) = suite.supports.text_bytes
+        && (suite.supports.stock || suite.supports.rows)
+    {
+        suite.refuses_single_records(refused).await;
+        suite.takes_large_texts(taken).await;
+    }
+}
+
+/// What befalls a run.
+#[derive(Debug, Clone, Copy)]
+struct Weather {
+    records_max: u64,
+    twice: bool,
+    flaky_percent: u64,
+    crash_percent: u64,
+    takeover_percent: u64,
+    zombie_percent: u64,
+}
+impl Default for Weather {
+    fn default() -> Self {
+        Self {
+            records_max: 9,
+            twice: false,
+            flaky_percent: 0,
+            crash_percent: 0,
+            takeover_percent: 0,
+            zombie_percent: 0,
+        }
+    }
+}
+
+/// One process: its handles, and where it believes each partition stands.
+struct Process {
+    committer: Committer,
+    lanes: Vec<Arc<dyn Lane>>,
+    at: Vec<usize>,
+}
+
+struct Suite<M, R> {
+    supports: Supports,
+    make: M,
+    read: R,
+}
+
+/// More tries than any run of bad luck needs.
+const TRIES_MAX: usize = 200;
+
+async fn insist<T>(
+    what: &str,
+    call: impl AsyncFn() -> Result<T, SinkError>,
+) -> Result<T, SinkError> {
+    for _ in 0..TRIES_MAX {
+        match call().await {
+            Err(SinkError::Transient(_)) => {}
+            answer => return answer,
+        }
+    }
+    panic!("{what}: still unavailable after {TRIES_MAX} tries");
+}
+
+impl<M: AsyncFn(&str) -> Backend, R: AsyncFn(&str, &View) -> Rows> Suite<M, R> {
+    async fn process(&self, name: &str, logs: &[Log], faults: Option<&Faults>) -> Process {
+        let Backend { mut sink, mut state } = (self.make)(name).await;
+        if let Some(faults) = faults {
+            sink = sink.map(|sink| Arc::new(FlakySink(sink, faults.clone())) as _);
+            state = Arc::new(FlakyState(state, faults.clone()));
+        }
+        let (mut lanes, mut at): (Vec<Arc<dyn Lane>>, _) = (vec![], vec![]);
+        for log in logs {
+            let opened = insist(name, async || state.open(&log.partition).await).await;
+            let lane =
+                opened.unwrap_or_else(|e| panic!("{name}: opening {} failed: {e}", log.partition));
+            at.push(log.number(lane.checkpoint().map(|c| c.next)));
+            lanes.push(lane);
+        }
+        Process {
+            committer: Committer { dlq: Arc::new(Letters::default()), sink, state },
+            lanes,
+            at,
+        }
+    }
+
+    async fn run(&self, check: &str, weather: &Weather) {
+        for seed in 1..=self.supports.seeds {
+            self.run_once(check, weather, seed).await;
+        }
+    }
+
+    async fn run_once(&self, check: &str, weather: &Weather, seed: u64) {
+        let name = format!("{}-{seed}", check.replace(' ', "-"));
+        let told = format!("{check}, seed {seed}");
+        let logs = logs(seed, &self.supports, 30);
+        let mut dice = Dice::new(seed ^ 0xca1f);
+        let faults = Faults::new(seed ^ 0xfa17, weather.flaky_percent);
+        let faults = (weather.flaky_percent > 0).then_some(&faults);
+        let mut owner = self.process(&name, &logs, faults).await;
+        let mut stale: Vec<Process> = vec![];
+        while let Some(log) = pick(&logs, &owner.at, &mut dice) {
+            let to = (owner.at[log] + 1 + dice.roll(weather.records_max) as usize)
+                .min(logs[log].records.len());
+            let batch = logs[log].cut(owner.at[log], to, &[]);
+            if dice.roll(100) < weather.zombie_percent {
+                zombie(&told, &stale, &logs, &mut dice).await;
+            }
+            if dice.roll(100) < weather.crash_percent
+                && let Some(sink) = &owner.committer.sink
+            {
+                // Written, but the state never heard of it; the next owner cuts it differently.
+                settled(&told, insist(&told, async || sink.write(&batch).await).await);
+                stale.push(std::mem::replace(&mut owner, self.process(&name, &logs, faults).await));
+                continue;
+            }
+            if dice.roll(100) < weather.takeover_percent {
+                stale.push(std::mem::replace(&mut owner, self.process(&name, &logs, faults).await));
+                continue;
+            }
+            for _ in 0..if weather.twice { 2 } else { 1 } {
+                owner.commit(&told, log, &batch).await;
+            }
+            owner.at[log] = to;
+        }
+        self.check_end(&told, &name, &logs).await;
+    }
+
+    /// Every partition stands at its log's end, rows and position agree, and the views show what they must.
+    async fn check_end(&self, told: &str, name: &str, logs: &[Log]) {
+        let end = self.process(name, logs, None).await;
+        for ((log, lane), at) in logs.iter().zip(&end.lanes).zip(&end.at) {
+            assert_eq!(*at, log.records.len(), "{told}: records applied of {}", log.partition);
+            let rows = lane.get(&[b"records".to_vec()]).await.expect("get");
+            let expected = (*at > 0).then(|| at.to_string().into_bytes());
+            assert_eq!(rows, [expected], "{told}: rows and position of {}", log.partition);
+        }
+        drop(end);
+        self.check_views(told, name, logs).await;
+    }
+
+    async fn check_views(&self, told: &str, name: &str, logs: &[Log]) {
+        for view in Shop::views(&self.supports) {
+            let (shown, expected) = ((self.read)(name, &view).await, expected(&view, logs));
+            for (key, row) in &expected {
+                assert_eq!(
+                    shown.get(key),
+                    Some(row),
+                    "{told}: {} at {key:?} (left: shown)",
+                    view.name
+                );
+            }
+            let extra: Vec<_> = shown.keys().filter(|key| !expected.contains_key(*key)).collect();
+            assert!(
+                extra.is_empty(),
+                "{told}: {} shows rows that should not be there: {extra:?}",
+                view.name
+            );
+        }
+    }
+
+    async fn alerts_once_a_crossing(&self) {
+        let told = "alerts once a crossing";
+        let name = "alerts";
+        let mut logs: Vec<Log> = partitions()
+            .into_iter()
+            .zip("ppoodd".chars())
+            .map(|(p, tag)| Log::new(p, tag, 0))
+            .collect();
+        let put = |base: i64| Op::Put(vec!["tea".into(), BigDecimal::from(5).into(), base.into()]);
+        let share = |sold: i64| Op::Share(vec![sold.into()]);
+        // Partition, product, what happens, the stock at which it alerts.
+        let story: [(usize, i64, Op, Option<i64>); 15] = [
+            (0, 2, put(12), None),
+            (2, 2, share(3), Some(9)),
+            (3, 2, share(1), None),
+            (2, 2, share(2), None),
+            (0, 2, put(20), None),
+            (2, 2, share(11), Some(8)),
+            (2, 2, share(0), None),
+            (2, 2, share(15), Some(4)),
+            (0, 2, Op::Delete, None),
+            (3, 2, share(30), None),
+            (0, 2, put(9), Some(-36)),
+            (0, 2, put(5), None),
+            (3, 4, share(2), None),
+            (0, 4, put(11), Some(9)),
+            (0, 6, put(10), None),
+        ];
+        let (mut raised, mut due) = (BTreeMap::new(), BTreeMap::new());
+        for (log, id, op, alert) in story {
+            let records = logs[log].records.len();
+            logs[log].push(1, vec![(Shop::STOCK, vec![id.into()], op)]);
+            if let Some(stock) = alert {
+                let offset = logs[log].records[records].offset;
+                due.insert(
+                    format!("{}/{offset}/{id}", logs[log].partition),
+                    (vec![Cell::Int(id)], stock),
+                );
+            }
+            let batch = logs[log].cut(records, records + 1, &[]);
+            let process = self.process(name, &logs, None).await;
+            for _ in 0..2 {
+                for alert in process.commit(told, log, &batch).await.alerts {
+                    raised.insert(alert.name.clone(), alert);
+                }
+            }
+        }
+        let names = |alerts: Vec<&String>| alerts.into_iter().cloned().collect::<BTreeSet<_>>();
+        assert_eq!(
+            names(raised.keys().collect()),
+            names(due.keys().collect()),
+            "{told} (left: raised)"
+        );
+        for (name, (key, stock)) in due {
+            let Alert { key: raised_key, stock_quantity, .. } = &raised[&name];
+            assert_eq!(*raised_key, key, "{told}: key of {name}");
+            assert!(
+                stock_quantity.is_none_or(|s| s == stock),
+                "{told}: {name}: {stock_quantity:?}, not {stock}"
+            );
+        }
+        self.check_views(told, name, &logs).await;
+    }
+
+    /// A put of product `id` with a name of `bytes` bytes, into one view that takes texts.
+    fn put_text(&self, id: i64, bytes: usize) -> (&'static str, Vec<Cell>, Op) {
+        let (text, price) =
+            (Cell::Text("x".repeat(bytes)), Cell::Decimal(BigDecimal::new(1950.into(), 2)));
+        if self.supports.stock {
+            return (Shop::STOCK, vec![id.into()], Op::Put(vec![text, price, 50.into()]));
+        }
+        let row = vec![Cell::from("tea"), text, price, Cell::Null, Cell::Words(BTreeSet::new())];
+        (Shop::INDEX, vec![id.into()], Op::Put(row))
+    }
+
+    async fn refuses_single_records(&self, bytes: usize) {
+        let (told, name) = ("refusal of single records", "refusal");
+        let mut log = Log::new(partitions().remove(0), 'p', 0);
+        for (id, bytes) in [(0, 3), (2, bytes), (4, 3), (6, bytes), (2, 4)] {
+            log.push(1, vec![self.put_text(id, bytes)]);
+        }
+        let refused: Vec<i64> = [1, 3].map(|at: usize| log.records[at].offset).into();
+        let logs = [log];
+        let process = self.process(name, &logs, None).await;
+        let whole = logs[0].cut(0, 5, &[]);
+        match process.committer.commit(&*process.lanes[0], &whole, &[]).await {
+            Err(SinkError::Refused(found)) => {
+                let offsets: Vec<i64> = found.iter().map(|refusal| refusal.offset).collect();
+                assert_eq!(
+                    offsets, refused,
+                    "{told}: every refused offset, and no other, in order"
+                );
+                let leaks = found.iter().any(|refusal| refusal.reason.contains("xxxx"));
+                assert!(!leaks, "{told}: a reason must not hold the value");
+            }
+            Err(other) => panic!("{told}: expected Refused, got: {other}"),
+            Ok(_) => panic!("{told}: a text of {bytes} bytes was taken"),
+        }
+        let process = self.process(name, &logs, None).await;
+        assert_eq!(process.at, [0], "{told}: a refused batch must not move the position");
+        if process.committer.sink.is_none() {
+            self.check_views(&format!("{told}, refused"), name, &[]).await;
+        }
+        let process = self.process(name, &logs, None).await;
+        let letters: Vec<Letter> =
+            refused.iter().map(|offset| letter(&logs[0].partition, *offset)).collect();
+        let forgiven = logs[0].cut(0, 5, &refused);
+        for _ in 0..2 {
+            let done = process.committer.commit(&*process.lanes[0], &forgiven, &letters).await;
+            settled(&format!("{told}, forgiven"), done);
+        }
+        let mut without = logs;
+        without[0].records.retain_mut(|record| {
+            if refused.contains(&record.offset) {
+                record.writes.clear();
+            }
+            true
+        });
+        self.check_end(&format!("{told}, forgiven"), name, &without).await;
+    }
+
+    async fn takes_large_texts(&self, bytes: usize) {
+        let mut log = Log::new(partitions().remove(0), 'p', 0);
+        log.push(1, vec![self.put_text(0, bytes)]);
+        log.push(1, vec![self.put_text(2, bytes)]);
+        let logs = [log];
+        let process = self.process("large", &logs, None).await;
+        process.commit("large texts", 0, &logs[0].cut(0, 2, &[])).await;
+        self.check_end("large texts", "large", &logs).await;
+    }
+}
+
+impl Process {
+    async fn commit(&self, told: &str, log: usize, batch: &Batch) -> Receipt {
+        let lane = &*self.lanes[log];
+        settled(told, insist(told, async || self.committer.commit(lane, batch, &[]).await).await)
+    }
+}
+
+fn settled<T>(told: &str, answer: Result<T, SinkError>) -> T {
+    answer.unwrap_or_else(|e| panic!("{told}: failed: {e}"))
+}
+
+/// A log that is not at its end.
+fn pick(logs: &[Log], at: &[usize], dice: &mut Dice) -> Option<usize> {
+    let open: Vec<usize> =
+        (0..logs.len()).filter(|log| at[*log] < logs[*log].records.len()).collect();
+    (!open.is_empty()).then(|| open[dice.roll(open.len() as u64) as usize])
+}
+
+/// An owner of the past goes on as if nothing had happened.
+async fn zombie(told: &str, stale: &[Process], logs: &[Log], dice: &mut Dice) {
+    if stale.is_empty() {
+        return;
+    }
+    let zombie = &stale[dice.roll(stale.len() as u64) as usize];
+    let Some(log) = pick(logs, &zombie.at, dice) else { return };
+    let from = zombie.at[log];
+    let to = (from + 1 + dice.roll(9) as usize).min(logs[log].records.len());
+    let (batch, lane) = (logs[log].cut(from, to, &[]), &*zombie.lanes[log]);
+    match insist(told, async || zombie.committer.commit(lane, &batch, &[]).await).await {
+        Err(SinkError::Fenced) => {}
+        Err(other) => panic!("{told}: a stale owner expects Fenced, got: {other}"),
+        Ok(_) => panic!("{told}: a stale owner's batch {:?} was committed", batch.span),
+    }
+}
+
+fn letter(partition: &Partition, offset: i64) -> Letter {
+    Letter {
+        partition: partition.clone(),
+        offset,
+        timestamp_ms: 0,
+        key: None,
+        value: None,
+        headers: vec![],
+        reason: Reason::Refused,
+        error: "too large".into(),
+    }
+}
