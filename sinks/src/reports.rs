@@ -17,6 +17,7 @@ mod merge;
 mod part;
 mod table;
 
+pub(crate) use table::Row;
 pub use table::{Figure, Settings, Top};
 
 use crate::{
