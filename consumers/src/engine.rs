@@ -69,7 +69,8 @@ pub enum Action {
     Fetch(Ticket, Vec<Key>),
     Scan(Ticket, Key),
     Commit(Ticket, Arc<Batch>, Arc<[Letter]>),
-    Publish(Ticket),
+    /// With what is committed now.
+    Publish(Ticket, Checkpoint),
     /// Tell Kafka that everything below is done.
     Acknowledge(Partition, i64),
     Alert(Alert),
@@ -692,8 +693,8 @@ impl<H: Handler> Engine<H> {
         }
         let Some(lane) = self.lanes.get_mut(partition) else { return };
         lane.phase = Phase::Publishing;
-        let ticket = lane.ask(partition);
-        self.actions.push_back(Action::Publish(ticket));
+        let (ticket, at) = (lane.ask(partition), lane.checkpoint.clone());
+        self.actions.push_back(Action::Publish(ticket, at));
     }
 
     fn on_published(&mut self, now: Millis, ticket: &Ticket, result: Result<(), SinkError>) {

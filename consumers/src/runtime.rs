@@ -216,10 +216,10 @@ impl Work {
                     Done::Committed(ticket, receipt)
                 });
             }
-            Action::Publish(ticket) => {
+            Action::Publish(ticket, at) => {
                 let committer = self.committer.clone();
                 self.ask(ticket, move |lane, ticket| async move {
-                    let result = committer.publish(&ticket.partition, &*lane).await;
+                    let result = committer.publish(&ticket.partition, &at, &*lane).await;
                     Done::Published(ticket, result)
                 });
             }

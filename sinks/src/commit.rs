@@ -1,5 +1,5 @@
 //! The commit promise, in one place: dead letters -> sink writes -> state. Whoever calls acknowledges to Kafka after.
-use crate::{Batch, Dlq, Lane, Letter, Partition, Receipt, SinkError, State};
+use crate::{Batch, Checkpoint, Dlq, Lane, Letter, Partition, Receipt, SinkError, State};
 use async_trait::async_trait;
 use std::sync::Arc;
 
@@ -11,8 +11,14 @@ pub trait Sink: Send + Sync {
     async fn write(&self, batch: &Batch) -> Result<Receipt, SinkError>;
 
     /// Publishes what the lane's committed state says, for sinks that are derived from it.
-    /// Called between commits, never during one. Publishing again changes nothing.
-    async fn publish(&self, _partition: &Partition, _lane: &dyn Lane) -> Result<(), SinkError> {
+    /// `at`: what was last committed to the lane. Called between commits, never during one. Publishing again changes
+    /// nothing.
+    async fn publish(
+        &self,
+        _partition: &Partition,
+        _at: &Checkpoint,
+        _lane: &dyn Lane,
+    ) -> Result<(), SinkError> {
         Ok(())
     }
 
@@ -49,9 +55,14 @@ impl Committer {
         Ok(receipt)
     }
 
-    pub async fn publish(&self, partition: &Partition, lane: &dyn Lane) -> Result<(), SinkError> {
+    pub async fn publish(
+        &self,
+        partition: &Partition,
+        at: &Checkpoint,
+        lane: &dyn Lane,
+    ) -> Result<(), SinkError> {
         match &self.sink {
-            Some(sink) => sink.publish(partition, lane).await,
+            Some(sink) => sink.publish(partition, at, lane).await,
             None => Ok(()),
         }
     }

@@ -292,7 +292,7 @@ impl World {
             Action::Open(ticket) => (ticket, Step::Open),
             Action::Fetch(ticket, keys) => (ticket, Step::Fetch(keys)),
             Action::Scan(ticket, prefix) => (ticket, Step::Scan(prefix)),
-            Action::Publish(ticket) => (ticket, Step::Publish),
+            Action::Publish(ticket, _) => (ticket, Step::Publish),
             Action::Commit(ticket, batch, letters) => {
                 (ticket, Step::Commit { batch, letters, stage: Stage::Letters })
             }
