@@ -4,10 +4,11 @@
 #   expected.json.gz   every row of every view as PostgreSQL itself computed it, and the three poison records
 #   README.md          how it was made, and counts
 #
-# Runs a stack of its own (fresh, wiped at the end; ports can be set, see stack.sh), so `stack.sh install` comes first.
+# Needs python3, and `stack.sh install` before. Runs a stack of its own, fresh and wiped at the end (ports can be set,
+# see stack.sh).
 # The workload is seeded: recording again gives the same changes and the same answers. Times, LSNs and transaction ids
-# differ. Needs python3. Takes one to five minutes, mostly waiting. Nothing is written unless check.py, which computes the views from the
-# recorded log alone, agrees with PostgreSQL in every row.
+# differ. Takes one to five minutes. Nothing is written unless check.py, which computes the views from the recorded log
+# alone, agrees with PostgreSQL in every row.
 set -euo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -33,7 +34,8 @@ snapshot() { # KIND TABLE...: as rows `r` in the middle of the stream
     counts+=("shop.public.$table=$((rows + $(awk -v t="shop.public.$table" '$2 == t {print $1}' <<<"$held")))")
     names+=${names:+,}\"public.$table\"
   done
-  sql -c "insert into debezium_signal values ('$kind', 'execute-snapshot', '{\"type\": \"$kind\", \"data-collections\": [$names]}')"
+  sql -c "insert into debezium_signal values ('$kind', 'execute-snapshot',
+    '{\"type\": \"$kind\", \"data-collections\": [$names]}')"
   stack await 60 "${counts[@]}"
 }
 
@@ -72,7 +74,8 @@ stack psql -q -f "$HERE/shop/views.sql" >"$WORK/views.json"
 python3 "$HERE/shop/expected.py" "$WORK/poison" "$WORK/views.json" >"$WORK/expected.json"
 python3 "$HERE/shop/check.py" "$WORK/shop.ndjson" "$WORK/expected.json" | tee "$WORK/counts"
 
-versions="$(stack psql -Atc 'select version()' | cut -d' ' -f1,2), Debezium $(sed -n 's:.*<debezium.version>\(.*\)</.*:\1:p' "$HERE/stack/maven/pom.xml"), Kafka $(sed -n 's:.*<kafka.version>\(.*\)</.*:\1:p' "$HERE/stack/maven/pom.xml")"
+pinned() { sed -n "s:.*<$1.version>\(.*\)</.*:\1:p" "$HERE/stack/maven/pom.xml"; }
+versions="$(stack psql -Atc 'select version()' | cut -d' ' -f1,2), Debezium $(pinned debezium) and Kafka $(pinned kafka)"
 mkdir -p "$OUT"
 gzip -9nc "$WORK/shop.ndjson" >"$OUT/shop.ndjson.gz"
 gzip -9nc "$WORK/expected.json" >"$OUT/expected.json.gz"

@@ -128,7 +128,8 @@ install_postgres() {
   apt-get update -qq
   # The package would make and start a cluster on port 5432; ours is private.
   mkdir -p /etc/postgresql-common
-  [[ -e /etc/postgresql-common/createcluster.conf ]] || echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.conf
+  [[ -e /etc/postgresql-common/createcluster.conf ]] ||
+    echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.conf
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "postgresql-$PG_MAJOR" >/dev/null
 }
 
@@ -218,7 +219,7 @@ wanted() { # COMPONENT...: those asked for, in the order of starting
 }
 
 cmd_up() {
-  local c list started=()
+  local c s list started=()
   list=$(wanted "$@")
   [[ -d $LIBS/kafka && -x $PG_BIN/initdb ]] || die "not installed: run '$0 install' first"
   for c in $list; do
@@ -288,7 +289,8 @@ json_of_properties() { # key=value lines, comments skipped, as one JSON object o
 connector_in() { [[ $(curl -fs -m 5 "$CONNECT_URL/connectors/$1/status") == *'"connector":{"state":"'"$2"'"'* ]]; }
 put_connector() { # NAME CONFIG: fails for a moment while Connect rebalances (409)
   local answer
-  answer=$(curl -sS -m 30 -w '\n%{http_code}' -X PUT -H 'Content-Type: application/json' --data-binary "$2" "$CONNECT_URL/connectors/$1/config")
+  answer=$(curl -sS -m 30 -w '\n%{http_code}' -X PUT -H 'Content-Type: application/json' --data-binary "$2" \
+    "$CONNECT_URL/connectors/$1/config")
   case ${answer##*$'\n'} in
     20?) ;;
     409) return 1 ;;
@@ -329,7 +331,8 @@ settled() { # LSN: every slot's reader has made what is before it durable
   # Debezium confirms a position once Kafka has acknowledged the events before it, but only while events come.
   psql_as "$PG_DATABASE" -qAtc "select pg_logical_emit_message(true, 'settle', '')"
   sleep 0.5
-  [[ $(psql_as "$PG_DATABASE" -Atc "select coalesce(bool_and(confirmed_flush_lsn >= '$1'), false) from pg_replication_slots") == t ]]
+  [[ $(psql_as "$PG_DATABASE" -Atc "select coalesce(bool_and(confirmed_flush_lsn >= '$1'), false)
+    from pg_replication_slots") == t ]]
 }
 cmd_settle() {
   local lsn

@@ -135,7 +135,8 @@ def main(recording, expected_path):
         print(f"count: {table}", sum(ops.values()), *ops.values(), " + ".join(str(n) for n in where.values()), sep=" | ")
     for p in expected["poison"]:
         print("poison:", p["topic"], p["partition"], p["offset"], p["why"], sep=" | ")
-    print(f"also: {counts['unavailable']} events with an unavailable (unchanged TOAST) value, {counts['key changes']} key changes")
+    toast, moved = counts["unavailable"], counts["key changes"]
+    print(f"also: {toast} events with an unavailable (unchanged TOAST) value, {moved} key changes")
     computed = views(**last_rows(log))
     assert computed.keys() == expected["views"].keys()
     for view, rows in expected["views"].items():
