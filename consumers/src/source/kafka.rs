@@ -249,12 +249,9 @@ impl Kafka {
         }
         let place = &mut self.places[self.last];
         let Some(next) = place.next.filter(|_| !place.seeking) else { return };
-        if place.held {
-            // It should not have come; come back to it after the resume.
+        if place.held || offset < next {
+            // librdkafka is not where it was told to be: tell it again, and come back to `next`.
             place.seeking = true;
-            return;
-        }
-        if offset < next {
             return;
         }
         place.next = Some(offset + 1);

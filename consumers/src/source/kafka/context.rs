@@ -50,10 +50,11 @@ impl Context {
         lock(&self.reason).clone()
     }
 
-    /// From the log's beginning, and paused before anything can be delivered: we are inside `poll`, and a pause
-    /// outdates what was fetched before it.
+    /// Paused before anything can be delivered: we are inside `poll`, and a pause outdates what was fetched before
+    /// it. The offset is a number because a logical one (the beginning) makes librdkafka ask the broker, and an
+    /// answer that comes after the seek silently undoes the seek (`outdated offset response` in 2.12.1).
     fn assign(&self, client: &Client, list: &mut TopicPartitionList) -> KafkaResult<()> {
-        list.set_all_offsets(Offset::Beginning)?;
+        list.set_all_offsets(Offset::Offset(0))?;
         match client.rebalance_protocol() {
             RebalanceProtocol::Cooperative => client.incremental_assign(list)?,
             _ => client.assign(list)?,
