@@ -1,0 +1,80 @@
+//! How fast records are read: `cargo run --release -p debezium --example decode_rate [MILLIONS]`.
+//! Shop tables of the recordings, each record decoded and a handler's columns read and converted.
+#[path = "../tests/recording/mod.rs"]
+mod recording;
+
+use debezium::{Change, Decoder, Envelope, Field, FieldError, Formats, Limits, Row};
+use recording::{FORMATS, Record};
+use std::{hint::black_box, time::Instant};
+
+/// ns that this process was on a CPU; the wall clock's where the system does not say.
+fn cpu_ns(start: Instant) -> u128 {
+    let stat = std::fs::read_to_string("/proc/self/schedstat").ok();
+    let on_cpu = stat.and_then(|s| s.split(' ').next()?.parse().ok());
+    on_cpu.unwrap_or_else(|| start.elapsed().as_nanos())
+}
+
+fn read(change: &Change, row: &Row) -> Result<(), FieldError> {
+    match change.source.table.as_ref() {
+        "products" => {
+            let [id, name, price] = row.fields(["id", "name", "price"])?;
+            black_box((id.int()?, name.text()?, price.nullable(Field::decimal)?));
+        }
+        "orders" => {
+            let [id, status, total, at] = row.fields(["id", "status", "total", "created_at"])?;
+            black_box((id.int()?, status.text()?, total.decimal()?, at.time_us()?));
+        }
+        _ => {
+            let names = ["id", "order_id", "product_id", "quantity", "unit_price"];
+            let [id, order, product, quantity, price] = row.fields(names)?;
+            black_box((id.int()?, order.int()?, product.int()?, quantity.int()?));
+            black_box(price.decimal()?);
+        }
+    }
+    Ok(())
+}
+
+fn run(folder: &str, topic: &str, full: bool, records_min: usize) {
+    let shop = |r: &Record| r.value.is_some() && r.topic.ends_with(topic);
+    let records: Vec<Record> = recording::folder(folder).into_iter().filter(shop).collect();
+    let bytes: usize = records.iter().filter_map(|r| r.value.as_ref()).map(String::len).sum();
+    let mut decoder = Decoder::new(Formats::parse(FORMATS).unwrap_or_default(), Limits::default());
+    let (start, cpu_start) = (Instant::now(), cpu_ns(Instant::now()));
+    let (mut done, mut failed) = (0_usize, 0_usize);
+    while done < records_min {
+        for record in &records {
+            let decoded = decoder.decode(&record.topic, record.key(), record.value());
+            match &decoded {
+                Ok(Envelope::Change(change)) if full => {
+                    if let Some(row) = &change.after {
+                        failed += usize::from(read(change, row).is_err());
+                    }
+                }
+                Ok(_) => {}
+                Err(_) => failed += 1,
+            }
+            black_box(&decoded);
+        }
+        done += records.len();
+    }
+    let (cpu, wall) = (cpu_ns(start) - cpu_start, start.elapsed());
+    println!(
+        "{folder:<17} {topic:<13} {:<14} {:>5} bytes {:>9.0} records/s {:>6} ns/record {:.2} CPU-s/million, {failed} failed",
+        if full { "decode + fields" } else { "decode" },
+        bytes / records.len(),
+        done as f64 / wall.as_secs_f64(),
+        cpu / done as u128,
+        cpu as f64 / done as f64 / 1e3,
+    );
+}
+
+fn main() {
+    let millions: f64 = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(0.5);
+    let records_min = (millions * 1e6) as usize;
+    for folder in ["json-schemaless", "json-with-schema"] {
+        for topic in [".products", ".orders", ".order_items"] {
+            run(folder, topic, false, records_min);
+            run(folder, topic, true, records_min);
+        }
+    }
+}
