@@ -1,0 +1,492 @@
+//! Exactly-once on single items, decided: which request to send for what a partition asks of one item, given the
+//! item as last seen. No I/O, no clock. `tests/keyed_model.rs` attacks it with zombies, lost answers and the rest.
+//!
+//! Every item holds `gen`, and for each partition that feeds it one *entry*: the last offset applied and the share
+//! that this partition contributes. The parts that an item gets from one partition are a function of the log alone,
+//! and an item always holds a prefix of them. So:
+//!
+//! * a stock write says which entry it replaces; where another stands, the condition fails, the item comes back, and
+//!   the write is aimed anew. A row has one owner and no sum: its write says which offsets it may replace;
+//! * no write carries an offset at or below the one seen in the item: it is there already;
+//! * a write without visible effect is sent all the same: it moves the offset;
+//! * a deleted row leaves a hidden tombstone, which holds the offset (and what was sold) against late writes;
+//! * an older generation's item is replaced whole, once; a newer generation's stops this one for good;
+//! * flag and alert ride in the update that crosses the threshold, and its condition says that it crosses.
+//!
+//! Absent on purpose: locks, leases, a bound on delays, deletion of items, retries.
+use super::request::{Action, Change, Item, Request, Value, When};
+use crate::{Cell, Op, Refusal, StockMode, Write};
+use chrono::{DateTime, SecondsFormat};
+use std::collections::BTreeSet;
+
+pub const GEN: &str = "gen";
+pub const BASE: &str = "base_stock";
+pub const SOLD: &str = "sold";
+pub const STOCK: &str = "stock_quantity";
+pub const LOW: &str = "low_stock";
+pub const DUE: &str = "alerts_due";
+pub const AT: &str = "at";
+pub const LIVE: &str = "live";
+pub const EXPIRES: &str = "expires_at";
+pub const CHANGED: &str = "source_ts_ms";
+pub const UPDATED: &str = "updated_at";
+pub const NAME_LOWER: &str = "name_lower";
+pub const CATALOG: &str = "catalog";
+
+/// A row's tombstone outlives every write that may still arrive by weeks; one that is met in its second half lives on.
+pub const TOMBSTONE_SECS: i64 = 30 * 24 * 3600;
+
+/// What the items of a table look like.
+#[derive(Debug, Clone)]
+pub enum Shape {
+    /// Row and sum: `columns` are those of the owner's part, the last one is the base stock.
+    Stock { mode: StockMode, low_below: i64, columns: Vec<&'static str> },
+    /// One owner, absolute values. `indexed`: with the attributes of `name-index` and `price-index`.
+    Row { columns: Vec<&'static str>, indexed: bool },
+}
+
+/// One partition's writes for one item, coalesced.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Ask {
+    /// Of every write that is not known to be in the table; ascending.
+    pub offsets: Vec<i64>,
+    own: Option<(i64, Option<Vec<Cell>>)>,
+    share: Option<(i64, i64)>,
+    source_ts_ms: i64,
+}
+impl Ask {
+    /// Takes over the next write of the item. Offsets ascend.
+    pub fn add(&mut self, write: &Write) -> Result<(), Refusal> {
+        let offset = write.offset;
+        match &write.op {
+            Op::Put(row) => self.own = Some((offset, Some(row.clone()))),
+            Op::Delete => self.own = Some((offset, None)),
+            Op::Share(share) => {
+                let sum = match share.first() {
+                    None | Some(Cell::Null) => 0,
+                    Some(Cell::Int(n)) => *n,
+                    Some(_) => {
+                        let reason = format!("{}: a share is not a whole number", write.view);
+                        return Err(Refusal { offset, reason });
+                    }
+                };
+                self.share = Some((offset, sum));
+            }
+        }
+        self.offsets.push(offset);
+        self.source_ts_ms = write.source_ts_ms;
+        Ok(())
+    }
+    fn last(&self) -> i64 {
+        self.offsets.last().copied().unwrap_or(-1)
+    }
+    fn forget_through(&mut self, at: i64) {
+        self.offsets.retain(|offset| *offset > at);
+        self.own = self.own.take().filter(|own| own.0 > at);
+        self.share = self.share.take().filter(|share| share.0 > at);
+    }
+}
+
+/// What one partition has to know of an item.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sight {
+    /// 0: none of ours, to be replaced.
+    pub generation: i64,
+    /// Of this partition, the last offset in the item, and its share; -1 and 0 where it has no entry.
+    at: Option<i64>,
+    share: i64,
+    sold: i128,
+    base: Option<i128>,
+    low: bool,
+    live: bool,
+    expires_at: Option<i128>,
+    pub stock: i128,
+    /// Alerts that nobody is known to have published.
+    pub due: BTreeSet<String>,
+}
+impl Sight {
+    fn at(&self) -> i64 {
+        self.at.unwrap_or(-1)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// And look again with the item that the answer shows: as it became, or as it stood against the condition.
+    Send(Request),
+    /// All of it is in the table, by us or another. Publish what the sight says is due, whoever crossed.
+    Done,
+    /// A newer generation owns the table. There is nothing left to do for this one, ever.
+    Superseded(i64),
+}
+
+/// One partition of one generation, writing one table.
+#[derive(Debug, Clone)]
+pub struct Writer<'a> {
+    pub shape: &'a Shape,
+    /// Grows with each generation; 1 or more.
+    pub generation: i64,
+    /// Of this partition's entry in stock items: `p0`, `o63`.
+    pub entry: &'a str,
+    /// `topic/partition`: alerts are named after it.
+    pub source: &'a str,
+    /// For `updated_at` and `expires_at` only.
+    pub now_ms: i64,
+}
+impl Writer<'_> {
+    /// What is next for `ask`, with the item as last seen (`None`: not there, or never looked).
+    pub fn next(&self, ask: &mut Ask, seen: Option<&Sight>) -> Step {
+        if let Some(sight) = seen {
+            if sight.generation > self.generation {
+                return Step::Superseded(sight.generation);
+            }
+            if sight.generation == self.generation {
+                ask.forget_through(sight.at());
+                if ask.offsets.is_empty() {
+                    return self.renewal(sight).map_or(Step::Done, Step::Send);
+                }
+            }
+        }
+        Step::Send(self.aim(ask, seen))
+    }
+
+    /// The request that fits the item as last seen, whatever offset that holds.
+    pub fn aim(&self, ask: &Ask, seen: Option<&Sight>) -> Request {
+        let ours = seen.filter(|s| s.generation == self.generation);
+        match self.shape {
+            Shape::Row { .. } => self.aim_row(ask),
+            Shape::Stock { mode, low_below, columns } => {
+                let stock = Stock { mode: *mode, low_below: *low_below, columns };
+                stock.aim(self, ask, ours)
+            }
+        }
+    }
+
+    /// Takes published names off an item.
+    pub fn told(&self, names: &BTreeSet<String>) -> Request {
+        Request {
+            action: Action::Update(vec![Change::Take(DUE, names.clone())]),
+            condition: When::Is(GEN.into(), self.generation.into()),
+        }
+    }
+
+    /// The item, as far as this partition needs it. An error names what cannot be read.
+    pub fn sight(&self, item: &Item) -> Result<Sight, String> {
+        let number = |name: &str| match item.get(name) {
+            None => Ok(None),
+            Some(Value::Int(n)) => Ok(Some(*n)),
+            Some(_) => Err(format!("attribute `{name}` is not a whole number")),
+        };
+        let offset = |name: &str| {
+            let wide = number(name)?;
+            wide.map(i64::try_from)
+                .transpose()
+                .map_err(|_| format!("attribute `{name}` is too large"))
+        };
+        let (at, share) = match (self.shape, item.get(self.entry)) {
+            (Shape::Row { .. }, _) => (offset(AT)?, 0),
+            (_, None) => (None, 0),
+            (_, Some(Value::Bytes(bytes))) => match read_entry(bytes) {
+                Some((at, share)) => (Some(at), share),
+                None => return Err(format!("attribute `{}` is unreadable", self.entry)),
+            },
+            _ => return Err(format!("attribute `{}` is not binary", self.entry)),
+        };
+        let due = match item.get(DUE) {
+            Some(Value::Words(names)) => names.clone(),
+            _ => BTreeSet::new(),
+        };
+        Ok(Sight {
+            generation: offset(GEN)?.unwrap_or(0),
+            at,
+            share,
+            sold: number(SOLD)?.unwrap_or(0),
+            base: number(BASE)?,
+            low: item.contains_key(LOW),
+            live: item.contains_key(LIVE),
+            expires_at: number(EXPIRES)?,
+            stock: number(STOCK)?.unwrap_or(0),
+            due,
+        })
+    }
+
+    /// The name of the alert that the write of `offset` raises.
+    pub fn alert(&self, offset: i64) -> String {
+        format!("{}/{offset}", self.source)
+    }
+
+    fn now(&self) -> Value {
+        let time = DateTime::from_timestamp_millis(self.now_ms).unwrap_or_default();
+        Value::Text(time.to_rfc3339_opts(SecondsFormat::Millis, true))
+    }
+    fn expiry(&self) -> i64 {
+        self.now_ms / 1000 + TOMBSTONE_SECS
+    }
+
+    /// A tombstone that a replay met, and that would go soon, is given its full time again.
+    fn renewal(&self, sight: &Sight) -> Option<Request> {
+        let near = sight.expires_at? < i128::from(self.expiry() - TOMBSTONE_SECS / 2);
+        (near && !sight.live).then(|| Request {
+            action: Action::Update(vec![Change::Set(EXPIRES, self.expiry().into())]),
+            condition: When::All(vec![
+                When::Is(GEN.into(), self.generation.into()),
+                When::Missing(LIVE.into()),
+            ]),
+        })
+    }
+
+    fn older_or_none(&self) -> [When; 2] {
+        [When::Missing(GEN.into()), When::Below(GEN.into(), self.generation.into())]
+    }
+
+    /// One request for everything: put, delete, create, replace. The condition needs no look at the item.
+    fn aim_row(&self, ask: &Ask) -> Request {
+        let last = ask.last();
+        let mut item = self.stamped(ask);
+        item.insert(AT.into(), last.into());
+        let Shape::Row { columns, indexed } = self.shape else {
+            unreachable!("asked for rows only")
+        };
+        match ask.own.as_ref().and_then(|own| own.1.as_ref()) {
+            Some(row) => {
+                item.insert(LIVE.into(), Value::Int(1));
+                item.extend(attributes(columns, row));
+                if *indexed {
+                    index(&mut item);
+                }
+            }
+            None => drop(item.insert(EXPIRES.into(), self.expiry().into())),
+        }
+        let earlier = When::All(vec![
+            When::Is(GEN.into(), self.generation.into()),
+            When::Below(AT.into(), last.into()),
+        ]);
+        let [none, older] = self.older_or_none();
+        Request { action: Action::Put(item), condition: When::Any(vec![none, older, earlier]) }
+    }
+
+    /// What every item begins with.
+    fn stamped(&self, ask: &Ask) -> Item {
+        let generation = (GEN.to_owned(), Value::from(self.generation));
+        let changed = (CHANGED.to_owned(), Value::from(ask.source_ts_ms));
+        let updated = (UPDATED.to_owned(), self.now());
+        Item::from([generation, changed, updated])
+    }
+}
+
+struct Stock<'a> {
+    mode: StockMode,
+    low_below: i64,
+    columns: &'a [&'static str],
+}
+/// What a stock item holds after the write, if it is as it was seen.
+struct Aimed {
+    delta: i128,
+    base: Option<i128>,
+    low: bool,
+    entry: Value,
+}
+impl Stock<'_> {
+    fn aim(&self, writer: &Writer<'_>, ask: &Ask, ours: Option<&Sight>) -> Request {
+        let fresh = Sight::default();
+        let old = ours.unwrap_or(&fresh);
+        let share = ask.share.map_or(old.share, |share| share.1);
+        let delta = i128::from(share) - i128::from(old.share);
+        let base = match &ask.own {
+            None => old.base,
+            Some((_, row)) => row.as_ref().and_then(|row| base_of(row)),
+        };
+        let low = self.low(base, old.sold + delta);
+        let entry = Value::Bytes(write_entry(ask.last(), share));
+        let aimed = Aimed { delta, base, low, entry };
+        match ours {
+            Some(old) => self.update(writer, ask, old, aimed),
+            None => self.create(writer, ask, aimed),
+        }
+    }
+    fn quantity(&self, base: Option<i128>, sold: i128) -> i128 {
+        match self.mode {
+            StockMode::Derived => base.unwrap_or(0) - sold,
+            StockMode::Source => base.unwrap_or(0),
+        }
+    }
+    fn low(&self, base: Option<i128>, sold: i128) -> bool {
+        base.is_some() && self.quantity(base, sold) < i128::from(self.low_below)
+    }
+
+    fn create(&self, writer: &Writer<'_>, ask: &Ask, aimed: Aimed) -> Request {
+        let mut item = writer.stamped(ask);
+        item.insert(writer.entry.to_owned(), aimed.entry);
+        item.insert(SOLD.into(), Value::Int(aimed.delta));
+        item.insert(STOCK.into(), Value::Int(self.quantity(aimed.base, aimed.delta)));
+        if let Some((_, Some(row))) = &ask.own {
+            item.extend(attributes(self.columns, row));
+        }
+        if aimed.low {
+            item.insert(LOW.into(), Value::Int(1));
+            item.insert(DUE.into(), Value::Words(BTreeSet::from([writer.alert(ask.last())])));
+        }
+        let condition = When::Any(writer.older_or_none().into());
+        Request { action: Action::Put(item), condition }
+    }
+
+    fn update(&self, writer: &Writer<'_>, ask: &Ask, old: &Sight, aimed: Aimed) -> Request {
+        let entry = writer.entry.to_owned();
+        let mut when = vec![
+            When::Is(GEN.into(), writer.generation.into()),
+            match old.at {
+                Some(at) => When::Is(entry.clone(), Value::Bytes(write_entry(at, old.share))),
+                None => When::Missing(entry.clone()),
+            },
+        ];
+        let mut changes = vec![
+            Change::Grow(SOLD, aimed.delta),
+            Change::Set(CHANGED, ask.source_ts_ms.into()),
+            Change::Set(UPDATED, writer.now()),
+        ];
+        changes.push(Change::SetEntry(entry, aimed.entry.clone()));
+        changes.extend(self.quantity_change(ask, &aimed));
+        if let Some((_, row)) = &ask.own {
+            changes.extend(self.own_changes(row.as_deref().unwrap_or_default()));
+        }
+        let moves = ask.own.is_some() || self.mode == StockMode::Derived;
+        if moves {
+            when.extend(self.flag_condition(ask, old, &aimed));
+            match (old.low, aimed.low) {
+                (false, true) => {
+                    let name = BTreeSet::from([writer.alert(ask.last())]);
+                    changes.extend([Change::Set(LOW, Value::Int(1)), Change::Insert(DUE, name)]);
+                }
+                (true, true) => {}
+                (_, false) => changes.push(Change::Remove(LOW)),
+            }
+        }
+        Request { action: Action::Update(changes), condition: When::All(when) }
+    }
+
+    fn own_changes(&self, row: &[Cell]) -> Vec<Change> {
+        let value = |i: usize| row.get(i).and_then(Value::of);
+        let change = |(i, name): (usize, &&'static str)| match value(i) {
+            Some(value) => Change::Set(name, value),
+            None => Change::Remove(name),
+        };
+        self.columns.iter().enumerate().map(change).collect()
+    }
+
+    /// From the base when it is part of the write, so that it is right whatever others sold in the meantime.
+    fn quantity_change(&self, ask: &Ask, aimed: &Aimed) -> Option<Change> {
+        let base = aimed.base.unwrap_or(0);
+        match (self.mode, ask.own.is_some()) {
+            (StockMode::Derived, true) => Some(Change::Less(STOCK, base - aimed.delta, SOLD)),
+            (StockMode::Derived, false) => Some(Change::Grow(STOCK, -aimed.delta)),
+            (StockMode::Source, true) => Some(Change::Set(STOCK, Value::Int(base))),
+            (StockMode::Source, false) => None,
+        }
+    }
+
+    /// Holds only where the write leaves the stock low, or not low, as aimed; and for low, where the flag is as seen:
+    /// a crossing raises its alert once, a stock that stays low raises none.
+    fn flag_condition(&self, ask: &Ask, old: &Sight, aimed: &Aimed) -> Vec<When> {
+        let below = i128::from(self.low_below);
+        let mut when = vec![];
+        match (ask.own.is_some(), self.mode, aimed.base) {
+            // base - sold - delta < below
+            (true, StockMode::Derived, Some(base)) => {
+                let edge = base - aimed.delta - below;
+                let sold = SOLD.to_owned();
+                when.push(if aimed.low {
+                    When::Above(sold, edge)
+                } else {
+                    When::AtMost(sold, edge)
+                });
+            }
+            (true, ..) => {}
+            // stock - delta < below, where there is a row
+            (false, ..) => {
+                let edge = below + aimed.delta;
+                if aimed.low {
+                    when.extend([When::Present(BASE.into()), When::Below(STOCK.into(), edge)]);
+                } else {
+                    let enough = [When::Missing(BASE.into()), When::AtLeast(STOCK.into(), edge)];
+                    when.push(When::Any(enough.into()));
+                }
+            }
+        }
+        if aimed.low {
+            when.push(if old.low { When::Present(LOW.into()) } else { When::Missing(LOW.into()) });
+        }
+        when
+    }
+}
+
+fn base_of(row: &[Cell]) -> Option<i128> {
+    row.last().and_then(Cell::int).map(i128::from)
+}
+
+fn attributes<'a>(
+    columns: &'a [&'static str],
+    row: &'a [Cell],
+) -> impl Iterator<Item = (String, Value)> + 'a {
+    columns.iter().zip(row).filter_map(|(name, cell)| Some(((*name).to_owned(), Value::of(cell)?)))
+}
+
+/// Keys of `name-index` and `price-index`. An index key may be neither empty nor longer than a table key, so a long
+/// name is found by its beginning.
+fn index(item: &mut Item) {
+    item.insert(CATALOG.into(), Value::Text("all".into()));
+    let Some(Value::Text(name)) = item.get("name") else { return };
+    let mut name = name.to_lowercase();
+    name.truncate(name.floor_char_boundary(super::LIMITS.partition_key_bytes));
+    if !name.is_empty() {
+        item.insert(NAME_LOWER.into(), Value::Text(name));
+    }
+}
+
+/// Offset as varint, share as zigzag varint: 3 to 20 bytes. One value has one form, so entries compare as bytes.
+pub fn write_entry(offset: i64, share: i64) -> Vec<u8> {
+    let mut out = Vec::with_capacity(8);
+    for mut n in [offset as u64, ((share << 1) ^ (share >> 63)) as u64] {
+        while n >= 0x80 {
+            out.push(n as u8 | 0x80);
+            n >>= 7;
+        }
+        out.push(n as u8);
+    }
+    out
+}
+pub fn read_entry(bytes: &[u8]) -> Option<(i64, i64)> {
+    let mut rest = bytes.iter();
+    let mut next = || {
+        let mut n = 0u64;
+        for shift in (0..64).step_by(7) {
+            let byte = *rest.next()?;
+            n |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Some(n);
+            }
+        }
+        None
+    };
+    let (offset, share) = (next()?, next()?);
+    let entry = (offset as i64, (share >> 1) as i64 ^ -((share & 1) as i64));
+    (write_entry(entry.0, entry.1) == bytes).then_some(entry)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn entries_come_back(offset in 0..i64::MAX, share in any::<i64>()) {
+            prop_assert_eq!(read_entry(&write_entry(offset, share)), Some((offset, share)));
+        }
+        #[test]
+        fn foreign_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..24)) {
+            if let Some((offset, share)) = read_entry(&bytes) {
+                prop_assert_eq!(write_entry(offset, share), bytes);
+            }
+        }
+    }
+}

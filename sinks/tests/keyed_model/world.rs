@@ -1,0 +1,717 @@
+//! Services that do not know of each other, their states, and everything that can go wrong between them and the table.
+use super::{
+    bugs::{Bug, planted},
+    source::*,
+    table::{Failure, Table, due, entries, hidden, int},
+};
+use sinks::{
+    StockMode, Write,
+    dynamodb::{
+        keyed::{AT, Ask, BASE, GEN, LOW, SOLD, Shape, Sight, Step, Writer},
+        request::{Item, Request, Value},
+    },
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Steps an owner may write after its last proof of ownership (state load or compare-and-swap).
+const LEASE: u64 = 150;
+/// Steps that a request may be in flight before it counts as expired.
+const LIFE: u64 = 100;
+const CHAOS: u64 = 1500;
+
+#[derive(Clone, Debug, Default)]
+struct State {
+    next: i64,
+    rows: BTreeMap<u8, Row>,
+}
+#[derive(Clone, Default)]
+struct Store {
+    now: State,
+    checkpoints: Vec<State>,
+    /// Step, position, oldest restorable position from then on.
+    marks: Vec<(u64, i64, i64)>,
+}
+impl Store {
+    fn mark(&mut self, step: u64) {
+        let restorable = self.checkpoints.iter().chain([&self.now]);
+        let oldest = restorable.map(|s| s.next).min().unwrap_or(0);
+        self.marks.push((step, self.now.next, oldest));
+    }
+}
+
+struct Pending {
+    /// Of the last attempt.
+    id: u64,
+    key: Key,
+    ask: Ask,
+    first: i64,
+    last: i64,
+    /// An answer showed the item; without it the protocol aims at what the lane remembers.
+    answered: bool,
+    /// The last answer was a success.
+    mine: bool,
+    sent: bool,
+}
+#[derive(Default)]
+struct Lane {
+    life: u64,
+    generation: u32,
+    src: Src,
+    version: u32,
+    state: State,
+    /// The stored position this lane stands on.
+    base: i64,
+    proof: u64,
+    changed: BTreeSet<u8>,
+    pending: Vec<Pending>,
+    seen: BTreeMap<Key, Item>,
+    /// Alerts to publish when the state has moved.
+    owed: BTreeSet<(Key, String)>,
+}
+#[derive(Clone)]
+enum Call {
+    /// And the name of the alert that it would raise.
+    Write(Request, String),
+    Mark(String),
+    /// Publishes, then takes the names off the item.
+    Tell(BTreeSet<String>, Request),
+}
+#[derive(Clone)]
+struct Flight {
+    life: u64,
+    id: u64,
+    generation: i64,
+    key: Key,
+    call: Call,
+    born: u64,
+    /// Delivered when everything else is over, if it does not expire.
+    late: bool,
+}
+
+/// By generation and partition.
+type Stores = BTreeMap<(u32, Src), Store>;
+pub struct World {
+    rng: Rng,
+    bug: Bug,
+    stock: Shape,
+    tokens: Shape,
+    collecting: bool,
+    /// Alerts are published before the state moves; else after, and a crash in between leaves them on the item.
+    prompt: bool,
+    step: u64,
+    ids: u64,
+    generation: u32,
+    logs: Vec<Log>,
+    /// First offset retained, of generation 1.
+    begins: BTreeMap<Src, i64>,
+    table: Table,
+    backup: Option<(Table, Stores)>,
+    stores: Stores,
+    lanes: Vec<Lane>,
+    flights: Vec<Flight>,
+    letters: BTreeSet<(u32, Src, i64)>,
+    tally: Tally,
+}
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tally {
+    pub counts: BTreeMap<&'static str, u64>,
+    pub trace: u64,
+}
+impl Tally {
+    fn add(&mut self, what: &'static str) {
+        *self.counts.entry(what).or_default() += 1;
+    }
+}
+
+fn entry_name(src: Src) -> String {
+    format!("{}{}", src.0, src.1)
+}
+impl World {
+    fn note(&mut self, what: impl std::fmt::Debug) {
+        for b in format!("{what:?}").bytes() {
+            self.tally.trace = (self.tally.trace ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+    fn sources(&self, generation: u32) -> Vec<Src> {
+        self.logs[generation as usize - 1].keys().copied().collect()
+    }
+    fn end(&self, lane: &Lane) -> i64 {
+        self.logs[lane.generation as usize - 1][&lane.src].len() as i64
+    }
+    fn store(&mut self, generation: u32, src: Src) -> &mut Store {
+        self.stores.entry((generation, src)).or_default()
+    }
+    /// Calls `f` with the protocol as this partition of this generation uses it for this item.
+    fn writing<T>(
+        &self,
+        generation: u32,
+        src: Src,
+        key: Key,
+        f: impl FnOnce(&Writer<'_>) -> T,
+    ) -> T {
+        let shape = if matches!(key, Key::Stock(_)) { &self.stock } else { &self.tokens };
+        let entry = entry_name(src);
+        let source = format!("{}/{}", src.0, src.1);
+        let now_ms = self.step as i64 * 1000;
+        f(&Writer { shape, generation: generation.into(), entry: &entry, source: &source, now_ms })
+    }
+    fn sight(&self, generation: u32, src: Src, key: Key, item: &Item) -> Sight {
+        self.writing(generation, src, key, |w| w.sight(item)).expect("an item that we wrote")
+    }
+
+    /// A new owner. It does not ask whether there is one already.
+    fn start(&mut self, generation: u32, src: Src) {
+        let mut state = self.store(generation, src).now.clone();
+        let (base, begin) = (state.next, self.begins[&src] * i64::from(generation == 1));
+        if state.next < begin {
+            if self.bug != Bug::SkipGap {
+                return self.switch(); // halt; the operator sets a new GENERATION
+            }
+            state.next = begin;
+        }
+        self.ids += 1;
+        let other = self.bug == Bug::CodeDiffers && self.step < CHAOS && self.ids & 1 == 0;
+        let (life, version, proof) = (self.ids, generation + u32::from(other), self.step);
+        let lane = Lane { life, generation, src, version, state, base, proof, ..Lane::default() };
+        self.lanes.push(lane);
+    }
+    /// The topics were made anew: offsets restart, a snapshot comes first.
+    fn switch(&mut self) {
+        if self.generation as usize == self.logs.len() {
+            return;
+        }
+        self.generation += 1;
+        self.tally.add("switches");
+        if self.bug == Bug::MergeGenerations {
+            let generation = i64::from(self.generation);
+            for item in self.table.items.values_mut() {
+                item.insert(GEN.into(), generation.into());
+            }
+        }
+        for src in self.sources(self.generation) {
+            self.begins.entry(src).or_insert(0);
+            self.start(self.generation, src);
+        }
+    }
+    fn reload(&mut self, i: usize) {
+        let lane = self.lanes.swap_remove(i);
+        self.start(lane.generation, lane.src);
+    }
+    fn work(&mut self, i: usize) {
+        let end = self.end(&self.lanes[i]);
+        let lane = &mut self.lanes[i];
+        if self.collecting && self.step > lane.proof + LEASE {
+            return self.reload(i);
+        }
+        if !lane.pending.is_empty() && self.rng.below(8) > 0 {
+            let n = self.rng.pick(lane.pending.len());
+            if lane.pending[n].sent {
+                // A timeout: the answer is given up, the request may still arrive.
+                lane.pending[n].sent = !self.rng.one_in(8);
+            } else {
+                self.go_on(i, n);
+            }
+        } else if lane.pending.is_empty()
+            && lane.state.next > lane.base
+            && (lane.state.next == end || self.rng.one_in(2))
+        {
+            self.commit(i);
+        } else if lane.state.next < end {
+            self.read(i);
+        }
+    }
+    /// Reads a few records, coalesces their effects by item.
+    fn read(&mut self, i: usize) {
+        let (bug, take) = (self.bug, 1 + self.rng.below(6));
+        let lane = &mut self.lanes[i];
+        let log = &self.logs[lane.generation as usize - 1][&lane.src];
+        let mut parts = BTreeMap::<Key, Vec<(i64, Effect)>>::new();
+        for _ in 0..take {
+            let offset = lane.state.next;
+            let Some(slot) = log.get(offset as usize) else { break };
+            lane.state.next += 1;
+            let refused = self.letters.contains(&(lane.generation, lane.src, offset));
+            let skip = refused && bug == Bug::RefusedSkipsRecord;
+            let Some(record) = slot.filter(|_| !skip) else { continue };
+            lane.changed.insert(record.0);
+            for (key, effect) in apply(lane.src, &mut lane.state.rows, record, lane.version) {
+                parts.entry(key).or_default().push((offset, effect));
+            }
+        }
+        for (key, parts) in parts {
+            let ends = (&parts[0], &parts[parts.len() - 1]);
+            if bug == Bug::ZeroNotWritten && ends.0.1.was == ends.1.1.now {
+                continue;
+            }
+            let mut ask = Ask::default();
+            for (offset, effect) in &parts {
+                let op = effect.op(key);
+                let write = Write { offset: *offset, source_ts_ms: 0, view: "", key: vec![], op };
+                ask.add(&write).expect("whole numbers");
+            }
+            let (first, last) = (ends.0.0, ends.1.0);
+            let (id, answered, mine, sent) = (0, false, false, false);
+            lane.pending.push(Pending { id, key, ask, first, last, answered, mine, sent });
+        }
+        if bug == Bug::StateFirst {
+            self.commit(i);
+        }
+    }
+    /// What the protocol says is next for a pending ask.
+    fn go_on(&mut self, i: usize, n: usize) {
+        let lane = &self.lanes[i];
+        let (generation, src, p) = (lane.generation, lane.src, &lane.pending[n]);
+        let (key, mine) = (p.key, p.mine);
+        let seen = lane.seen.get(&key).cloned();
+        let sight = seen.as_ref().map(|item| self.sight(generation, src, key, item));
+        let overlap = |s: &Sight| {
+            s.generation == i64::from(generation) && at(key, src, seen.as_ref()) >= p.first
+        };
+        let whole = self.bug == Bug::FailedMeansApplied
+            && p.answered
+            && sight.as_ref().is_some_and(overlap);
+        let mut ask = p.ask.clone();
+        let step = self.writing(generation, src, key, |w| match w.next(&mut ask, sight.as_ref()) {
+            Step::Done
+                if self.bug == Bug::ShareGoesBack && !mine && matches!(key, Key::Stock(_)) =>
+            {
+                Step::Send(w.aim(&p.ask, sight.as_ref()))
+            }
+            step => step,
+        });
+        match step {
+            Step::Superseded(_) => {
+                self.tally.add("superseded");
+                self.lanes.swap_remove(i); // an older generation: stop
+            }
+            Step::Send(request) if !whole => {
+                let parts = self.lanes[i].pending[n].ask.offsets.len();
+                if ask.offsets.len() < parts {
+                    self.tally.add("dropped");
+                }
+                let p = &mut self.lanes[i].pending[n];
+                // What an answer showed stays dropped; what was only remembered may be out of date after a crash.
+                p.ask = ask;
+                let name = format!("{}/{}/{}", src.0, src.1, p.last);
+                let request = planted(self.bug, &entry_name(src), request);
+                self.send(i, n, Call::Write(request, name));
+            }
+            _ => self.landed(i, n, seen),
+        }
+    }
+    fn send(&mut self, i: usize, n: usize, call: Call) {
+        self.ids += 1;
+        let late = self.step < CHAOS && self.rng.one_in(8);
+        let (id, born, lane) = (self.ids, self.step, &mut self.lanes[i]);
+        let p = &mut lane.pending[n];
+        (p.id, p.sent) = (id, true);
+        let (life, generation, key) = (lane.life, lane.generation.into(), p.key);
+        self.flights.push(Flight { life, id, generation, key, call, born, late });
+    }
+    /// The write is in the table, through us or another: see to the alerts before moving on.
+    fn landed(&mut self, i: usize, n: usize, item: Option<Item>) {
+        let lane = &self.lanes[i];
+        let (generation, src, p) = (lane.generation, lane.src, &lane.pending[n]);
+        let (key, mine) = (p.key, p.mine);
+        let item = item.expect("an item that holds the entry");
+        let names = due(&item);
+        if self.bug == Bug::FlagInSecondUpdate
+            && matches!(key, Key::Stock(_))
+            && !self.table.is_marked_right(&item)
+        {
+            let name = format!("{}/{}/{}", src.0, src.1, at(key, src, Some(&item)));
+            return self.send(i, n, Call::Mark(name));
+        }
+        let silent = names.is_empty() || self.bug == Bug::ToldByWriterOnly && !mine;
+        if self.prompt && !silent {
+            let request = self.writing(generation, src, key, |w| w.told(&names));
+            return self.send(i, n, Call::Tell(names, request));
+        }
+        let lane = &mut self.lanes[i];
+        if !silent {
+            lane.owed.extend(names.into_iter().map(|name| (key, name)));
+        }
+        lane.pending.remove(n);
+    }
+    fn commit(&mut self, i: usize) {
+        let (step, bug, keep) = (self.step, self.bug, self.collecting);
+        let lane = &mut self.lanes[i];
+        let store = self.stores.entry((lane.generation, lane.src)).or_default();
+        if bug == Bug::RowsWithoutCas {
+            for key in std::mem::take(&mut lane.changed) {
+                match lane.state.rows.get(&key) {
+                    Some(row) => drop(store.now.rows.insert(key, *row)),
+                    None => drop(store.now.rows.remove(&key)),
+                }
+            }
+            store.now.next = store.now.next.max(lane.state.next);
+        } else if store.now.next != lane.base {
+            self.tally.add("fenced");
+            return self.reload(i);
+        } else {
+            let old = std::mem::replace(&mut store.now, lane.state.clone());
+            store.checkpoints.push(old);
+        }
+        if keep && store.checkpoints.len() > 3 {
+            store.checkpoints.remove(0);
+        }
+        store.mark(step);
+        (lane.base, lane.proof) = (lane.state.next, step);
+        self.tell_owed(i);
+    }
+    /// Publishes what the state's move has settled, and takes it off the items; nobody waits for that.
+    fn tell_owed(&mut self, i: usize) {
+        let lane = &mut self.lanes[i];
+        let (life, generation, src) = (lane.life, lane.generation, lane.src);
+        let owed = std::mem::take(&mut lane.owed);
+        if owed.is_empty() {
+            return;
+        }
+        self.tally.add("told late");
+        for (key, name) in &owed {
+            self.table.alerts.insert((generation.into(), *key, name.clone()));
+        }
+        for (key, name) in owed {
+            let names = BTreeSet::from([name]);
+            let request = self.writing(generation, src, key, |w| w.told(&names));
+            let (generation, born, late) = (generation.into(), self.step, self.rng.one_in(8));
+            let call = Call::Tell(names, request);
+            self.flights.push(Flight { life, id: 0, generation, key, call, born, late });
+        }
+    }
+    fn deliver(&mut self, n: usize, calm: bool) {
+        let fate = if calm { 7 } else { self.rng.below(8) };
+        let f = self.flights[n].clone();
+        if fate != 2 {
+            self.flights.swap_remove(n); // 2: it arrives, and once more later
+        }
+        if fate == 0 || self.collecting && self.step > f.born + LIFE {
+            return;
+        }
+        let torn = !calm && self.rng.one_in(8);
+        let answer = match &f.call {
+            Call::Write(request, name) => self.table.carry_out(f.key, request, name),
+            Call::Mark(name) => self.table.mark(f.key, f.generation, name),
+            Call::Tell(names, request) => {
+                if self.bug != Bug::ForgottenFirst || !torn {
+                    let told = names.iter().map(|name| (f.generation, f.key, name.clone()));
+                    self.table.alerts.extend(told);
+                }
+                if torn && self.bug != Bug::ForgottenFirst {
+                    Err(Failure::Condition(self.table.items.get(&f.key).cloned()))
+                } else {
+                    self.table.carry_out(f.key, request, "")
+                }
+            }
+        };
+        self.tally.add("writes");
+        self.note((self.step, f.life, f.key, answer.is_ok()));
+        if fate == 1 {
+            return; // the answer is lost
+        }
+        let Some(i) = self.lanes.iter().position(|l| l.life == f.life) else { return };
+        let asked = |p: &Pending| p.id == f.id && p.sent;
+        match self.lanes[i].pending.iter().position(asked) {
+            Some(n) => self.answered(i, n, answer),
+            None => {}
+        }
+    }
+    fn answered(&mut self, i: usize, n: usize, answer: Result<Item, Failure>) {
+        let lane = &mut self.lanes[i];
+        let p = &mut lane.pending[n];
+        let key = p.key;
+        (p.sent, p.answered, p.mine) = (false, true, answer.is_ok());
+        match answer {
+            Ok(item) | Err(Failure::Condition(Some(item))) => drop(lane.seen.insert(key, item)),
+            Err(Failure::Condition(None)) => drop(lane.seen.remove(&key)),
+            Err(Failure::Refused) => {
+                // The write is refused, not the record: a letter for each part, and the row moves on.
+                for offset in &p.ask.offsets {
+                    self.letters.insert((lane.generation, lane.src, *offset));
+                }
+                lane.pending.remove(n);
+                if self.bug == Bug::RefusedSkipsRecord {
+                    self.reload(i);
+                }
+                return;
+            }
+        }
+        self.go_on(i, n);
+    }
+
+    /// Below this offset nothing will be written again (nor read again after a restore, if `restorable`).
+    fn settled(&self, generation: u32, src: Src, restorable: bool) -> i64 {
+        let Some(store) = self.stores.get(&(generation, src)) else { return 0 };
+        let wait = u64::from(self.bug != Bug::CollectSoon) * (LEASE + LIFE);
+        let since = self.step.saturating_sub(wait);
+        let Some(early) = store.marks.iter().rposition(|m| m.0 <= since) else { return 0 };
+        let marks = store.marks[early..].iter();
+        let at = marks.map(|m| if restorable { m.2 } else { m.1 });
+        at.min().filter(|_| self.collecting).unwrap_or(0)
+    }
+    /// Removes a tombstone that no write and no replay can need any more.
+    fn collect(&mut self) {
+        let ghosts: Vec<Key> =
+            self.table.items.iter().filter(|(k, i)| hidden(**k, i)).map(|(k, _)| *k).collect();
+        if ghosts.is_empty() {
+            return;
+        }
+        let key = ghosts[self.rng.pick(ghosts.len())];
+        let item = &self.table.items[&key];
+        let generation = int(item, GEN) as u32;
+        let mut at = entries(item);
+        if let Key::Token(_, id) = key {
+            let partitions = self.sources(generation).iter().filter(|s| s.0 == PRODUCTS).count();
+            at.insert((PRODUCTS, id % partitions as u8), (int(item, AT) as i64, 0));
+        }
+        let past = at.iter().all(|(src, (at, _))| *at < self.settled(generation, *src, false));
+        let zero = int(item, SOLD) == 0 && at.values().all(|a| a.1 == 0);
+        let empty = due(item).is_empty() && (zero || self.bug == Bug::CollectSold);
+        if past && empty && generation == self.generation {
+            self.table.items.remove(&key);
+            self.tally.add("collected");
+        }
+    }
+    fn chaos(&mut self) {
+        let generation = 1 + self.rng.below(self.generation.into()) as u32;
+        let sources = self.sources(generation);
+        let src = sources[self.rng.pick(sources.len())];
+        match self.rng.below(400) {
+            0..=3 => self.start(generation, src), // and the old owner does not hear of it
+            4..=7 if !self.lanes.is_empty() => {
+                let n = self.rng.pick(self.lanes.len());
+                self.reload(n); // a crash; its requests may still arrive
+            }
+            8 => {
+                let (pick, step) = (self.rng.below(64) as usize, self.step);
+                let store = self.store(generation, src);
+                if !store.checkpoints.is_empty() {
+                    let n = pick % store.checkpoints.len();
+                    store.now = store.checkpoints[n].clone();
+                    store.checkpoints.truncate(n + 1); // newer ones are void now
+                    store.mark(step);
+                    self.tally.add("rollbacks");
+                }
+            }
+            9 => self.retain_or_compact(generation, src),
+            10 => self.back_up_or_restore(),
+            11 if self.rng.one_in(8) => self.switch(),
+            12..=49 if self.collecting => self.collect(),
+            50..=229 if !self.lanes.is_empty() => {
+                let n = self.rng.pick(self.lanes.len());
+                self.work(n);
+            }
+            _ if !self.flights.is_empty() => {
+                let n = self.rng.pick(self.flights.len());
+                if !self.flights[n].late || self.rng.one_in(30) {
+                    self.deliver(n, false);
+                }
+            }
+            _ => {}
+        }
+    }
+    /// Compaction keeps the last record of a key. It must stay behind all that may be read again, zombies included.
+    fn retain_or_compact(&mut self, generation: u32, src: Src) {
+        let next = self.store(generation, src).now.next;
+        let mut end = self.settled(generation, src, true) as usize;
+        let log = self.logs[generation as usize - 1].get_mut(&src).expect("log");
+        if self.bug == Bug::CompactedAhead {
+            end = log.len();
+        }
+        let mut last = BTreeSet::new();
+        for slot in log[..end].iter_mut().rev() {
+            *slot = slot.filter(|r| last.insert(r.0));
+        }
+        let gap = generation == 1 && (self.logs.len() == 2 || self.bug == Bug::SkipGap);
+        if gap && self.rng.one_in(2) {
+            self.begins.insert(src, next); // retention: an older checkpoint is then a gap
+        }
+    }
+    /// A restored table needs states and checkpoints that are no newer, and nobody writing.
+    fn back_up_or_restore(&mut self) {
+        if self.collecting || self.generation as usize != self.logs.len() {
+        } else if let Some((table, states)) = self.backup.take() {
+            self.tally.add("restored");
+            // What was published stays published: names are the same when they are raised again.
+            let wrong = self.table.wrong.take().or(table.wrong.clone());
+            self.table = Table { wrong, ..table };
+            self.lanes.clear();
+            self.flights.clear();
+            for ((generation, src), store) in states {
+                if self.bug != Bug::TableRestored {
+                    self.stores.insert((generation, src), store);
+                }
+                self.start(generation, src);
+            }
+        } else {
+            let g = self.generation;
+            let mut stores = Stores::new();
+            for src in self.sources(g) {
+                stores.insert((g, src), self.store(g, src).clone());
+            }
+            self.backup = Some((self.table.clone(), stores));
+        }
+    }
+    /// Chaos ends: one owner a partition, and everything drains.
+    fn settle(&mut self) -> Result<(), String> {
+        let keep = self.rng.one_in(2) && self.bug != Bug::CodeDiffers;
+        let mut owned = BTreeSet::new();
+        self.lanes.reverse();
+        self.lanes.retain(|l| keep && l.generation == self.generation && owned.insert(l.src));
+        let before = self.generation;
+        for src in self.sources(before) {
+            if !owned.contains(&src) {
+                self.start(before, src);
+            }
+            if self.generation != before {
+                return self.settle();
+            }
+        }
+        for _ in 0..20_000 {
+            self.step += 1;
+            let n = self.rng.pick(self.lanes.len());
+            self.work(n);
+            if self.collecting && self.rng.one_in(20) {
+                self.collect();
+            }
+            let prompt: Vec<usize> =
+                (0..self.flights.len()).filter(|n| !self.flights[*n].late).collect();
+            if !prompt.is_empty() {
+                let n = self.rng.pick(prompt.len());
+                self.deliver(prompt[n], true);
+            }
+            let done = |l: &Lane| l.pending.is_empty() && l.base == self.end(l);
+            if self.lanes.len() == self.sources(self.generation).len()
+                && self.lanes.iter().all(done)
+            {
+                return Ok(());
+            }
+        }
+        Err("did not finish".into())
+    }
+    /// DeleteItem, condition: an older generation.
+    fn sweep(&mut self) {
+        let generation = i128::from(self.generation);
+        self.table.items.retain(|_, item| int(item, GEN) == generation);
+    }
+
+    fn check(
+        &mut self,
+        source: &Source,
+        refused: &BTreeSet<(u32, Src, i64)>,
+    ) -> Result<(), String> {
+        if let Some(wrong) = self.table.wrong.take() {
+            return Err(wrong);
+        }
+        let want = oracle(&source.rows, self.generation, self.table.derived);
+        let mut got = Shown::new();
+        for (key, item) in self.table.items.iter().filter(|(key, item)| !hidden(**key, item)) {
+            let base = if matches!(key, Key::Stock(_)) { int(item, BASE) as i64 } else { 1 };
+            got.insert(*key, (base, int(item, SOLD) as i64, item.contains_key(LOW)));
+        }
+        for key in want.keys().chain(got.keys()) {
+            if want.get(key) != got.get(key) {
+                return Err(format!("{key:?}: {:?}, not {:?}", got.get(key), want.get(key)));
+            }
+        }
+        self.check_alerts()?;
+        let current = |l: &&(u32, Src, i64)| l.0 == self.generation;
+        let letters: BTreeSet<_> = self.letters.iter().filter(current).copied().collect();
+        if self.bug == Bug::None && letters != *refused {
+            return Err(format!("letters {letters:?}, not {refused:?}"));
+        }
+        self.note((self.table.items.len(), got));
+        Ok(())
+    }
+    /// Each crossing is published under its name, or, where a crash came between state and publication, still due.
+    fn check_alerts(&self) -> Result<(), String> {
+        let generation = i64::from(self.generation);
+        let current = |a: &&(i64, Key, String)| a.0 == generation;
+        let crossed: BTreeSet<_> = self.table.crossed.iter().filter(current).cloned().collect();
+        let mut told: BTreeSet<_> = self.table.alerts.iter().filter(current).cloned().collect();
+        if !self.prompt {
+            for (key, item) in &self.table.items {
+                told.extend(due(item).into_iter().map(|name| (generation, *key, name)));
+            }
+        }
+        if crossed != told {
+            return Err("alerts differ from crossings".into());
+        }
+        Ok(())
+    }
+}
+
+/// The last offset of this partition that the item holds.
+fn at(key: Key, src: Src, item: Option<&Item>) -> i64 {
+    let Some(item) = item else { return -1 };
+    match key {
+        Key::Stock(_) => entries(item).get(&src).map_or(-1, |entry| entry.0),
+        Key::Token(..) => item.get(AT).and_then(Value::int).map_or(-1, |at| at as i64),
+    }
+}
+
+pub fn simulate(seed: u64, bug: Bug) -> Result<Tally, String> {
+    let mut rng = Rng(seed);
+    let collecting = rng.one_in(3) || format!("{bug:?}").starts_with("Col");
+    let two = !collecting && bug != Bug::SkipGap && rng.one_in(2);
+    let (mut source, mut logs) = (Source::default(), vec![]);
+    for _ in 0..1 + usize::from(two) {
+        source.topics(&mut rng);
+        source.snapshot();
+        for n in 0..60 {
+            if n == 30 && bug == Bug::PartitionsGrow {
+                source.partitions[1] = 3;
+            }
+            source.change(&mut rng);
+        }
+        logs.push(source.log.clone());
+    }
+    let sources: Vec<Src> = logs[0].keys().copied().collect();
+    let refused = poisoned(&source.log, logs.len() as u32);
+    let derived = !rng.one_in(4);
+    let mode = if derived { StockMode::Derived } else { StockMode::Source };
+    let prompt = rng.one_in(2);
+    let real_delete = bug == Bug::RealDelete;
+    let mut w = World {
+        rng,
+        bug,
+        stock: Shape::Stock { mode, low_below: LOW_BELOW, columns: vec![BASE] },
+        tokens: Shape::Row { columns: vec![], indexed: false },
+        collecting,
+        prompt,
+        step: 0,
+        ids: 0,
+        generation: 1,
+        begins: sources.iter().map(|s| (*s, 0)).collect(),
+        logs,
+        table: Table { derived, real_delete, ..Table::default() },
+        backup: None,
+        stores: BTreeMap::new(),
+        lanes: vec![],
+        flights: vec![],
+        letters: BTreeSet::new(),
+        tally: Tally::default(),
+    };
+    sources.iter().for_each(|s| w.start(1, *s));
+    while w.step < CHAOS {
+        w.step += 1;
+        w.chaos();
+    }
+    while w.generation < w.logs.len() as u32 {
+        w.switch();
+    }
+    w.settle()?;
+    if bug == Bug::SweepOnce {
+        w.sweep();
+    }
+    while !w.flights.is_empty() {
+        w.step += 1;
+        let n = w.rng.pick(w.flights.len());
+        w.deliver(n, true);
+    }
+    if bug != Bug::NoSweep && bug != Bug::SweepOnce {
+        w.sweep(); // now that no older generation's write can arrive
+    }
+    w.check(&source, &refused)?;
+    Ok(w.tally)
+}
