@@ -105,13 +105,16 @@ where
             }
         }
         keys.0.append(&mut more.0);
-        let known = keys.0.into_iter().map(|key| (key.clone(), lane.rows.get(&key).cloned()));
-        let mut rows = Rows { known: known.collect(), ..Rows::default() };
+        let mut rows = Rows::default();
+        for key in keys.0 {
+            let row = lane.rows.get(&key).cloned();
+            rows.learn(key, row);
+        }
         let mut all = vec![];
         for (offset, fact) in (lane.next..).zip(facts) {
             let mut writes = vec![];
             handler.apply(fact.clone(), &mut Step::new(&mut rows, &mut writes, offset as i64, 0));
-            assert_eq!(rows.fault, None, "{id:?} at {offset}");
+            assert_eq!(rows.take_fault(), None, "{id:?} at {offset}");
             match lane.asked.get(offset) {
                 Some(asked) => {
                     assert_eq!(*asked, writes, "{id:?} at {offset}: a replay asks for other writes")
@@ -120,8 +123,8 @@ where
             }
             all.append(&mut writes);
         }
-        for key in rows.changed {
-            match rows.known.remove(&key).flatten() {
+        for (key, row) in rows.take_changed() {
+            match row {
                 Some(row) => lane.rows.insert(key, row),
                 None => lane.rows.remove(&key),
             };
