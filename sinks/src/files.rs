@@ -4,19 +4,18 @@
 //! A file is replaced whole, and its rows are never older than those of the file it replaces, also when several
 //! processes share the folder.
 use crate::{
-    Batch, Cell, Checkpoint, Kind, Lane, Partition, Receipt, Sink, SinkError, View,
+    Batch, Cell, Checkpoint, Kind, Lane, Partition, Receipt, Sink, SinkError, State, View,
     objects::{Dir, Objects, Put, When},
     reports::{Reports, Row, Settings},
+    state::sqlite::Sqlite,
 };
 use anyhow::{Context as _, anyhow};
 use async_trait::async_trait;
 use bytes::Bytes;
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+use tokio::task::spawn_blocking;
 
+const STATE: &str = ".state.db";
 /// Others may replace what we read this many times in a row before we come again later.
 const TRIES_MAX: usize = 10;
 
@@ -25,6 +24,13 @@ const TRIES_MAX: usize = 10;
 pub trait Tables: Send + Sync {
     /// The rows as committed, by key.
     async fn rows(&self, view: &str) -> Result<BTreeMap<Vec<Cell>, Vec<Cell>>, SinkError>;
+}
+
+#[async_trait]
+impl Tables for Sqlite {
+    async fn rows(&self, view: &str) -> Result<BTreeMap<Vec<Cell>, Vec<Cell>>, SinkError> {
+        self.rows(view).await
+    }
 }
 
 pub struct Files {
@@ -91,23 +97,30 @@ fn lines(view: &View, rows: BTreeMap<Vec<Cell>, Vec<Cell>>) -> anyhow::Result<By
     Ok(out.into())
 }
 
-/// Where a folder keeps its state.
-pub fn state_path(folder: &Path) -> PathBuf {
-    folder.join(".state.db")
+/// What a service uses a folder with. The state is the folder's `.state.db`, which several services may share.
+pub struct Folder {
+    pub state: Arc<dyn State>,
+    pub sink: Arc<dyn Sink>,
 }
 
-/// The sink for these views: reports where all of them are totals, files otherwise.
+/// Reports where all views are totals (the state then keeps their shares only), files of rows otherwise.
 pub async fn open(
     folder: &Path,
     generation: u64,
+    service: &str,
     views: Vec<View>,
-    tables: Arc<dyn Tables>,
-) -> Result<Arc<dyn Sink>, SinkError> {
+) -> Result<Folder, SinkError> {
     let objects: Arc<dyn Objects> = Arc::new(Dir::open(folder).await?);
     let is_total = |view: &View| matches!(view.kind, Kind::Totals { .. });
-    Ok(if views.iter().all(is_total) {
+    let is_reported = views.iter().all(is_total);
+    let kept = if is_reported { Vec::new() } else { views.clone() };
+    let (path, service) = (folder.join(STATE), service.to_owned());
+    let opened = spawn_blocking(move || Sqlite::open(path, generation, &service, kept));
+    let state = Arc::new(opened.await.map_err(SinkError::transient)??);
+    let sink: Arc<dyn Sink> = if is_reported {
         Arc::new(Reports::new(objects, views, Settings::sales(), generation))
     } else {
-        Arc::new(Files::new(objects, views, tables))
-    })
+        Arc::new(Files::new(objects, views, state.clone()))
+    };
+    Ok(Folder { state, sink })
 }
