@@ -52,7 +52,7 @@ pub enum ParseError {
         "not an envelope: turn ExtractNewRecordState off (a Debezium event has `op` and `source`)"
     )]
     NotEnvelope,
-    #[error("not an envelope: {0} where a Debezium event is an object")]
+    #[error("not Debezium: {0} instead of an object")]
     NotObject(&'static str),
     #[error("the field `{0}` is missing")]
     MissingField(&'static str),

@@ -60,47 +60,44 @@ impl<'a> Members<'a> {
     pub(crate) fn of(object: &'a str) -> Self {
         Self { text: object, at: 1 }
     }
-    fn byte(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
+    fn rest(&self) -> &'a [u8] {
+        self.text.as_bytes().get(self.at..).unwrap_or_default()
     }
-    fn skip_gap(&mut self) {
-        while let Some(b' ' | b'\n' | b'\r' | b'\t' | b',' | b':') = self.byte() {
-            self.at += 1;
-        }
+    /// To the next byte of interest, which is returned.
+    fn find(&mut self, is: impl Fn(u8) -> bool) -> Option<u8> {
+        let rest = self.rest();
+        let ahead = rest.iter().position(|b| is(*b))?;
+        self.at += ahead;
+        Some(rest[ahead])
     }
-    /// Past the closing quote.
-    fn skip_string(&mut self) -> Option<()> {
+    /// Past the closing quote. Whether there were escapes.
+    fn skip_string(&mut self) -> Option<bool> {
+        let mut has_escapes = false;
         self.at += 1;
-        loop {
-            match self.byte()? {
-                b'"' => break,
-                b'\\' => self.at += 2,
-                _ => self.at += 1,
-            }
+        while self.find(|b| b == b'"' || b == b'\\')? == b'\\' {
+            has_escapes = true;
+            self.at += 2;
         }
         self.at += 1;
-        Some(())
+        Some(has_escapes)
     }
     fn skip_value(&mut self) -> Option<()> {
         let mut depth = 0_usize;
+        match self.rest().first()? {
+            b'"' => return self.skip_string().map(|_| ()),
+            b'{' | b'[' => {}
+            _ => return self.find(|b| matches!(b, b',' | b'}') || b <= b' ').map(|_| ()),
+        }
         loop {
-            match self.byte()? {
-                b'"' => self.skip_string()?,
-                b'{' | b'[' => {
-                    depth += 1;
-                    self.at += 1;
+            match self.find(|b| matches!(b, b'"' | b'{' | b'[' | b'}' | b']'))? {
+                b'"' => {
+                    self.skip_string()?;
+                    continue;
                 }
-                b'}' | b']' => {
-                    depth = depth.checked_sub(1)?;
-                    self.at += 1;
-                }
-                _ if depth > 0 => self.at += 1,
-                _ => {
-                    while !matches!(self.byte()?, b',' | b'}' | b' ' | b'\n' | b'\r' | b'\t') {
-                        self.at += 1;
-                    }
-                }
+                b'{' | b'[' => depth += 1,
+                _ => depth = depth.checked_sub(1)?,
             }
+            self.at += 1;
             if depth == 0 {
                 return Some(());
             }
@@ -111,14 +108,17 @@ impl<'a> Iterator for Members<'a> {
     /// `None` for the name: it has half of a surrogate pair in it.
     type Item = (Option<Cow<'a, str>>, &'a str);
     fn next(&mut self) -> Option<Self::Item> {
-        self.skip_gap();
-        if self.byte()? != b'"' {
+        const IS_VALUE: fn(u8) -> bool = |b| b > b' ' && b != b',' && b != b':';
+        if self.find(IS_VALUE)? != b'"' {
             return None;
         }
         let from = self.at;
-        self.skip_string()?;
-        let name = string(self.text.get(from..self.at)?);
-        self.skip_gap();
+        let has_escapes = self.skip_string()?;
+        let name = match has_escapes {
+            false => Some(Cow::Borrowed(self.text.get(from + 1..self.at - 1)?)),
+            true => string(self.text.get(from..self.at)?),
+        };
+        self.find(IS_VALUE)?;
         let from = self.at;
         self.skip_value()?;
         Some((name, self.text.get(from..self.at)?))
