@@ -100,12 +100,15 @@ struct Item {
     shares: BTreeMap<Partition, Share>,
 }
 
+/// By view and key.
+type Items = HashMap<(&'static str, Vec<Cell>), Item>;
+
 /// A keyed sink as small as it can be: each part remembers the offset that wrote it.
 #[derive(Clone)]
 struct Keyed {
     views: Arc<Vec<View>>,
     bug: Bug,
-    items: Arc<Mutex<HashMap<(&'static str, Vec<Cell>), Item>>>,
+    items: Arc<Mutex<Items>>,
 }
 
 const TEXT_BYTES_MAX: usize = 1_000;
