@@ -1,12 +1,208 @@
 //! State as SlateDB, in a folder and on S3.
-use sinks::{State, conformance, state::slatedb::SlateDb};
-use std::sync::Arc;
+mod killed;
+
+use sinks::{
+    Batch, Checkpoint, Lane, Partition, SinkError, State, conformance,
+    state::slatedb::{Settings, SlateDb, object_store},
+};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+fn folder(dir: impl AsRef<Path>) -> SlateDb {
+    SlateDb::folder(dir, 1, "inventory").unwrap()
+}
 
 #[tokio::test]
 async fn keeps_the_promises_of_a_state_in_a_folder() {
     let dir = tempfile::tempdir().unwrap();
     conformance::state(async |name: &str| -> Arc<dyn State> {
-        Arc::new(SlateDb::folder(dir.path().join(name), 1, "inventory").unwrap()) as _
+        Arc::new(folder(dir.path().join(name))) as _
     })
     .await;
+}
+
+#[tokio::test]
+async fn keeps_the_promises_of_a_state_on_s3() {
+    let Ok(endpoint) = std::env::var("TEST_S3_ENDPOINT") else {
+        println!("left out: no TEST_S3_ENDPOINT");
+        return;
+    };
+    let bucket = "state-conformance";
+    make_bucket(&endpoint, bucket).await;
+    let run = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos();
+    conformance::state(async |name: &str| -> Arc<dyn State> {
+        let prefix = format!("run-{run}/{name}");
+        Arc::new(SlateDb::s3_at(Some(&endpoint), bucket, &prefix, 1, "inventory").unwrap()) as _
+    })
+    .await;
+}
+
+async fn make_bucket(endpoint: &str, bucket: &str) {
+    let config = aws_config::defaults(aws_config::BehaviorVersion::latest())
+        .region(aws_config::Region::new("us-east-1"))
+        .endpoint_url(endpoint)
+        .load()
+        .await;
+    let config = aws_sdk_s3::config::Builder::from(&config).force_path_style(true).build();
+    let client = aws_sdk_s3::Client::from_conf(config);
+    if let Err(cause) = client.create_bucket().bucket(bucket).send().await {
+        let there = client.head_bucket().bucket(bucket).send().await;
+        assert!(there.is_ok(), "the bucket can be neither made nor found: {cause:?}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "the child of goes_on_after_sigkill"]
+async fn committing_child() {
+    let Ok(dir) = std::env::var(killed::DIR) else { return };
+    killed::commit_until_killed(&folder(dir)).await;
+}
+
+#[tokio::test]
+async fn goes_on_after_sigkill() {
+    let dir = tempfile::tempdir().unwrap();
+    for commits in [3, 1, 10] {
+        let told = killed::kill_after("committing_child", dir.path(), commits);
+        let lane = folder(dir.path()).open(&killed::partition()).await.unwrap();
+        let stands = killed::check(&lane, told).await;
+        lane.commit(&killed::batch(stands + 1)).await.unwrap();
+        lane.close().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn generations_and_services_lie_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    for (at, (generation, service)) in
+        [(1, "inventory"), (2, "inventory"), (1, "search")].into_iter().enumerate()
+    {
+        let lane = SlateDb::folder(dir.path(), generation, service)
+            .unwrap()
+            .open(&killed::partition())
+            .await
+            .unwrap();
+        assert_eq!(lane.checkpoint(), None);
+        lane.commit(&killed::batch(at as i64)).await.unwrap();
+        lane.close().await.unwrap();
+    }
+    assert!(dir.path().join("state/search/1/shop.products/0/manifest").is_dir());
+    assert!(dir.path().join("state/inventory/2/shop.products/0/manifest").is_dir());
+}
+
+/// A commit that was given up may still land: only the same batch may follow.
+#[tokio::test]
+async fn a_silent_store_is_transient_and_only_a_repeat_may_follow() {
+    let slow = object_store::throttle::ThrottledStore::new(
+        object_store::memory::InMemory::new(),
+        Default::default(),
+    );
+    let slow = Arc::new(slow);
+    let settings = Settings { answer_ms_max: 3_000, ..Settings::default() };
+    let state = SlateDb::with_settings(slow.clone(), "a/b", 1, "inventory", settings);
+    let lane = state.open(&killed::partition()).await.unwrap();
+    lane.commit(&killed::batch(0)).await.unwrap();
+    let second = killed::batch(1);
+    slow.config_mut(|config| config.wait_put_per_call = Duration::from_secs(5));
+    match lane.commit(&second).await {
+        Err(SinkError::Transient(cause)) => {
+            let text = format!("{cause:#}");
+            assert!(text.contains("a/b/state/inventory/1/shop.products/0"), "{text}");
+        }
+        other => panic!("expected Transient, got {other:?}"),
+    }
+    let rows = lane.get(&[b"row 7".to_vec()]).await.unwrap();
+    assert_eq!(rows, [Some(b"0".to_vec())], "what is not durable is not seen");
+    let checkpoint = Checkpoint { next: 2, ..Checkpoint::default() };
+    let other = Batch::new(killed::partition(), 'p', 1, vec![], vec![], checkpoint, [].into());
+    assert!(
+        matches!(lane.commit(&other).await, Err(SinkError::Fenced)),
+        "another batch in its place"
+    );
+    slow.config_mut(|config| config.wait_put_per_call = Duration::ZERO);
+    lane.commit(&killed::batch(1)).await.unwrap();
+    lane.commit(&killed::batch(2)).await.unwrap();
+    assert_eq!(lane.get(&[b"row 7".to_vec()]).await.unwrap(), [Some(b"2".to_vec())]);
+}
+
+#[tokio::test]
+async fn too_long_keys_are_an_error_not_a_panic() {
+    let dir = tempfile::tempdir().unwrap();
+    let lane = folder(dir.path()).open(&killed::partition()).await.unwrap();
+    let checkpoint = Checkpoint { next: 1, ..Checkpoint::default() };
+    let rows = vec![(vec![7; 70_000], Some(vec![]))];
+    let batch = Batch::new(killed::partition(), 'p', 0, vec![], rows, checkpoint, [].into());
+    assert!(matches!(lane.commit(&batch).await, Err(SinkError::Fatal(_))));
+    assert_eq!(lane.get(&[vec![7; 70_000]]).await.unwrap(), [None]);
+}
+
+fn files(dir: &Path, kind: &str) -> Vec<PathBuf> {
+    let dir = dir.join("state/inventory/1/shop.products/0").join(kind);
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.is_file() && path.metadata().unwrap().len() > 0);
+    files.sort();
+    files
+}
+
+async fn read_everything(dir: &Path) -> Result<usize, SinkError> {
+    let lane: Arc<dyn Lane> = folder(dir).open(&Partition::new("shop.products", 0)).await?;
+    let found = lane.scan(b"").await?.len();
+    let keys: Vec<Vec<u8>> = (0..2_000_u32).map(|n| n.to_be_bytes().to_vec()).collect();
+    lane.get(&keys).await?;
+    Ok(found)
+}
+
+/// 2,000 rows, most of them in tables, the last in the log.
+async fn fill(dir: &Path) {
+    let store = object_store::local::LocalFileSystem::new_with_prefix(dir).unwrap();
+    let settings = Settings { table_bytes: 64 << 10, ..Settings::default() };
+    let state = SlateDb::with_settings(Arc::new(store), "", 1, "inventory", settings);
+    let lane = state.open(&killed::partition()).await.unwrap();
+    for n in 0..20_u32 {
+        let rows = (0..100)
+            .map(|row| ((n * 100 + row).to_be_bytes().to_vec(), Some(vec![7; 100])))
+            .collect();
+        let checkpoint = Checkpoint { next: i64::from(n) + 1, ..Checkpoint::default() };
+        let batch =
+            Batch::new(killed::partition(), 'p', i64::from(n), vec![], rows, checkpoint, [].into());
+        lane.commit(&batch).await.unwrap();
+    }
+    lane.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn damage_is_an_error_that_names_the_place_and_what_to_do() {
+    for (kind, whole) in [
+        ("wal", false),
+        ("compacted", false),
+        ("compacted", true),
+        ("wal", true),
+        ("manifest", true),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        fill(dir.path()).await;
+        let damaged = files(dir.path(), kind);
+        assert!(!damaged.is_empty(), "nothing to damage in {kind}");
+        for file in damaged {
+            let mut bytes = std::fs::read(&file).unwrap();
+            if whole {
+                bytes.fill(0x5a);
+            } else {
+                bytes[20] ^= 0x10;
+            }
+            std::fs::write(&file, bytes).unwrap();
+        }
+        match read_everything(dir.path()).await {
+            Err(SinkError::Fatal(cause)) => {
+                let text = format!("{cause:#}");
+                assert!(text.contains("state/inventory/1/shop.products/0"), "{kind}: {text}");
+                assert!(text.contains("GENERATION"), "{kind}: {text}");
+            }
+            Err(other) => panic!("{kind}: expected Fatal, got {other}"),
+            Ok(rows) => panic!("{kind}: the damage was not noticed, {rows} rows"),
+        }
+    }
 }

@@ -22,7 +22,11 @@ use slatedb::{
         DbCache,
         foyer::{FoyerCache, FoyerCacheOptions},
     },
-    object_store::{ObjectStore, aws::AmazonS3Builder, local::LocalFileSystem},
+    object_store::{
+        ObjectStore,
+        aws::{AmazonS3Builder, AmazonS3ConfigKey},
+        local::LocalFileSystem,
+    },
 };
 use std::{
     fmt::Display,
@@ -127,17 +131,29 @@ impl SlateDb {
         generation: u64,
         service: &str,
     ) -> Result<Self, SinkError> {
-        let endpoint =
-            ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"].iter().find_map(|n| std::env::var(n).ok());
+        let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let endpoint = set("AWS_ENDPOINT_URL_S3").or_else(|| set("AWS_ENDPOINT_URL"));
+        Self::s3_at(endpoint.as_deref(), bucket, prefix, generation, service)
+    }
+
+    /// As [`SlateDb::s3`], at an endpoint of the caller's.
+    pub fn s3_at(
+        endpoint: Option<&str>,
+        bucket: &str,
+        prefix: &str,
+        generation: u64,
+        service: &str,
+    ) -> Result<Self, SinkError> {
         let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
-        if let Some(endpoint) = endpoint.filter(|endpoint| !endpoint.is_empty()) {
-            builder =
-                builder.with_allow_http(endpoint.starts_with("http://")).with_endpoint(endpoint);
+        if let Some(endpoint) = endpoint {
+            builder = builder.with_allow_http(endpoint.starts_with("http://"));
+            builder = builder.with_config(AmazonS3ConfigKey::S3Endpoint, endpoint);
         }
         let store = builder.build().map_err(|cause| {
-            SinkError::Fatal(
-                anyhow::Error::new(cause).context(format!("s3://{bucket} cannot be used as state")),
-            )
+            let what = format!(
+                "s3://{bucket}: cannot be used for the state; see region, credentials and endpoint"
+            );
+            SinkError::Fatal(anyhow::Error::new(cause).context(what))
         })?;
         Ok(Self::new(Arc::new(store), prefix, generation, service))
     }

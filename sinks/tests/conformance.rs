@@ -1,0 +1,279 @@
+//! The suites notice what they are there for: stores and sinks with a bug planted in them fail.
+use async_trait::async_trait;
+use sinks::{
+    Batch, Cell, Checkpoint, Key, Lane, Op, Partition, Receipt, Refusal, Sink, SinkError, State,
+    View,
+    conformance::{self, Backend, Rows, Shop, Supports},
+    state::memory::Memory,
+};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex},
+};
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Bug {
+    None,
+    // of a state
+    NoFence,
+    NoRepeat,
+    AnyPlace,
+    RowsOnly,
+    KeysSorted,
+    // of a sink
+    LastWriteWins,
+    Increments,
+    LostDelete,
+    NetZeroSkipped,
+    AlertEachWrite,
+    RefusesAll,
+    RefusesFirst,
+}
+
+/// A state over a sound one, with a bug.
+struct BuggyState(Memory, Bug);
+struct BuggyLane {
+    memory: Memory,
+    bug: Bug,
+    partition: Partition,
+    lane: Arc<dyn Lane>,
+}
+
+#[async_trait]
+impl State for BuggyState {
+    async fn open(&self, partition: &Partition) -> Result<Arc<dyn Lane>, SinkError> {
+        let lane = self.0.open(partition).await?;
+        Ok(Arc::new(BuggyLane {
+            memory: self.0.clone(),
+            bug: self.1,
+            partition: partition.clone(),
+            lane,
+        }))
+    }
+}
+
+#[async_trait]
+impl Lane for BuggyLane {
+    fn checkpoint(&self) -> Option<Checkpoint> {
+        self.lane.checkpoint()
+    }
+    async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Vec<u8>>>, SinkError> {
+        let mut keys = keys.to_vec();
+        if self.bug == Bug::KeysSorted {
+            keys.sort();
+        }
+        self.lane.get(&keys).await
+    }
+    async fn scan(&self, prefix: &[u8]) -> Result<Vec<(Key, Vec<u8>)>, SinkError> {
+        self.lane.scan(prefix).await
+    }
+    async fn commit(&self, batch: &Batch) -> Result<Receipt, SinkError> {
+        let mut batch = batch.clone();
+        if self.bug == Bug::RowsOnly {
+            let at = self.lane.checkpoint().unwrap_or_default();
+            let (partition, start) = (batch.partition, batch.span.start);
+            batch = Batch::new(partition, 'p', start, vec![], batch.rows, at, [].into());
+        }
+        match self.lane.commit(&batch).await {
+            Err(SinkError::Fenced) if self.bug == Bug::NoFence => {
+                self.memory.open(&self.partition).await?.commit(&batch).await
+            }
+            Err(SinkError::Fenced) if self.bug == Bug::AnyPlace => Ok(Receipt::default()),
+            Ok(receipt) if self.bug == Bug::NoRepeat => {
+                let at = self.memory.open(&self.partition).await?; // forgets who held it
+                drop(at);
+                Ok(receipt)
+            }
+            answer => answer,
+        }
+    }
+    async fn close(&self) -> Result<(), SinkError> {
+        self.lane.close().await
+    }
+}
+
+type Share = (i64, Vec<Cell>);
+#[derive(Default)]
+struct Item {
+    own: Option<Vec<Cell>>,
+    own_at: i64,
+    shares: BTreeMap<Partition, Share>,
+}
+
+/// By view and key.
+type Items = HashMap<(&'static str, Vec<Cell>), Item>;
+
+/// A keyed sink as small as it can be: each part remembers the offset that wrote it.
+#[derive(Clone)]
+struct Keyed {
+    views: Arc<Vec<View>>,
+    bug: Bug,
+    items: Arc<Mutex<Items>>,
+}
+
+const TEXT_BYTES_MAX: usize = 1_000;
+
+impl Keyed {
+    fn show(view: &View, item: &Item) -> Option<Vec<Cell>> {
+        let total = view.total(item.shares.values().map(|share| &share.1[..]));
+        view.show(item.own.as_deref(), &total)
+    }
+    fn rows(&self, view: &View) -> Rows {
+        let items = self.items.lock().unwrap();
+        let of_view = items.iter().filter(|((name, _), _)| *name == view.name);
+        of_view
+            .filter_map(|((_, key), item)| Some((key.clone(), Self::show(view, item)?)))
+            .collect()
+    }
+    fn apply(&self, partition: &Partition, write: &sinks::Write) -> Receipt {
+        let view = self.views.iter().find(|view| view.name == write.view).unwrap();
+        let mut items = self.items.lock().unwrap();
+        let item = items
+            .entry((write.view, write.key.clone()))
+            .or_insert_with(|| Item { own_at: -1, ..Item::default() });
+        let was_low = view.is_low(Self::show(view, item).as_deref());
+        let at = item.shares.get(partition).map_or(-1, |share| share.0);
+        match &write.op {
+            Op::Put(own) if write.offset > item.own_at || self.bug == Bug::LastWriteWins => {
+                (item.own, item.own_at) = (Some(own.clone()), write.offset);
+            }
+            Op::Delete if self.bug == Bug::LostDelete => {}
+            Op::Delete if write.offset > item.own_at || self.bug == Bug::LastWriteWins => {
+                (item.own, item.own_at) = (None, write.offset);
+            }
+            Op::Share(share)
+                if self.bug == Bug::NetZeroSkipped && share.iter().all(Cell::is_zero) => {}
+            Op::Share(share) if self.bug == Bug::Increments => {
+                let before = item.shares.remove(partition).map_or(vec![], |share| share.1);
+                let sum = view.total([before.as_slice(), share.as_slice()].into_iter());
+                item.shares.insert(partition.clone(), (write.offset, sum));
+            }
+            Op::Share(share) if write.offset > at || self.bug == Bug::LastWriteWins => {
+                item.shares.insert(partition.clone(), (write.offset, share.clone()));
+            }
+            _ => {}
+        }
+        let shown = Self::show(view, item);
+        let crossed =
+            view.is_low(shown.as_deref()) && (!was_low || self.bug == Bug::AlertEachWrite);
+        let alert = sinks::Alert {
+            name: format!("{partition}/{}/{}", write.offset, write.key[0]),
+            key: write.key.clone(),
+            stock_quantity: None,
+        };
+        Receipt { alerts: if crossed { vec![alert] } else { vec![] } }
+    }
+}
+
+#[async_trait]
+impl Sink for Keyed {
+    async fn write(&self, batch: &Batch) -> Result<Receipt, SinkError> {
+        let (mut receipt, mut refused) = (Receipt::default(), vec![]);
+        for write in &batch.writes {
+            let large = matches!(&write.op, Op::Put(row) if row.iter().any(|cell| cell.size() > TEXT_BYTES_MAX));
+            let refuse = large || self.bug == Bug::RefusesAll && write.offset == 1;
+            if !refuse {
+                receipt.alerts.extend(self.apply(&batch.partition, write).alerts);
+            } else if !batch.forgiven.contains(&write.offset) {
+                refused.push(Refusal { offset: write.offset, reason: "too large".into() });
+            }
+        }
+        if self.bug == Bug::RefusesFirst {
+            refused.truncate(1);
+        }
+        if refused.is_empty() { Ok(receipt) } else { Err(SinkError::Refused(refused)) }
+    }
+}
+
+/// Whether the suite of views ends without a complaint.
+async fn views_pass(bug: Bug) -> Result<(), String> {
+    let run = async move {
+        let supports =
+            Supports { text_bytes: Some((1_000, 1_001)), seeds: 12, ..Supports::default() };
+        let views = Arc::new(Shop::views(&supports));
+        let named: Mutex<HashMap<String, (Keyed, Memory)>> = Mutex::default();
+        let open = |name: &str| {
+            let make = || {
+                let sink = Keyed { views: views.clone(), bug, items: Arc::default() };
+                (sink, Memory::new(vec![]))
+            };
+            named.lock().unwrap().entry(name.to_owned()).or_insert_with(make).clone()
+        };
+        conformance::views(
+            supports,
+            async |name: &str| {
+                let (sink, state) = open(name);
+                Backend { sink: Some(Arc::new(sink)), state: Arc::new(state) }
+            },
+            async |name: &str, view: &View| open(name).0.rows(view),
+        )
+        .await;
+    };
+    outcome(run).await
+}
+
+async fn state_passes(bug: Bug) -> Result<(), String> {
+    let run = async move {
+        let named: Mutex<HashMap<String, Memory>> = Mutex::default();
+        conformance::state(async |name: &str| -> Arc<dyn State> {
+            let memory = named
+                .lock()
+                .unwrap()
+                .entry(name.into())
+                .or_insert_with(|| Memory::new(vec![]))
+                .clone();
+            Arc::new(BuggyState(memory, bug)) as _
+        })
+        .await;
+    };
+    outcome(run).await
+}
+
+/// The suites' futures need not be `Send`: each runs on a thread's own runtime.
+async fn outcome(run: impl Future<Output = ()>) -> Result<(), String> {
+    use futures::FutureExt;
+    let told = |cause: Box<dyn std::any::Any + Send>| {
+        cause
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| cause.downcast_ref::<&str>().map(|s| (*s).to_owned()))
+    };
+    std::panic::AssertUnwindSafe(run)
+        .catch_unwind()
+        .await
+        .map_err(|cause| told(cause).unwrap_or_default())
+}
+
+#[tokio::test]
+async fn a_sound_keyed_sink_passes() {
+    views_pass(Bug::None).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_sound_state_passes() {
+    state_passes(Bug::None).await.unwrap();
+}
+
+#[tokio::test]
+async fn bugs_of_a_sink_are_noticed() {
+    let bugs = [
+        (Bug::LastWriteWins, "stale"),
+        (Bug::Increments, ""),
+        (Bug::LostDelete, ""),
+        (Bug::NetZeroSkipped, ""),
+        (Bug::AlertEachWrite, "alerts"),
+        (Bug::RefusesAll, "writes can never be made"),
+        (Bug::RefusesFirst, "refusal"),
+    ];
+    for (bug, told) in bugs {
+        let complaint = views_pass(bug).await.expect_err(&format!("{bug:?} was not noticed"));
+        assert!(complaint.contains(told), "{bug:?}: {complaint}");
+    }
+}
+
+#[tokio::test]
+async fn bugs_of_a_state_are_noticed() {
+    for bug in [Bug::NoFence, Bug::NoRepeat, Bug::AnyPlace, Bug::RowsOnly, Bug::KeysSorted] {
+        state_passes(bug).await.expect_err(&format!("{bug:?} was not noticed"));
+    }
+}
