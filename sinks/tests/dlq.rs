@@ -74,8 +74,8 @@ async fn another_record_under_the_same_name_is_kept_beside_it() {
         let (one, mut two) = (letter("t", 8), letter("t", 8));
         two.value = None;
         for _ in 0..2 {
-            dlq.publish(&[one.clone()]).await.unwrap();
-            dlq.publish(&[two.clone()]).await.unwrap();
+            dlq.publish(std::slice::from_ref(&one)).await.unwrap();
+            dlq.publish(std::slice::from_ref(&two)).await.unwrap();
         }
         let names = list(&*place.objects, "s/t/").await.unwrap();
         assert_eq!(names.len(), 2);
@@ -132,7 +132,7 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let found = runtime.block_on(async {
             let place = folder().await;
-            ObjectDlq::new(place.objects.clone(), "s", 1).publish(&[sent.clone()]).await.unwrap();
+            ObjectDlq::new(place.objects.clone(), "s", 1).publish(std::slice::from_ref(&sent)).await.unwrap();
             let names = list(&*place.objects, "").await.unwrap();
             assert_eq!(names.len(), 1);
             read_letter(&*place.objects, &names[0]).await.unwrap().unwrap()

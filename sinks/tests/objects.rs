@@ -7,7 +7,17 @@ use sinks::{
     SinkError,
     objects::{Dir, Objects, Place, Put, S3, When, segment},
 };
-use std::{collections::BTreeSet, fs, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{self, Read as _, Write as _},
+    net::{Shutdown, TcpListener, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
 
 fn tag(put: Put) -> sinks::objects::Tag {
     match put {
@@ -268,5 +278,57 @@ async fn s3_says_what_is_wrong_with_the_bucket_or_the_network() {
     ] {
         let fatal = matches!(e, SinkError::Fatal(_));
         assert!(fatal && e.to_string().contains("there-is-no-such-bucket does not exist"), "{e}");
+    }
+}
+
+/// Passes on connections; while `cut`, the answer is thrown away together with the connection.
+fn proxy(upstream: String, cut: Arc<AtomicBool>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for client in listener.incoming() {
+            let (mut client, mut server) =
+                (client.unwrap(), TcpStream::connect(&upstream).unwrap());
+            let (mut requests, mut to_server) =
+                (client.try_clone().unwrap(), server.try_clone().unwrap());
+            thread::spawn(move || io::copy(&mut requests, &mut to_server));
+            let cut = cut.clone();
+            thread::spawn(move || {
+                let mut answer = [0; 65536];
+                while let Ok(bytes @ 1..) = server.read(&mut answer) {
+                    if cut.load(Ordering::SeqCst) || client.write_all(&answer[..bytes]).is_err() {
+                        break;
+                    }
+                }
+                // Both may be gone already.
+                let _ = (client.shutdown(Shutdown::Both), server.shutdown(Shutdown::Both));
+            });
+        }
+    });
+    format!("http://{at}")
+}
+
+#[tokio::test]
+async fn a_put_whose_answer_was_lost_is_recognised_as_our_own() {
+    let Ok(url) = std::env::var("TEST_S3_ENDPOINT") else {
+        eprintln!("left out: S3, because TEST_S3_ENDPOINT is not set");
+        return;
+    };
+    let bucket = format!("lost-answers-{}", std::process::id());
+    place::s3_client(&url).await.create_bucket().bucket(&bucket).send().await.unwrap();
+    let cut = Arc::new(AtomicBool::new(false));
+    let through = proxy(url.trim_start_matches("http://").to_owned(), cut.clone());
+    let s3 = S3::open(&bucket, "p", &endpoint(&through)).await;
+    let other = S3::open(&bucket, "p", &endpoint(&url)).await;
+    let mut when = When::IfAbsent;
+    for text in ["one", "two", "three"] {
+        cut.store(true, Ordering::SeqCst);
+        let lost = s3.put("a", text.into(), when.clone()).await.unwrap_err();
+        assert!(matches!(lost, SinkError::Transient(_)), "{lost}");
+        assert_eq!(other.get("a").await.unwrap().unwrap().bytes, text, "it took effect");
+        cut.store(false, Ordering::SeqCst);
+        let again = tag(s3.put("a", text.into(), when.clone()).await.unwrap());
+        assert_eq!(other.put("a", "foreign".into(), when).await.unwrap(), Put::Held);
+        when = When::IfMatch(again);
     }
 }

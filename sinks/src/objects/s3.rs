@@ -12,7 +12,7 @@ use aws_config::{
 use aws_sdk_s3::{
     Client,
     config::{RequestChecksumCalculation, ResponseChecksumValidation},
-    error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
+    error::{ProvideErrorMetadata, SdkError},
 };
 use bytes::Bytes;
 use std::time::Duration;
@@ -100,7 +100,7 @@ impl S3 {
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
         let status = e.raw_response().map(|r| r.status().as_u16());
-        let text = DisplayErrorContext(e).to_string();
+        let text = chain(e);
         classify(
             &self.bucket,
             &format!("s3:{what} of {}", self.address(name)),
@@ -208,6 +208,18 @@ fn timeouts(bytes: usize) -> TimeoutConfig {
         .operation_attempt_timeout(request)
         .operation_timeout(request)
         .build()
+}
+
+/// The error and its causes, without the answer's body.
+fn chain(e: &dyn std::error::Error) -> String {
+    let mut text = e.to_string();
+    let mut cause = e.source();
+    while let Some(e) = cause {
+        text.push_str(": ");
+        text.push_str(&e.to_string());
+        cause = e.source();
+    }
+    text
 }
 
 /// What an operator can do about it decides the class. `call` names the operation and the object.

@@ -2,7 +2,7 @@
 use super::{merge::merge, part::Part};
 use crate::{Cell, Column, Type, View};
 use anyhow::{Context as _, anyhow};
-use bigdecimal::{BigDecimal, RoundingMode};
+use bigdecimal::{BigDecimal, RoundingMode, Zero};
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat};
 use serde::{Deserialize, Serialize, ser::SerializeMap};
@@ -221,7 +221,7 @@ fn ratio(above: Option<&Cell>, below: Option<&Cell>) -> Cell {
         _ => None,
     };
     match (number(above), number(below)) {
-        (Some(above), Some(below)) if below != BigDecimal::from(0) => {
+        (Some(above), Some(below)) if !below.is_zero() => {
             Cell::Decimal((above / below).with_scale_round(2, RoundingMode::HalfUp))
         }
         _ => Cell::Null,
