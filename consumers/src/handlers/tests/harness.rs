@@ -80,6 +80,10 @@ where
             let id = behind[rng.below(behind.len())];
             let records = 1 + rng.below(6);
             self.batch(id, records);
+            if rng.chance(25) {
+                let lane = self.lanes.get_mut(&id).expect("known lane");
+                lane.checkpoints.push((lane.next, lane.rows.clone()));
+            }
             if rollbacks > 0 && rng.chance(10) {
                 rollbacks -= 1;
                 let lane = self.lanes.get_mut(&id).expect("known lane");
@@ -99,19 +103,20 @@ where
         let mut keys = Keys::default();
         facts.iter().for_each(|fact| handler.needs(fact, &mut keys));
         let mut more = Keys::default();
-        for key in &keys.0 {
+        for key in keys.iter() {
             if let Some(row) = lane.rows.get(key) {
                 handler.follow(key, row, &mut more);
             }
         }
-        keys.0.append(&mut more.0);
-        let known = keys.0.into_iter().map(|key| (key.clone(), lane.rows.get(&key).cloned()));
-        let mut rows = Rows { known: known.collect(), ..Rows::default() };
+        let mut rows = Rows::default();
+        for key in keys.iter().chain(more.iter()) {
+            rows.learn(key.clone(), lane.rows.get(key).cloned());
+        }
         let mut all = vec![];
         for (offset, fact) in (lane.next..).zip(facts) {
             let mut writes = vec![];
             handler.apply(fact.clone(), &mut Step::new(&mut rows, &mut writes, offset as i64, 0));
-            assert_eq!(rows.fault, None, "{id:?} at {offset}");
+            assert_eq!(rows.take_fault(), None, "{id:?} at {offset}");
             match lane.asked.get(offset) {
                 Some(asked) => {
                     assert_eq!(*asked, writes, "{id:?} at {offset}: a replay asks for other writes")
@@ -120,14 +125,13 @@ where
             }
             all.append(&mut writes);
         }
-        for key in rows.changed {
-            match rows.known.remove(&key).flatten() {
+        for (key, row) in rows.take_changed() {
+            match row {
                 Some(row) => lane.rows.insert(key, row),
                 None => lane.rows.remove(&key),
             };
         }
         lane.next = end;
-        lane.checkpoints.push((lane.next, lane.rows.clone()));
         for write in &all {
             self.land(id, write);
         }
