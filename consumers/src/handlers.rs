@@ -20,18 +20,14 @@
 //!
 //! impl Handler for Countries {
 //!     type Fact = Fact;
-//!     fn tables(&self) -> Vec<Table> {
-//!         vec![Table { name: "customers".into(), tag: 'c' }]
-//!     }
+//!     fn tables(&self) -> Vec<Table> { vec![Table { name: "customers".into(), tag: 'c' }] }
 //!     fn views(&self) -> Vec<View> {
 //!         let kind = Kind::Totals { merge: &[Merge::Sum], finish: |total| total.to_vec() };
 //!         let key = const { &[Column::new("country", Type::Text)] };
 //!         let columns = const { &[Column::new("customers", Type::Decimal)] };
 //!         vec![View { name: "customers_by_country", key, columns, kind }]
 //!     }
-//!     fn fingerprint(&self) -> String {
-//!         "countries rules 1".into()
-//!     }
+//!     fn fingerprint(&self) -> String { "countries rules 1".into() }
 //!     fn read(&self, change: &Change<'_>) -> Result<Option<Fact>, Reject> {
 //!         let key = change.key.as_ref().ok_or(Reject("customers.id: no record key".into()))?;
 //!         let [id] = key.fields(["id"])?;
