@@ -3,6 +3,82 @@
 //! All three keep the last row they applied for each primary key and work from that row to the new one. Absent on
 //! purpose: anything computed from `before` (of a delete's `before` only the key columns are looked at, and only
 //! when the record has no key), clocks, I/O, and writes that a row equal to the last one would ask for.
+//!
+//! # A handler of one's own
+//!
+//! Customers per country, complete:
+//!
+//! ```
+//! use bigdecimal::BigDecimal;
+//! use consumers::handler::{Handler, Keys, Reject, Step, Table, plus};
+//! use debezium::{Change, Field};
+//! use sinks::{Cell, Column, Key, Kind, Merge, Type, View};
+//!
+//! struct Countries;
+//! /// A customer, and the country they count in now: none if deleted, or null.
+//! type Fact = (i64, Option<String>);
+//!
+//! impl Handler for Countries {
+//!     type Fact = Fact;
+//!     fn tables(&self) -> Vec<Table> { vec![Table { name: "customers".into(), tag: 'c' }] }
+//!     fn views(&self) -> Vec<View> {
+//!         let kind = Kind::Totals { merge: &[Merge::Sum], finish: |total| total.to_vec() };
+//!         let key = const { &[Column::new("country", Type::Text)] };
+//!         let columns = const { &[Column::new("customers", Type::Decimal)] };
+//!         vec![View { name: "customers_by_country", key, columns, kind }]
+//!     }
+//!     fn fingerprint(&self) -> String { "countries rules 1".into() }
+//!     fn read(&self, change: &Change<'_>) -> Result<Option<Fact>, Reject> {
+//!         let key = change.key.as_ref().ok_or(Reject("customers.id: no record key".into()))?;
+//!         let [id] = key.fields(["id"])?;
+//!         let Some(row) = &change.after else { return Ok(Some((id.int()?, None))) };
+//!         let [country] = row.fields(["country"])?;
+//!         Ok(Some((id.int()?, country.nullable(Field::text)?.map(String::from))))
+//!     }
+//!     fn needs(&self, (id, country): &Fact, keys: &mut Keys) {
+//!         keys.row(format!("c/{id}"));
+//!         country.iter().for_each(|to| keys.share("customers_by_country", &[to.as_str().into()]));
+//!     }
+//!     fn follow(&self, key: &[u8], row: &[u8], keys: &mut Keys) {
+//!         if let (true, Ok(from)) = (key.starts_with(b"c/"), serde_json::from_slice::<String>(row)) {
+//!             keys.share("customers_by_country", &[from.into()]); // counted there until now
+//!         }
+//!     }
+//!     fn apply(&self, (id, to): Fact, step: &mut Step<'_>) {
+//!         let at = format!("c/{id}");
+//!         let from: Option<String> = step.row(at.as_bytes());
+//!         if from == to {
+//!             return;
+//!         }
+//!         for (country, more) in [(from, -1), (to.clone(), 1)] {
+//!             let Some(key) = country.map(|country| vec![Cell::from(country)]) else { continue };
+//!             let share = step.share("customers_by_country", &key);
+//!             let count = plus(share.first(), &BigDecimal::from(more));
+//!             let share = if count.is_zero() { vec![] } else { vec![count] };
+//!             step.set_share("customers_by_country", key, share);
+//!         }
+//!         if let Some(to) = to { step.keep(at, &to) } else { step.drop_row(at) }
+//!     }
+//!     fn truncated(&self, table: &str) -> Option<Key> {
+//!         (table == "customers").then(|| b"c/".to_vec())
+//!     }
+//!     fn gone(&self, key: &[u8]) -> Option<Fact> {
+//!         Some((std::str::from_utf8(key.strip_prefix(b"c/")?).ok()?.parse().ok()?, None))
+//!     }
+//! }
+//! # use consumers::handler::Rows;
+//! # let (mut rows, mut writes) = (Rows::default(), vec![]);
+//! # let mut keys = Keys::default();
+//! # Countries.needs(&(7, Some("FI".into())), &mut keys);
+//! # keys.iter().for_each(|key| rows.learn(key.clone(), None));
+//! # Countries.apply((7, Some("FI".into())), &mut Step::new(&mut rows, &mut writes, 0, 0));
+//! # Countries.apply((7, Some("FI".into())), &mut Step::new(&mut rows, &mut writes, 1, 0));
+//! # assert_eq!(rows.take_fault(), None);
+//! # assert_eq!(writes.len(), 1, "a repeat asks for nothing");
+//! # assert_eq!(writes[0].op, sinks::Op::Share(vec![Cell::Decimal(1.into())]));
+//! # Countries.apply(Countries.gone(b"c/7").unwrap(), &mut Step::new(&mut rows, &mut writes, 2, 0));
+//! # assert_eq!(writes[1].op, sinks::Op::Share(vec![]));
+//! ```
 pub mod analytics;
 mod fields;
 pub mod inventory;

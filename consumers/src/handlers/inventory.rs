@@ -226,7 +226,7 @@ fn apply_product(id: i64, row: Option<Product>, step: &mut Step<'_>) {
         None => step.drop_row(at),
     }
     let key = vec![Cell::Int(id)];
-    match (old.filter(has_stock), new.filter(has_stock)) {
+    match (old.filter(|part| has_stock(part)), new.filter(|part| has_stock(part))) {
         (_, Some(row)) => step.put(VIEW, key, row),
         (Some(_), None) => step.delete(VIEW, key),
         (None, None) => {}
@@ -234,7 +234,7 @@ fn apply_product(id: i64, row: Option<Product>, step: &mut Step<'_>) {
 }
 
 /// A product whose stock is null is not shown.
-fn has_stock(part: &Vec<Cell>) -> bool {
+fn has_stock(part: &[Cell]) -> bool {
     part.get(2).is_some_and(|stock| *stock != Cell::Null)
 }
 

@@ -80,6 +80,10 @@ where
             let id = behind[rng.below(behind.len())];
             let records = 1 + rng.below(6);
             self.batch(id, records);
+            if rng.chance(25) {
+                let lane = self.lanes.get_mut(&id).expect("known lane");
+                lane.checkpoints.push((lane.next, lane.rows.clone()));
+            }
             if rollbacks > 0 && rng.chance(10) {
                 rollbacks -= 1;
                 let lane = self.lanes.get_mut(&id).expect("known lane");
@@ -99,16 +103,14 @@ where
         let mut keys = Keys::default();
         facts.iter().for_each(|fact| handler.needs(fact, &mut keys));
         let mut more = Keys::default();
-        for key in &keys.0 {
+        for key in keys.iter() {
             if let Some(row) = lane.rows.get(key) {
                 handler.follow(key, row, &mut more);
             }
         }
-        keys.0.append(&mut more.0);
         let mut rows = Rows::default();
-        for key in keys.0 {
-            let row = lane.rows.get(&key).cloned();
-            rows.learn(key, row);
+        for key in keys.iter().chain(more.iter()) {
+            rows.learn(key.clone(), lane.rows.get(key).cloned());
         }
         let mut all = vec![];
         for (offset, fact) in (lane.next..).zip(facts) {
@@ -130,7 +132,6 @@ where
             };
         }
         lane.next = end;
-        lane.checkpoints.push((lane.next, lane.rows.clone()));
         for write in &all {
             self.land(id, write);
         }

@@ -1,0 +1,241 @@
+//! What PostgreSQL and Debezium really sent, and what cannot be taken, through the decoder and `read`.
+use super::harness::World;
+use crate::{
+    handler::{Handler, Reject},
+    handlers::{Limits, analytics, inventory, search},
+};
+use debezium::{Decoder, Envelope, Formats};
+use sinks::{Cell, Write};
+use std::path::Path;
+
+/// `None`: no change of a row, or not this handler's.
+fn read<H: Handler>(
+    handler: &H,
+    topic: &str,
+    key: Option<&str>,
+    value: Option<&str>,
+) -> Result<Option<H::Fact>, Reject> {
+    let mut decoder = Decoder::new(Formats::default(), debezium::Limits::default());
+    let decoded = decoder
+        .decode(topic, key.map(str::as_bytes), value.map(str::as_bytes))
+        .expect("an envelope");
+    match decoded {
+        Envelope::Change(change) => handler.read(&change),
+        _ => Ok(None),
+    }
+}
+
+/// Feeds a recorded topic; gives what each record asked for, or why it was rejected.
+fn replay<H: Handler>(
+    world: &mut World<H>,
+    table: &str,
+    tag: char,
+) -> Vec<Result<Vec<Write>, String>>
+where
+    H::Fact: Clone,
+{
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../debezium/tests/fixtures/json-with-schema")
+        .join(format!("dbserver1.public.{table}.ndjson"));
+    let text = std::fs::read_to_string(&path).expect("fixtures are in the repository");
+    let mut told = vec![];
+    for line in text.lines() {
+        let record: serde_json::Value = serde_json::from_str(line).expect("a recorded record");
+        let topic = record["topic"].as_str().expect("topic");
+        match read(&world.handler, topic, record["key"].as_str(), record["value"].as_str()) {
+            Ok(Some(fact)) => told.push(Ok(world.feed((tag, 0), fact))),
+            Ok(None) => {}
+            Err(reject) => told.push(Err(reject.to_string())),
+        }
+    }
+    assert!(!told.is_empty(), "{table}");
+    told
+}
+
+fn row(cells: [&str; 6]) -> Vec<String> {
+    cells.map(str::to_owned).to_vec()
+}
+fn texts<'a>(rows: impl IntoIterator<Item = &'a Vec<Cell>>) -> Vec<Vec<String>> {
+    rows.into_iter().map(|row| row.iter().map(Cell::to_string).collect()).collect()
+}
+
+#[test]
+fn recorded_inventory() {
+    let mut world = World::new(super::inventory_of(sinks::StockMode::Derived));
+    let told = replay(&mut world, "order_items", 'o');
+    // The delete's fabricated `before` says product 0, quantity 0.
+    assert_eq!(told.last().unwrap().as_ref().unwrap().len(), 1, "the deleted line's own product");
+    assert!(replay(&mut world, "products", 'p').iter().all(Result::is_ok));
+    let shown = world.shown().remove(inventory::VIEW).unwrap();
+    let ids: Vec<i64> = shown.keys().map(|key| key[0].int().unwrap()).collect();
+    assert_eq!(ids, [1, 2, 3, 4, 5, 8, 1006], "6 became 1006");
+    let want = [
+        row(["Laptop", "899.99", "8", "2", "6", "1"]),
+        row(["Mouse", "19.50", "247", "3", "244", ""]),
+        row(["Desk", "0.01", "0", "0", "0", "1"]),
+        row(["Encyclopedia", "12345678.91", "3", "0", "3", "1"]),
+        row(["Refund", "-10.00", "0", "0", "0", "1"]),
+        row(["Chair", "49.1234", "5", "0", "5", "1"]),
+        row(["Keyboard", "79.90", "39", "0", "39", ""]),
+    ];
+    assert_eq!(texts(shown.values()), want);
+    let before = world.shown();
+    // The topics again, from their beginning, as after a connector that starts anew.
+    replay(&mut world, "order_items", 'o');
+    replay(&mut world, "products", 'p');
+    assert_eq!(world.shown(), before);
+}
+
+#[test]
+fn recorded_search() {
+    let mut world = World::new(search::Search::new(search::Settings::default(), ""));
+    let told = replay(&mut world, "products", 'p');
+    // `category` was renamed at the source by then: the configured column is missing.
+    let rejected: Vec<&String> = told.iter().filter_map(|r| r.as_ref().err()).collect();
+    assert_eq!(rejected.len(), 3, "{rejected:?}");
+    assert!(rejected.iter().all(|why| why.contains("products.category")), "{rejected:?}");
+    let shown = world.shown();
+    let encyclopedia = &shown[search::INDEX][&vec![Cell::Int(4)]];
+    let description = encyclopedia[1].text().unwrap();
+    assert!(description.starts_with("long text") && description.len() > 2_000, "kept (TOAST)");
+    assert_eq!(encyclopedia[2].to_string(), "12345678.91");
+    let desk: Vec<&str> = shown[search::TOKENS]
+        .keys()
+        .filter(|k| k[1] == Cell::Int(3))
+        .filter_map(|k| k[0].text())
+        .collect();
+    assert_eq!(desk, ["desk", "line", "one", "two"]);
+    assert!(!shown[search::INDEX].contains_key(&vec![Cell::Int(6)]), "renumbered");
+    assert!(shown[search::TOKENS].keys().all(|key| key[1] != Cell::Int(6)));
+}
+
+#[test]
+fn recorded_analytics() {
+    let mut world = World::new(analytics::Analytics::new(analytics::Settings::default(), ""));
+    assert!(replay(&mut world, "orders", 'o').iter().all(Result::is_ok));
+    assert!(replay(&mut world, "order_items", 'i').iter().all(Result::is_ok));
+    let shown = world.shown();
+    let lines = |view: &str| -> Vec<String> {
+        let rows = shown[view].iter().map(|(key, row)| [key.as_slice(), row.as_slice()].concat());
+        texts(&rows.collect::<Vec<_>>()).into_iter().map(|row| row.join(" ")).collect()
+    };
+    assert_eq!(
+        lines(analytics::DAILY),
+        ["2024-03-01 1 1019.49", "2024-03-02 1 19.50", "2026-11-21 1 938.99"]
+    );
+    assert_eq!(lines(analytics::STATUS), ["new 1", "paid 2"]);
+    assert_eq!(
+        lines(analytics::CUSTOMERS),
+        [
+            "1 1 1019.49 1019.49 2024-03-01T10:00:00Z",
+            "2 1 19.50 19.50 2024-03-02T11:00:00Z",
+            "3 1 938.99 938.99 2026-11-21T10:54:55.606929Z"
+        ]
+    );
+    assert_eq!(lines(analytics::PRODUCTS), ["1 2 1899.98", "2 3 58.50"]);
+}
+
+fn product(after: &str) -> String {
+    format!(
+        r#"{{"op":"u","before":null,"after":{after},"source":{{"table":"products","ts_ms":1}}}}"#
+    )
+}
+fn search_says(after: &str) -> String {
+    let handler = search::Search::new(search::Settings::default(), "");
+    match read(&handler, "products", None, Some(&product(after))) {
+        Ok(_) => "read".into(),
+        Err(reject) => reject.to_string(),
+    }
+}
+
+#[test]
+fn what_a_sink_would_refuse_is_rejected_by_the_field() {
+    let of = |name: &str, description: &str, price: &str| {
+        search_says(&format!(
+            r#"{{"id":1,"name":"{name}","description":"{description}","price":{price},"category":null}}"#
+        ))
+    };
+    assert_eq!(of("a", "b", "1.5"), "read");
+    let long_word = "x".repeat(150_000);
+    assert_eq!(of("a", &long_word, "1.5"), "read", "a word that is no key is left out");
+    let many_words: String = (0..30_000).map(|n| format!("w{n} ")).collect();
+    let everything = [
+        (of(&"n".repeat(2_049), "b", "1.5"), "products.name"),
+        (of("a", &"x".repeat(250_000), "1.5"), "products.description"),
+        (of("a", &many_words, "1.5"), "products.description"),
+        (of("a", "b", &format!("\"0.{}\"", "7".repeat(39))), "products.price"),
+        (of("a", "b", "\"1e60\""), "products.price"),
+        (of("a", "b", "true"), "products.price"),
+        (of("a", "b", "\"__debezium_unavailable_value\""), "products.price"),
+        (search_says(r#"{"name":"a","description":"b","price":1,"category":null}"#), "products.id"),
+        (search_says(r#"{"id":null,"name":"a"}"#), "products.id"),
+        (search_says(r#"{"id":1,"description":"b","price":1,"category":null}"#), "products.name"),
+    ];
+    for (said, field) in everything {
+        assert!(said.starts_with(field), "{field}: {said}");
+        assert!(
+            said.len() < 400 && !said.contains("777") && !said.contains("xxx"),
+            "a value: {said}"
+        );
+    }
+}
+
+#[test]
+fn numbers_that_sums_are_not_safe_with_are_rejected() {
+    let handler = super::inventory_of(sinks::StockMode::Derived);
+    let of = |table: &str, after: &str| {
+        let value =
+            format!(r#"{{"op":"c","after":{after},"source":{{"table":"{table}","ts_ms":1}}}}"#);
+        read(&handler, table, None, Some(&value))
+            .map(|fact| fact.is_some())
+            .map_err(|e| e.to_string())
+    };
+    let item = |quantity: &str| {
+        of("order_items", &format!(r#"{{"id":1,"product_id":1,"quantity":{quantity}}}"#))
+    };
+    let stock = |n: &str| {
+        of("products", &format!(r#"{{"id":1,"name":"a","price":null,"stock_quantity":{n}}}"#))
+    };
+    assert_eq!(item("-2147483647"), Ok(true));
+    assert_eq!(item("null"), Ok(true));
+    assert!(item("2147483648").unwrap_err().starts_with("order_items.quantity"));
+    assert_eq!(stock("4611686018427387903"), Ok(true));
+    assert!(stock("-9223372036854775808").unwrap_err().starts_with("products.stock_quantity"));
+    assert_eq!(of("customers", "{}"), Ok(false), "another table is skipped");
+}
+
+#[test]
+fn a_delete_is_named_by_its_key_else_by_before() {
+    let handler = super::inventory_of(sinks::StockMode::Derived);
+    let of = |key: Option<&str>, before: &str| {
+        let value = format!(
+            r#"{{"op":"d","before":{before},"after":null,"source":{{"table":"products","ts_ms":1}}}}"#
+        );
+        match read(&handler, "products", key, Some(&value)) {
+            Ok(Some(inventory::Fact::Product { id, row: None })) => Ok(id),
+            Ok(other) => panic!("{other:?}"),
+            Err(reject) => Err(reject.to_string()),
+        }
+    };
+    assert_eq!(of(Some(r#"{"id":7}"#), r#"{"id":8,"stock_quantity":0}"#), Ok(7));
+    assert_eq!(of(None, r#"{"id":8}"#), Ok(8));
+    assert_eq!(of(Some(r#"{"shop":1}"#), r#"{"id":8}"#), Ok(8), "keyed by another column");
+    assert!(of(None, "null").unwrap_err().starts_with("products.id"));
+    assert!(of(Some(r#"{"id":null}"#), "null").unwrap_err().starts_with("products.id"));
+}
+
+#[test]
+fn fingerprints_hold_every_setting() {
+    let (new, default) = (inventory::Inventory::new, inventory::Settings::default);
+    let plain = new(default(), "").fingerprint();
+    let limits = Limits { digits_max: 20, ..Limits::default() };
+    let others = [
+        new(default(), "products.price=decimal(2)"),
+        new(inventory::Settings { low_below: 9, ..default() }, ""),
+        new(inventory::Settings { stock_mode: sinks::StockMode::Source, ..default() }, ""),
+        new(inventory::Settings { limits, ..default() }, ""),
+    ];
+    for other in others {
+        assert_ne!(other.fingerprint(), plain);
+    }
+}
