@@ -1,6 +1,7 @@
 //! Kafka -> [`handler::Handler`] -> sink. Read from top to bottom:
 //! a record comes in ([`source`]), what it means ([`handler`], [`handlers`]), every decision, without I/O
 //! ([`engine`], [`policy`]), the only loop with I/O ([`runtime`]).
+pub mod config;
 pub mod engine;
 pub mod handler;
 pub mod handlers;
