@@ -1,10 +1,14 @@
 //! Kafka -> [`handler::Handler`] -> sink. Read from top to bottom:
 //! a record comes in ([`source`]), what it means ([`handler`], [`handlers`]), every decision, without I/O
 //! ([`engine`], [`policy`]), the only loop with I/O ([`runtime`]).
+pub mod command_line;
+pub mod config;
 pub mod demo;
 pub mod engine;
 pub mod handler;
 pub mod handlers;
 pub mod policy;
 pub mod runtime;
+pub mod service;
 pub mod source;
+pub mod telemetry;

@@ -36,7 +36,7 @@ pub enum Op {
     Put(Vec<Cell>),
     /// The owner's part is gone.
     Delete,
-    /// This partition's share of the key becomes this (not: grows by this).
+    /// This partition's share of the key becomes this (not: grows by this); empty: none any more.
     Share(Vec<Cell>),
 }
 

@@ -102,7 +102,10 @@ fn check_shape(view: &View, batch: &Batch, write: &Write) -> Result<(), SinkErro
     let fits = match &write.op {
         Op::Put(own) => Some(own.len()) == puts,
         Op::Delete => puts.is_some(),
-        Op::Share(share) => Some(share.len()) == shares,
+        // An empty share: none any more.
+        Op::Share(share) => {
+            shares.is_some_and(|columns| share.is_empty() || share.len() == columns)
+        }
     };
     if fits && write.key.len() == view.key.len() {
         return Ok(());

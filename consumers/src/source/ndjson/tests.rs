@@ -98,7 +98,7 @@ fn nothing_comes_before_a_seek_or_while_paused_and_a_seek_goes_back() {
     let partition = Partition::new("t", 0);
     let mut assigned = Vec::new();
     assert!(poll(&mut source, &mut assigned).1.is_empty());
-    assert_eq!(assigned, [partition.clone()]);
+    assert_eq!(assigned, std::slice::from_ref(&partition));
     source.resume(&partition).expect("resume");
     let (flow, got) = poll(&mut source, &mut assigned);
     assert!(got.is_empty() && flow == Flow::Idle, "not positioned yet");

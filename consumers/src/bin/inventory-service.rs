@@ -1,0 +1,6 @@
+//! The inventory-service, as it is deployed.
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    consumers::command_line::service(consumers::config::Service::Inventory)
+}

@@ -1,0 +1,142 @@
+//! The binaries' command lines. Exit codes: 0 done, 64 a wrong setting or command line, 1 stopped for good.
+use crate::{
+    config::{self, Config, EXIT_CONFIG, EXIT_HALTED, Service},
+    service, telemetry,
+};
+use clap::{Arg, ArgMatches, Command};
+use std::{ffi::OsString, process::ExitCode};
+
+const SERVICE: &str = "service";
+
+/// One service, deployed under its own name.
+pub fn service(service: Service) -> ExitCode {
+    let about = match service {
+        Service::Inventory => "Keeps the stock of every product now, and alerts when it is low",
+        Service::Analytics => "Keeps the sales reports",
+        Service::Search => "Keeps the index by which products are found",
+    };
+    let example = format!(
+        "Examples:\n  \
+         {name} --dlq s3://my-bucket/dlq --s3-bucket my-bucket\n  \
+         {name} --source ndjson:changes/ --sink sqlite:views.db --dlq dir:dlq --until-end\n  \
+         KAFKA_PROPERTIES_SECURITY_PROTOCOL=SASL_SSL DLQ=s3://my-bucket/dlq {name}\n\n\
+         `cdc config {name}` shows every setting, its value and where it came from.",
+        name = service.name()
+    );
+    let command = Command::new(service.name())
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(about)
+        .after_help(example);
+    match parse(config::arguments(command, Some(service)), std::env::args_os()) {
+        Ok(matches) => run(service, &matches),
+        Err(code) => code,
+    }
+}
+
+/// All of them, and more.
+pub fn cdc() -> ExitCode {
+    let matches = match parse(cdc_command(), std::env::args_os()) {
+        Ok(matches) => matches,
+        Err(code) => return code,
+    };
+    match matches.subcommand() {
+        Some(("run", matches)) => with_service(matches, run),
+        Some(("config", matches)) => with_service(matches, show),
+        _ => ExitCode::from(EXIT_CONFIG),
+    }
+}
+
+fn cdc_command() -> Command {
+    let service = || {
+        Arg::new(SERVICE)
+            .required(true)
+            .value_name("SERVICE")
+            .help("inventory, analytics or search")
+    };
+    let run = Command::new("run")
+        .about("Runs a service")
+        .arg(service())
+        .after_help(
+            "Examples:\n  \
+             cdc run inventory --source ndjson:changes/ --sink sqlite:views.db --dlq dir:dlq --until-end\n  \
+             cdc run analytics --sink dir:reports --dlq dir:dlq --kafka-bootstrap-servers localhost:9092\n  \
+             cdc run search --dlq s3://my-bucket/dlq --s3-bucket my-bucket",
+        );
+    let show = Command::new("config")
+        .about("Shows every setting of a service, its value, and where it came from")
+        .arg(service())
+        .after_help(
+            "Takes the same flags and environment as `cdc run`, and says what is wrong with them (exit code 64).\n\n\
+             Examples:\n  cdc config inventory --sink sqlite:views.db --dlq dir:dlq\n  DLQ=dir:dlq cdc config search",
+        );
+    Command::new("cdc")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Turns PostgreSQL's changes (Debezium, Kafka) into views that stay exact")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(config::arguments(run, None))
+        .subcommand(config::arguments(show, None))
+}
+
+/// Help and version are no errors; everything else that clap says is a wrong command line.
+fn parse(
+    command: Command,
+    args: impl IntoIterator<Item = OsString>,
+) -> Result<ArgMatches, ExitCode> {
+    command.try_get_matches_from(args).map_err(|e| {
+        // Nobody reads any more: no matter.
+        let _ = e.print();
+        if e.use_stderr() { ExitCode::from(EXIT_CONFIG) } else { ExitCode::SUCCESS }
+    })
+}
+
+fn with_service(matches: &ArgMatches, then: fn(Service, &ArgMatches) -> ExitCode) -> ExitCode {
+    let text = matches.get_one::<String>(SERVICE).map_or("", String::as_str);
+    match text.parse() {
+        Ok(service) => then(service, matches),
+        Err(why) => {
+            eprintln!("SERVICE `{text}`: {why}.");
+            ExitCode::from(EXIT_CONFIG)
+        }
+    }
+}
+
+/// Those that are not UTF-8 are none of ours.
+fn environment() -> Vec<(String, String)> {
+    std::env::vars_os()
+        .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
+        .collect()
+}
+
+fn show(service: Service, matches: &ArgMatches) -> ExitCode {
+    let env = environment();
+    print!("{}", config::table(service, matches, &env));
+    match Config::new(service, matches, &env) {
+        Ok(config) => {
+            config.warnings.iter().for_each(|text| println!("note: {text}"));
+            ExitCode::SUCCESS
+        }
+        Err(problems) => {
+            eprintln!("\n{problems}");
+            ExitCode::from(EXIT_CONFIG)
+        }
+    }
+}
+
+fn run(service: Service, matches: &ArgMatches) -> ExitCode {
+    let config = match Config::new(service, matches, &environment()) {
+        Ok(config) => config,
+        Err(problems) => {
+            eprintln!("{problems}");
+            return ExitCode::from(EXIT_CONFIG);
+        }
+    };
+    telemetry::init(&config.logs);
+    match service::stop_on_signals().and_then(|stop| service::run(&config, &stop)) {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::from(EXIT_HALTED)
+        }
+    }
+}

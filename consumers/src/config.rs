@@ -1,0 +1,581 @@
+//! What a run is set to do: one [`Config`], checked as a whole before anything starts. Every problem is reported at
+//! once, with the setting, where its value came from, and how to mend it.
+//!
+//! Absent on purpose: clients, files, connections. [`crate::service`] makes them.
+mod settings;
+mod show;
+
+pub use settings::{Given, Givens, Origin, arguments, misspelt};
+pub use show::table;
+
+use crate::{
+    handlers::{OrderItems, Orders, Products},
+    policy::{OnRefusal, Policy, Start},
+    source::kafka,
+};
+use clap::ArgMatches;
+use debezium::Formats;
+use settings::SETTINGS;
+use sinks::{StockMode, objects::Place};
+use std::{collections::BTreeMap, fmt, path::PathBuf, str::FromStr, time::Duration};
+
+/// Exit codes: a run that is set wrongly, and one that stopped for good.
+pub const EXIT_CONFIG: u8 = 64;
+pub const EXIT_HALTED: u8 = 1;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    Inventory,
+    Analytics,
+    Search,
+}
+impl Service {
+    /// As it is deployed, and named in paths, groups and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Service::Inventory => "inventory-service",
+            Service::Analytics => "analytics-service",
+            Service::Search => "search-indexer",
+        }
+    }
+}
+impl FromStr for Service {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "inventory" | "inventory-service" => Ok(Service::Inventory),
+            "analytics" | "analytics-service" => Ok(Service::Analytics),
+            "search" | "search-indexer" => Ok(Service::Search),
+            _ => Err("there are inventory, analytics and search".to_owned()),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    Kafka,
+    Ndjson(String),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sink {
+    Aws,
+    Sqlite(PathBuf),
+    Dir(PathBuf),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// In the sink's own file and transaction.
+    InSink,
+    SlateDb(Place),
+    Memory,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Aws {
+    pub region: String,
+    pub endpoint_url: Option<String>,
+    pub table: String,
+    pub tokens_table: String,
+    pub bucket: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Logs {
+    pub json: bool,
+    /// A filter as `tracing-subscriber` reads it.
+    pub filter: String,
+}
+
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub service: Service,
+    pub source: Source,
+    pub sink: Sink,
+    pub state: State,
+    pub dlq: Place,
+    pub until_end: bool,
+    pub generation: u64,
+    pub drain_grace: Duration,
+    pub kafka: kafka::Settings,
+    pub products: Products,
+    pub orders: Orders,
+    pub order_items: OrderItems,
+    pub formats: Formats,
+    pub stock_mode: StockMode,
+    pub low_stock_threshold: i64,
+    pub aws: Aws,
+    pub policy: Policy,
+    pub logs: Logs,
+    /// Worth a word at start, though nothing is wrong.
+    pub warnings: Vec<String>,
+}
+
+/// Every problem, a sentence each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problems(pub Vec<String>);
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.len() {
+            1 => writeln!(f, "A setting is wrong:")?,
+            n => writeln!(f, "{n} settings are wrong:")?,
+        }
+        self.0.iter().try_for_each(|text| writeln!(f, "  - {text}"))?;
+        f.write_str("`cdc config SERVICE` shows every setting, its value and where it came from.")
+    }
+}
+impl std::error::Error for Problems {}
+
+impl Config {
+    /// From a parsed command line and the environment's variables.
+    pub fn new(
+        service: Service,
+        matches: &ArgMatches,
+        env: &[(String, String)],
+    ) -> Result<Self, Problems> {
+        let given = settings::given(matches, service);
+        let mut check = Check { given, problems: settings::pointless(matches, service) };
+        let properties = settings::properties(matches, env).unwrap_or_else(|wrong| {
+            check.problems.extend(wrong);
+            BTreeMap::new()
+        });
+        let config = check.config(service, &properties, env);
+        match (check.problems.is_empty(), config) {
+            (true, Some(config)) => Ok(config),
+            _ => Err(Problems(check.problems)),
+        }
+    }
+
+    /// A sink whose items remember offsets: it needs a state that does so too.
+    pub fn is_keyed(&self) -> bool {
+        self.sink == Sink::Aws && self.service != Service::Analytics
+    }
+}
+
+/// Reads settings one by one and collects what is wrong with them.
+struct Check {
+    given: Givens,
+    problems: Vec<String>,
+}
+
+impl Check {
+    fn text(&self, name: &str) -> Option<String> {
+        self.given.get(name).and_then(|g| g.value.clone())
+    }
+
+    fn wrong(&mut self, name: &str, why: &str) {
+        let env = SETTINGS.iter().find(|s| s.name == name).map_or("", |s| s.env);
+        let origin = self.given.get(name).map_or(Origin::Default, |g| g.origin);
+        let value = self.text(name).map_or("not given".to_owned(), |v| format!("`{v}`"));
+        self.problems.push(format!("--{name} or {env}: {value} (from the {origin}): {why}"));
+    }
+
+    fn parse<T: FromStr>(&mut self, name: &str, form: &str) -> Option<T>
+    where
+        T::Err: fmt::Display,
+    {
+        let text = self.text(name)?;
+        text.parse().inspect_err(|why| self.wrong(name, &format!("{why}. {form}"))).ok()
+    }
+
+    fn number(&mut self, name: &str, min: u64, max: u64) -> Option<u64> {
+        let text = self.text(name)?;
+        let number = text.replace('_', "").parse().ok().filter(|n| (min..=max).contains(n));
+        if number.is_none() {
+            self.wrong(name, &format!("give a whole number from {min} to {max}."));
+        }
+        number
+    }
+
+    fn one_of<T: Copy>(&mut self, name: &str, choices: &[(&str, T)]) -> Option<T> {
+        let text = self.text(name)?;
+        let found = choices.iter().find(|(choice, _)| *choice == text).map(|(_, value)| *value);
+        if found.is_none() {
+            let names: Vec<&str> = choices.iter().map(|(choice, _)| *choice).collect();
+            self.wrong(name, &format!("give one of: {}.", names.join(", ")));
+        }
+        found
+    }
+
+    fn config(
+        &mut self,
+        service: Service,
+        properties: &BTreeMap<String, Given>,
+        env: &[(String, String)],
+    ) -> Option<Config> {
+        let source = self.source();
+        let until_end = self.one_of("until-end", &[("false", false), ("true", true)]);
+        let sink = self.sink(service);
+        let aws = self.aws(service, sink.as_ref());
+        let state = self.state(sink.as_ref(), &aws);
+        let dlq = self.dlq();
+        let generation = self.number("generation", 1, u64::from(u32::MAX));
+        let drain_grace = self.number("drain-grace-seconds", 0, 3_600);
+        let (products, orders, order_items) = self.tables(service);
+        let topics = self.topics(service, &products, &orders, &order_items);
+        let formats = match Formats::parse(&self.text("column-formats").unwrap_or_default()) {
+            Ok(formats) => Some(formats),
+            Err(why) => {
+                self.wrong("column-formats", &format!("{why}."));
+                None
+            }
+        };
+        let modes = [("derived", StockMode::Derived), ("source", StockMode::Source)];
+        let stock_mode = self.one_of("stock-mode", &modes);
+        let low_stock_threshold =
+            self.parse("low-stock-threshold", "Give a whole number of pieces.");
+        let policy = self.policy(service, sink.as_ref());
+        let kafka = self.kafka(service, topics, until_end, properties);
+        let logs = self.logs(env);
+        let mut config = Config {
+            service,
+            source: source?,
+            sink: sink?,
+            state: state?,
+            dlq: dlq?,
+            until_end: until_end?,
+            generation: generation?,
+            drain_grace: Duration::from_secs(drain_grace?),
+            kafka: kafka?,
+            products,
+            orders,
+            order_items,
+            formats: formats?,
+            stock_mode: stock_mode?,
+            low_stock_threshold: low_stock_threshold?,
+            aws,
+            policy: policy?,
+            logs: logs?,
+            warnings: misspelt(env),
+        };
+        warn(&mut config);
+        Some(config)
+    }
+
+    fn source(&mut self) -> Option<Source> {
+        let text = self.text("source")?;
+        match text.strip_prefix("ndjson:") {
+            Some(path) if !path.is_empty() => Some(Source::Ndjson(path.to_owned())),
+            None if text == "kafka" => Some(Source::Kafka),
+            _ => {
+                self.wrong("source", "give kafka or ndjson:PATH.");
+                None
+            }
+        }
+    }
+
+    fn sink(&mut self, service: Service) -> Option<Sink> {
+        let text = self.text("sink")?;
+        let path = |prefix| text.strip_prefix(prefix).filter(|p: &&str| !p.is_empty());
+        if text == "aws" {
+            return Some(Sink::Aws);
+        }
+        if let Some(file) = path("sqlite:") {
+            return Some(Sink::Sqlite(file.into()));
+        }
+        match path("dir:") {
+            Some(dir) if service == Service::Analytics => Some(Sink::Dir(dir.into())),
+            Some(_) => {
+                self.wrong("sink", "a folder holds the analytics reports only; give sqlite:FILE.");
+                None
+            }
+            None => {
+                self.wrong("sink", "give aws, sqlite:FILE or dir:DIR.");
+                None
+            }
+        }
+    }
+
+    fn aws(&mut self, service: Service, sink: Option<&Sink>) -> Aws {
+        let text = |name| self.text(name);
+        let aws = Aws {
+            region: text("aws-region").unwrap_or_default(),
+            endpoint_url: text("aws-endpoint-url"),
+            table: text("dynamodb-table").unwrap_or_default(),
+            tokens_table: text("dynamodb-tokens-table").unwrap_or_default(),
+            bucket: text("s3-bucket"),
+        };
+        if let Some(url) = &aws.endpoint_url
+            && !url.starts_with("http://")
+            && !url.starts_with("https://")
+        {
+            self.wrong("aws-endpoint-url", "give http://HOST:PORT or https://HOST:PORT.");
+        }
+        if service == Service::Analytics && sink == Some(&Sink::Aws) && aws.bucket.is_none() {
+            self.wrong("s3-bucket", "give the bucket for the reports.");
+        }
+        if let Some(bucket) = &aws.bucket
+            && let Err(why) = format!("s3://{bucket}").parse::<Place>()
+        {
+            self.wrong("s3-bucket", &format!("{why}."));
+        }
+        aws
+    }
+
+    fn state(&mut self, sink: Option<&Sink>, aws: &Aws) -> Option<State> {
+        let text = self.text("state");
+        if let Some(Sink::Sqlite(_)) = sink {
+            if text.is_some() {
+                self.wrong(
+                    "state",
+                    "with --sink sqlite:FILE the state is in the file: remove this setting.",
+                );
+                return None;
+            }
+            return Some(State::InSink);
+        }
+        let text = text.or_else(|| match sink? {
+            Sink::Dir(dir) => Some(format!("slatedb:dir:{}", dir.display())),
+            _ => Some(format!("slatedb:s3://{}", aws.bucket.as_ref()?)),
+        });
+        let Some(text) = text else {
+            if sink.is_some() {
+                self.wrong(
+                    "state",
+                    "give slatedb:s3://BUCKET/PREFIX or slatedb:dir:DIR, or set S3_BUCKET.",
+                );
+            }
+            return None;
+        };
+        if text == "memory" {
+            return Some(State::Memory);
+        }
+        let place = text.strip_prefix("slatedb:").map(str::parse::<Place>);
+        match place {
+            Some(Ok(place)) => Some(State::SlateDb(place)),
+            Some(Err(why)) => {
+                self.wrong("state", &format!("{why}."));
+                None
+            }
+            None => {
+                self.wrong("state", "give slatedb:s3://BUCKET/PREFIX, slatedb:dir:DIR or memory.");
+                None
+            }
+        }
+    }
+
+    fn dlq(&mut self) -> Option<Place> {
+        if self.text("dlq").is_none() {
+            self.wrong(
+                "dlq",
+                "give s3://BUCKET/PREFIX or dir:DIR. Without a place for records that cannot be processed they would be lost, so nothing starts.",
+            );
+            return None;
+        }
+        let place: Place = self.parse("dlq", "Give s3://BUCKET/PREFIX or dir:DIR")?;
+        Some(place.or_prefix("dlq"))
+    }
+
+    fn tables(&mut self, service: Service) -> (Products, Orders, OrderItems) {
+        let mut products = Products::default();
+        let mut orders = Orders::default();
+        let mut items = OrderItems::default();
+        let table = |check: &Self, name| check.text(name).unwrap_or_default();
+        products.table = table(self, "products-table");
+        orders.table = table(self, "orders-table");
+        items.table = table(self, "order-items-table");
+        self.columns(
+            "products-columns",
+            &mut [
+                ("id", &mut products.id),
+                ("name", &mut products.name),
+                ("description", &mut products.description),
+                ("price", &mut products.price),
+                ("stock_quantity", &mut products.stock_quantity),
+                ("category", &mut products.category),
+            ],
+        );
+        self.columns(
+            "orders-columns",
+            &mut [
+                ("id", &mut orders.id),
+                ("customer_id", &mut orders.customer_id),
+                ("status", &mut orders.status),
+                ("total", &mut orders.total),
+                ("created_at", &mut orders.created_at),
+            ],
+        );
+        self.columns(
+            "order-items-columns",
+            &mut [
+                ("id", &mut items.id),
+                ("product_id", &mut items.product_id),
+                ("quantity", &mut items.quantity),
+                ("unit_price", &mut items.unit_price),
+            ],
+        );
+        let two = match service {
+            Service::Inventory => Some((&products.table, "order-items-table", &items.table)),
+            Service::Analytics => Some((&orders.table, "order-items-table", &items.table)),
+            Service::Search => None,
+        };
+        if let Some((one, name, other)) = two
+            && one == other
+        {
+            self.wrong(name, "two tables have the same name: give each its own.");
+        }
+        (products, orders, items)
+    }
+
+    fn columns(&mut self, name: &str, known: &mut [(&str, &mut String)]) {
+        let text = self.text(name).unwrap_or_default();
+        for entry in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
+            let (ours, yours) = entry.split_once('=').unwrap_or((entry, ""));
+            let found = known.iter_mut().find(|(column, _)| *column == ours.trim());
+            match (found, yours.trim()) {
+                (Some((_, column)), yours) if !yours.is_empty() => yours.clone_into(column),
+                _ => {
+                    let names: Vec<&str> = known.iter().map(|(column, _)| *column).collect();
+                    let why = format!(
+                        "`{entry}` is not OURS=YOURS with one of our columns: {}.",
+                        names.join(", ")
+                    );
+                    self.wrong(name, &why);
+                }
+            }
+        }
+    }
+
+    /// The topics that the service reads. The engine knows a topic's table by its last part.
+    fn topics(
+        &mut self,
+        service: Service,
+        products: &Products,
+        orders: &Orders,
+        items: &OrderItems,
+    ) -> Vec<String> {
+        let products = ("products-topic", products.table.as_str());
+        let orders = ("orders-topic", orders.table.as_str());
+        let items = ("order-items-topic", items.table.as_str());
+        let wanted = match service {
+            Service::Inventory => vec![products, items],
+            Service::Analytics => vec![orders, items],
+            Service::Search => vec![products],
+        };
+        let prefix = self.text("topic-prefix").unwrap_or_default();
+        let mut topics = Vec::new();
+        for (name, table) in wanted {
+            let given = self.text(name);
+            let topic = given.clone().unwrap_or_else(|| format!("{prefix}{table}"));
+            let rest = topic.strip_suffix(table);
+            if !rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.')) {
+                let at = if given.is_some() { name } else { "topic-prefix" };
+                self.wrong(at, &format!("the topic must be `{table}` or end with `.{table}`."));
+            }
+            topics.push(topic);
+        }
+        topics
+    }
+
+    fn policy(&mut self, service: Service, sink: Option<&Sink>) -> Option<Policy> {
+        const MIB: u64 = 1 << 20;
+        let batch_records_max = self.number("batch-records", 1, 1_000_000);
+        let batch_bytes_max = self.number("batch-bytes", 1_024, 1_024 * MIB);
+        let linger_ms = self.number("linger-ms", 0, 60_000);
+        let buffer_bytes_max = self.number("buffer-bytes", MIB, 65_536 * MIB);
+        let cache_bytes_max = self.number("cache-bytes", 0, 65_536 * MIB);
+        let in_a_row = self.number("dlq-in-a-row-max", 1, u32::MAX.into());
+        let percent = self.number("dlq-percent-max", 0, 100);
+        let window = self.number("dlq-window", 10, 10_000_000);
+        let flush = self.number("flush-interval-seconds", 1, 86_400);
+        let start =
+            self.one_of("start", &[("earliest", Start::Earliest), ("latest", Start::Latest)]);
+        let reports = service == Service::Analytics && !matches!(sink?, Sink::Sqlite(_));
+        let keyed = service != Service::Analytics && sink? == &Sink::Aws;
+        let size = |n: Option<u64>| n.and_then(|n| usize::try_from(n).ok());
+        let count = |n: Option<u64>| n.and_then(|n| u32::try_from(n).ok());
+        Some(Policy {
+            batch_records_max: size(batch_records_max)?,
+            batch_bytes_max: size(batch_bytes_max)?,
+            linger_ms: linger_ms?,
+            buffer_bytes_max: size(buffer_bytes_max)?,
+            cache_bytes_max: size(cache_bytes_max)?,
+            letters_in_a_row_max: count(in_a_row)?,
+            letters_percent_max: count(percent)?,
+            letters_window: count(window)?,
+            publish_every_ms: if reports { Some(flush? * 1_000) } else { None },
+            start: start?,
+            on_refusal: if keyed { OnRefusal::SkipWrite } else { OnRefusal::SkipRecord },
+            ..Policy::default()
+        })
+    }
+
+    fn kafka(
+        &mut self,
+        service: Service,
+        topics: Vec<String>,
+        until_end: Option<bool>,
+        properties: &BTreeMap<String, Given>,
+    ) -> Option<kafka::Settings> {
+        for (name, given) in properties {
+            let value = given.value.as_deref().unwrap_or_default();
+            if let Some(why) = kafka::problem(name, value) {
+                let env = name.to_ascii_uppercase().replace('.', "_");
+                let at = match given.origin {
+                    Origin::Environment => format!("KAFKA_PROPERTIES_{env}"),
+                    _ => "--kafka-property".to_owned(),
+                };
+                self.problems.push(format!("{at} (from the {}): {why}", given.origin));
+            }
+        }
+        let plain = |(name, given): (&String, &Given)| {
+            given.value.clone().map(|value| (name.clone(), value))
+        };
+        Some(kafka::Settings {
+            bootstrap_servers: self.text("kafka-bootstrap-servers")?,
+            group_id: self.text("kafka-group-id")?,
+            client_id: service.name().to_owned(),
+            topics,
+            until_end: until_end?,
+            ack_interval: Duration::from_secs(self.number("ack-interval-seconds", 1, 3_600)?),
+            properties: properties.iter().filter_map(plain).collect(),
+        })
+    }
+
+    fn logs(&mut self, env: &[(String, String)]) -> Option<Logs> {
+        let json = self.one_of("log-format", &[("text", false), ("json", true)]);
+        let ours = self.given.get("log-level").map(|g| g.origin);
+        let rust_log = env.iter().find(|(name, value)| name == "RUST_LOG" && !value.is_empty());
+        let (name, filter) = match rust_log {
+            Some((_, filter)) if ours == Some(Origin::Default) => ("RUST_LOG", filter.clone()),
+            _ => ("log-level", self.text("log-level")?),
+        };
+        if let Err(e) = tracing_subscriber::EnvFilter::try_new(&filter) {
+            match name {
+                "RUST_LOG" => self.problems.push(format!("RUST_LOG: `{filter}`: {e}.")),
+                name => self.wrong(name, &format!("{e}.")),
+            }
+        }
+        Some(Logs { json: json?, filter })
+    }
+}
+
+/// What is allowed and surprising.
+fn warn(config: &mut Config) {
+    let mut say = |text: &str| config.warnings.push(text.to_owned());
+    let keyed = config.sink == Sink::Aws && config.service != Service::Analytics;
+    match (&config.state, &config.source) {
+        (State::Memory, _) if keyed => say(
+            "--state memory with DynamoDB: after a restart the rows are forgotten while the items are not. Everything is read again from the log's beginning; a log that no longer begins at the first change, or is compacted, gives wrong sums. For trying out only.",
+        ),
+        (State::Memory, Source::Kafka) => say(
+            "--state memory: after a restart everything is read again from the log's beginning.",
+        ),
+        _ => {}
+    }
+    if config.until_end && config.source == Source::Kafka {
+        say("--until-end: exits when everything that was in Kafka at the start is durable.");
+    }
+    if config.policy.start == Start::Latest {
+        say(
+            "--start latest: changes from before the first start are never seen, so views miss the rows they made.",
+        );
+    }
+    if config.policy.batch_bytes_max > config.policy.buffer_bytes_max {
+        say("BATCH_BYTES is above BUFFER_BYTES: batches end when the buffer is full.");
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,298 @@
+//! Every setting: its flag, its environment variable, its default, its help. One table, from which the command line,
+//! `cdc config` and the messages about wrong settings are made.
+use super::Service;
+use clap::{Arg, ArgAction, ArgMatches, Command, parser::ValueSource};
+use std::collections::BTreeMap;
+
+use Service::{Analytics, Inventory, Search};
+const ALL: &[Service] = &[Inventory, Analytics, Search];
+
+pub struct Setting {
+    /// The flag is `--` and this.
+    pub name: &'static str,
+    pub env: &'static str,
+    pub default: Preset,
+    pub value: &'static str,
+    pub heading: &'static str,
+    pub help: &'static str,
+    pub services: &'static [Service],
+}
+
+#[derive(Clone, Copy)]
+pub enum Preset {
+    /// The help says what happens without it.
+    None,
+    Is(&'static str),
+    Of(fn(Service) -> String),
+    /// On or off.
+    Off,
+}
+
+impl Setting {
+    pub fn default(&self, service: Service) -> Option<String> {
+        match self.default {
+            Preset::None => None,
+            Preset::Is(text) => Some(text.to_owned()),
+            Preset::Of(text) => Some(text(service)),
+            Preset::Off => Some("false".to_owned()),
+        }
+    }
+
+    fn arg(&self, service: Option<Service>) -> Arg {
+        let default = match (self.default, service) {
+            (Preset::None | Preset::Off, _) => String::new(),
+            (Preset::Is(text), _) => format!(" [default: {text}]"),
+            (Preset::Of(text), Some(service)) => format!(" [default: {}]", text(service)),
+            (Preset::Of(_), None) => " [default: see `cdc config SERVICE`]".to_owned(),
+        };
+        let arg = Arg::new(self.name)
+            .long(self.name)
+            .env(self.env)
+            .hide_env_values(true)
+            .help_heading(self.heading)
+            .help(format!("{}{default}", self.help));
+        match self.default {
+            Preset::Off => arg
+                .value_name("BOOL")
+                .num_args(0..=1)
+                .require_equals(true)
+                .default_missing_value("true"),
+            _ => arg.value_name(self.value),
+        }
+    }
+}
+
+const RUN: &str = "What runs";
+const KAFKA: &str = "Kafka";
+const SHOP: &str = "The shop's tables";
+const VIEWS: &str = "Views";
+const AWS: &str = "AWS (credentials as the AWS SDK finds them)";
+const PACE: &str = "Batches and memory";
+const LETTERS: &str = "Dead letters: when to stop";
+const LOGS: &str = "Logs";
+
+macro_rules! setting {
+    ($name:literal $env:literal $value:literal $default:expr, $services:expr, $heading:expr, $help:expr) => {
+        Setting {
+            name: $name,
+            env: $env,
+            default: $default,
+            value: $value,
+            heading: $heading,
+            help: $help,
+            services: $services,
+        }
+    };
+}
+use Preset::{Is, None as Unset, Of, Off};
+
+fn dynamodb_table(service: Service) -> String {
+    let table = if service == Search { "product-search-index" } else { "inventory-realtime" };
+    table.to_owned()
+}
+
+#[rustfmt::skip]
+pub const SETTINGS: &[Setting] = &[
+    setting!("source" "SOURCE" "SOURCE" Is("kafka"), ALL, RUN,
+        "kafka, or ndjson:PATH (a file, a folder of *.ndjson and *.ndjson.gz, or - for standard input)"),
+    setting!("sink" "SINK" "SINK" Is("aws"), ALL, RUN,
+        "aws (DynamoDB; S3 reports for analytics), sqlite:FILE, or dir:DIR (reports as files)"),
+    setting!("state" "STATE" "STATE" Unset, ALL, RUN,
+        "slatedb:s3://BUCKET/PREFIX, slatedb:dir:DIR, or memory (forgets everything at exit). With sqlite:FILE the state is in the file; otherwise the default is slatedb: in S3_BUCKET or in the sink's folder"),
+    setting!("dlq" "DLQ" "PLACE" Unset, ALL, RUN,
+        "Where records go that cannot be processed: s3://BUCKET/PREFIX or dir:DIR. There is no default: nothing starts without it"),
+    setting!("until-end" "UNTIL_END" "" Off, ALL, RUN,
+        "Exit once everything that was there at the start is durable"),
+    setting!("generation" "GENERATION" "N" Is("1"), ALL, RUN,
+        "Build everything anew beside the old: part of every stored position and path. It only grows"),
+    setting!("drain-grace-seconds" "DRAIN_GRACE_SECONDS" "S" Is("25"), ALL, RUN,
+        "How long SIGTERM and SIGINT wait for what was read to become durable; a second signal exits at once"),
+
+    setting!("kafka-bootstrap-servers" "KAFKA_BOOTSTRAP_SERVERS" "HOST:PORT,.."
+        Is("cdc-platform-kafka-bootstrap.kafka.svc.cluster.local:9092"), ALL, KAFKA, "Brokers to begin with"),
+    setting!("kafka-group-id" "KAFKA_GROUP_ID" "ID" Of(|s| format!("{}-group", s.name())), ALL, KAFKA,
+        "Consumer group"),
+    setting!("kafka-property" "KAFKA_PROPERTIES_*" "NAME=VALUE" Unset, ALL, KAFKA,
+        "Any librdkafka property; may be repeated. From the environment: KAFKA_PROPERTIES_SECURITY_PROTOCOL is security.protocol"),
+    setting!("ack-interval-seconds" "ACK_INTERVAL_SECONDS" "S" Is("5"), ALL, KAFKA,
+        "How often durable offsets are acknowledged, for operators to see the lag"),
+    setting!("start" "START" "WHERE" Is("earliest"), ALL, KAFKA,
+        "Where a partition without stored state begins: earliest, or latest (which leaves out all that came before)"),
+    setting!("topic-prefix" "TOPIC_PREFIX" "TEXT" Is("dbserver1.public."), ALL, KAFKA,
+        "A table's topic is this and the table's name"),
+    setting!("products-topic" "PRODUCTS_TOPIC" "TOPIC" Unset, &[Inventory, Search], KAFKA,
+        "Instead of prefix and table; must end with the table's name"),
+    setting!("orders-topic" "ORDERS_TOPIC" "TOPIC" Unset, &[Analytics], KAFKA,
+        "Instead of prefix and table; must end with the table's name"),
+    setting!("order-items-topic" "ORDER_ITEMS_TOPIC" "TOPIC" Unset, &[Inventory, Analytics], KAFKA,
+        "Instead of prefix and table; must end with the table's name"),
+
+    setting!("products-table" "PRODUCTS_TABLE" "NAME" Is("products"), &[Inventory, Search], SHOP, "Without its schema"),
+    setting!("orders-table" "ORDERS_TABLE" "NAME" Is("orders"), &[Analytics], SHOP, "Without its schema"),
+    setting!("order-items-table" "ORDER_ITEMS_TABLE" "NAME" Is("order_items"), &[Inventory, Analytics], SHOP,
+        "Without its schema"),
+    setting!("products-columns" "PRODUCTS_COLUMNS" "OURS=YOURS,.." Is(""), &[Inventory, Search], SHOP,
+        "Columns with other names: id, name, description, price, stock_quantity, category"),
+    setting!("orders-columns" "ORDERS_COLUMNS" "OURS=YOURS,.." Is(""), &[Analytics], SHOP,
+        "Columns with other names: id, customer_id, status, total, created_at"),
+    setting!("order-items-columns" "ORDER_ITEMS_COLUMNS" "OURS=YOURS,.." Is(""), &[Inventory, Analytics], SHOP,
+        "Columns with other names: id, product_id, quantity, unit_price"),
+    setting!("column-formats" "COLUMN_FORMATS" "T.C=FORMAT,.." Is(""), ALL, SHOP,
+        "How columns are written where records carry no schema: decimal(SCALE), decimal-text, millis, micros, nanos, days, iso"),
+
+    setting!("stock-mode" "STOCK_MODE" "MODE" Is("derived"), &[Inventory], VIEWS,
+        "derived: stock is products.stock_quantity less what was sold; source: the shop lowers the column itself"),
+    setting!("low-stock-threshold" "LOW_STOCK_THRESHOLD" "N" Is("10"), &[Inventory], VIEWS,
+        "Low on stock, and alerted once, below this"),
+    setting!("flush-interval-seconds" "FLUSH_INTERVAL_SECONDS" "S" Is("300"), &[Analytics], VIEWS,
+        "How often reports are published; always at exit"),
+
+    setting!("aws-region" "AWS_REGION" "REGION" Is("us-east-1"), ALL, AWS, "Region"),
+    setting!("aws-endpoint-url" "AWS_ENDPOINT_URL" "URL" Unset, ALL, AWS, "Of an emulator or a compatible store"),
+    setting!("dynamodb-table" "DYNAMODB_TABLE" "NAME" Of(dynamodb_table), &[Inventory, Search], AWS, "The view's table"),
+    setting!("dynamodb-tokens-table" "DYNAMODB_TOKENS_TABLE" "NAME" Is("product-search-tokens"), &[Search], AWS,
+        "The table of words"),
+    setting!("s3-bucket" "S3_BUCKET" "NAME" Unset, ALL, AWS, "Bucket for reports, and for state unless STATE says otherwise"),
+
+    setting!("batch-records" "BATCH_RECORDS" "N" Is("5000"), ALL, PACE, "Records of a batch, at most"),
+    setting!("batch-bytes" "BATCH_BYTES" "N" Is("8388608"), ALL, PACE, "Bytes of a batch, about"),
+    setting!("linger-ms" "LINGER_MS" "MS" Is("100"), ALL, PACE, "How long a batch that is not full waits for more"),
+    setting!("buffer-bytes" "BUFFER_BYTES" "N" Is("67108864"), ALL, PACE,
+        "Read and not yet durable, all partitions together; beyond it reading pauses"),
+    setting!("cache-bytes" "CACHE_BYTES" "N" Is("16777216"), ALL, PACE, "Rows touched lately, for each partition"),
+
+    setting!("dlq-in-a-row-max" "DLQ_IN_A_ROW_MAX" "N" Is("100"), ALL, LETTERS, "More dead letters in a row stop the service"),
+    setting!("dlq-percent-max" "DLQ_PERCENT_MAX" "PERCENT" Is("50"), ALL, LETTERS,
+        "A larger share of the last DLQ_WINDOW records stops it"),
+    setting!("dlq-window" "DLQ_WINDOW" "N" Is("1000"), ALL, LETTERS, "Records that the share is taken of"),
+
+    setting!("log-format" "LOG_FORMAT" "FORMAT" Is("text"), ALL, LOGS, "text or json"),
+    setting!("log-level" "LOG_LEVEL" "LEVEL" Is("info"), ALL, LOGS,
+        "error, warn, info, debug, trace, or a filter such as info,consumers=debug. RUST_LOG counts when this is not given"),
+];
+
+/// Adds the settings to a command; with a service, those that it has.
+pub fn arguments(command: Command, service: Option<Service>) -> Command {
+    let wanted = |s: &&Setting| service.is_none_or(|service| s.services.contains(&service));
+    SETTINGS.iter().filter(wanted).fold(command, |command, setting| {
+        let arg = setting.arg(service);
+        command.arg(match setting.name {
+            // The environment's are collected by their prefix.
+            "kafka-property" => arg.env(None).action(ArgAction::Append),
+            _ => arg,
+        })
+    })
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    Flag,
+    Environment,
+    Default,
+}
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Origin::Flag => "flag",
+            Origin::Environment => "environment",
+            Origin::Default => "default",
+        })
+    }
+}
+
+/// What a setting came to, unchecked. An empty value is none.
+#[derive(Debug, Clone)]
+pub struct Given {
+    pub value: Option<String>,
+    pub origin: Origin,
+}
+
+pub type Givens = BTreeMap<&'static str, Given>;
+
+pub fn given(matches: &ArgMatches, service: Service) -> Givens {
+    let one = |setting: &Setting| {
+        let ours = setting.services.contains(&service);
+        let known = ours && matches.try_contains_id(setting.name).unwrap_or(false);
+        let value = known.then(|| matches.get_one::<String>(setting.name)).flatten();
+        let value = value.map(|v| v.trim().to_owned()).filter(|v| !v.is_empty());
+        let origin = match matches.value_source(setting.name).filter(|_| value.is_some()) {
+            Some(ValueSource::CommandLine) => Origin::Flag,
+            Some(ValueSource::EnvVariable) => Origin::Environment,
+            _ => Origin::Default,
+        };
+        let value = value.or_else(|| setting.default(service).filter(|v| !v.is_empty()));
+        (setting.name, Given { value, origin })
+    };
+    let single = SETTINGS.iter().filter(|s| s.name != "kafka-property");
+    single.map(one).collect()
+}
+
+/// Flags that were given and mean nothing to this service.
+pub fn pointless(matches: &ArgMatches, service: Service) -> Vec<String> {
+    let other = SETTINGS.iter().filter(|s| !s.services.contains(&service));
+    let flag = |s: &&Setting| {
+        matches.try_contains_id(s.name).unwrap_or(false)
+            && matches.value_source(s.name) == Some(ValueSource::CommandLine)
+    };
+    let say = |s: &Setting| format!("--{}: the {} has no such setting.", s.name, service.name());
+    other.filter(flag).map(say).collect()
+}
+
+/// librdkafka's properties, the command line's over the environment's, each with where it came from.
+pub fn properties(
+    matches: &ArgMatches,
+    env: &[(String, String)],
+) -> Result<BTreeMap<String, Given>, Vec<String>> {
+    let from_env = env.iter().filter_map(|(name, value)| {
+        let name = name.strip_prefix("KAFKA_PROPERTIES_").filter(|name| !name.is_empty())?;
+        let given = Given { value: Some(value.clone()), origin: Origin::Environment };
+        Some((name.to_ascii_lowercase().replace('_', "."), given))
+    });
+    let mut all: BTreeMap<String, Given> = from_env.collect();
+    let mut wrong = Vec::new();
+    for text in matches.get_many::<String>("kafka-property").into_iter().flatten() {
+        match text.split_once('=') {
+            Some((name, value)) if !name.trim().is_empty() => {
+                let given = Given { value: Some(value.to_owned()), origin: Origin::Flag };
+                all.insert(name.trim().to_owned(), given);
+            }
+            _ => wrong.push(
+                "--kafka-property: write NAME=VALUE, such as security.protocol=SSL.".to_owned(),
+            ),
+        }
+    }
+    if wrong.is_empty() { Ok(all) } else { Err(wrong) }
+}
+
+/// Environment variables that look like one of ours, misspelt.
+pub fn misspelt(env: &[(String, String)]) -> Vec<String> {
+    let known = || SETTINGS.iter().map(|s| s.env);
+    let names = env.iter().map(|(name, _)| name.as_str());
+    let unknown = names.filter(|name| !known().any(|k| k == *name));
+    let suspicious = unknown.filter_map(|name| {
+        let property = ["KAFKA_PROPERTY_", "KAFKA_PROPS_", "KAFKA_CONFIG_"];
+        if property.iter().any(|prefix| name.starts_with(prefix)) {
+            return Some(format!("{name} is not read; did you mean KAFKA_PROPERTIES_...?"));
+        }
+        // Short names are near to too many others.
+        let near = known().find(|k| k.len() >= 8 && distance(name, k) <= 2)?;
+        Some(format!("{name} is not read; did you mean {near}?"))
+    });
+    suspicious.collect()
+}
+
+/// How many letters to change, add or take away.
+fn distance(a: &str, b: &str) -> usize {
+    if a.len().abs_diff(b.len()) > 2 {
+        return usize::MAX;
+    }
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.bytes().enumerate() {
+            let best = (diagonal + usize::from(x != y)).min(row[j] + 1).min(row[j + 1] + 1);
+            diagonal = std::mem::replace(&mut row[j + 1], best);
+        }
+    }
+    row[b.len()]
+}

@@ -1,0 +1,173 @@
+//! Puts a service together from its [`Config`] and runs it: handler, source, state, sink, dead letters, signals.
+use crate::{
+    config::{Aws, Config, EXIT_HALTED, Service, Sink, Source, State},
+    engine::Engine,
+    handler::Handler,
+    handlers::{Analytics, Inventory, Search, analytics, inventory, search},
+    policy::Policy,
+    runtime::{self, Env, Exit, Monotonic},
+    source::{kafka::Kafka, ndjson::Ndjson},
+    telemetry::Watch,
+};
+use anyhow::Context;
+use debezium::Decoder;
+use signal_hook::{
+    consts::{SIGINT, SIGTERM},
+    flag,
+};
+use sinks::{
+    Committer, View,
+    dlq::ObjectDlq,
+    objects::{Endpoint, Place},
+    reports,
+    state::{memory::Memory, slatedb::SlateDb, sqlite::Sqlite},
+};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::{SystemTime, UNIX_EPOCH},
+};
+use tokio::runtime::Runtime;
+
+/// Set by SIGTERM and SIGINT; the second of them ends the process at once.
+pub fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGTERM, SIGINT] {
+        flag::register_conditional_shutdown(signal, EXIT_HALTED.into(), stop.clone())
+            .and_then(|_| flag::register(signal, stop.clone()))
+            .context("signals cannot be handled")?;
+    }
+    Ok(stop)
+}
+
+/// Runs until the source ends (`until_end`), `stop` is set, or only an operator can help.
+pub fn run(config: &Config, stop: &AtomicBool) -> anyhow::Result<Exit> {
+    config.warnings.iter().for_each(|text| tracing::warn!("{text}"));
+    let formats = config.formats.to_string();
+    let (products, orders) = (config.products.clone(), config.orders.clone());
+    let (order_items, limits) = (config.order_items.clone(), crate::handlers::Limits::default());
+    match config.service {
+        Service::Inventory => {
+            let (low_below, stock_mode) = (config.low_stock_threshold, config.stock_mode);
+            let settings =
+                inventory::Settings { products, order_items, low_below, stock_mode, limits };
+            start(config, stop, Inventory::new(settings, &formats))
+        }
+        Service::Analytics => {
+            let settings = analytics::Settings { orders, order_items, limits };
+            start(config, stop, Analytics::new(settings, &formats))
+        }
+        Service::Search => {
+            start(config, stop, Search::new(search::Settings { products, limits }, &formats))
+        }
+    }
+}
+
+fn start<H: Handler>(config: &Config, stop: &AtomicBool, handler: H) -> anyhow::Result<Exit> {
+    let io = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("io")
+        .enable_all()
+        .build()
+        .context("no threads for I/O")?;
+    let committer = io.block_on(committer(config, handler.views()))?;
+    let decoder = Decoder::new(config.formats.clone(), debezium::Limits::default());
+    let policy = Policy { seed: seed(), ..config.policy.clone() };
+    let engine = Engine::new(handler, decoder, policy);
+    let mut watch = Watch::new(config.low_stock_threshold);
+    tracing::info!(
+        service = config.service.name(),
+        generation = config.generation,
+        topics = config.kafka.topics.join(" "),
+        "started"
+    );
+    let result = drive(config, stop, &io, engine, committer, &mut watch);
+    watch.finish();
+    // What is still under way does no harm; waiting for it without bound would.
+    io.shutdown_background();
+    let exit = result?;
+    match exit {
+        Exit::Finished => tracing::info!("finished: everything is durable"),
+        Exit::Drained => tracing::info!("stopped: everything read is durable"),
+        Exit::Abandoned => tracing::warn!(
+            "stopped before everything read was durable; nothing is lost, the next start reads it again"
+        ),
+    }
+    Ok(exit)
+}
+
+fn drive<H: Handler>(
+    config: &Config,
+    stop: &AtomicBool,
+    io: &Runtime,
+    engine: Engine<H>,
+    committer: Committer,
+    watch: &mut Watch,
+) -> anyhow::Result<Exit> {
+    let clock = Monotonic::default();
+    let env = Env {
+        clock: &clock,
+        io: io.handle().clone(),
+        stop,
+        grace_ms: u64::try_from(config.drain_grace.as_millis()).unwrap_or(u64::MAX),
+        until_end: config.until_end,
+    };
+    match &config.source {
+        Source::Kafka => runtime::run(Kafka::new(&config.kafka)?, engine, committer, watch, &env),
+        Source::Ndjson(path) => {
+            let source =
+                Ndjson::open(path, |topic| config.kafka.topics.iter().any(|t| t == topic))?;
+            let skipped: u64 = source.skipped().values().sum();
+            tracing::info!(path, other_topics = source.skipped().len(), skipped, "files read");
+            runtime::run(source, engine, committer, watch, &env)
+        }
+    }
+}
+
+/// State, sink and dead letters.
+async fn committer(config: &Config, views: Vec<View>) -> anyhow::Result<Committer> {
+    let (generation, service) = (config.generation, config.service.name());
+    let endpoint = endpoint(&config.aws);
+    let letters = config.dlq.open(&endpoint).await?;
+    let dlq = Arc::new(ObjectDlq::new(letters, service, generation));
+    if let Sink::Sqlite(file) = &config.sink {
+        let state = Arc::new(Sqlite::open(file, generation, service, views)?);
+        return Ok(Committer { dlq, sink: None, state });
+    }
+    let state: Arc<dyn sinks::State> = match &config.state {
+        State::Memory | State::InSink => Arc::new(Memory::new(Vec::new())),
+        State::SlateDb(Place::Dir(dir)) => Arc::new(SlateDb::folder(dir, generation, service)?),
+        State::SlateDb(Place::S3 { bucket, prefix }) => {
+            Arc::new(SlateDb::s3(bucket, prefix, generation, service)?)
+        }
+    };
+    let sink = sink(config, &endpoint, views).await?;
+    Ok(Committer { dlq, sink: Some(sink), state })
+}
+
+async fn sink(
+    config: &Config,
+    endpoint: &Endpoint,
+    views: Vec<View>,
+) -> anyhow::Result<Arc<dyn sinks::Sink>> {
+    let place = match (&config.sink, &config.aws.bucket) {
+        (Sink::Dir(dir), _) => Place::Dir(dir.clone()),
+        (_, Some(bucket)) if config.service == Service::Analytics => {
+            Place::S3 { bucket: bucket.clone(), prefix: String::new() }
+        }
+        _ => anyhow::bail!("the DynamoDB sink"),
+    };
+    let objects = place.open(endpoint).await?;
+    let settings = reports::Settings::sales();
+    Ok(Arc::new(reports::Reports::new(objects, views, settings, config.generation)))
+}
+
+fn endpoint(aws: &Aws) -> Endpoint {
+    Endpoint { url: aws.endpoint_url.clone(), region: Some(aws.region.clone()) }
+}
+
+/// Makes the jitter of this process differ from that of others.
+fn seed() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_nanos() & u128::from(u64::MAX)).unwrap_or(0)
+        ^ (u64::from(std::process::id()) << 32)
+}
