@@ -22,6 +22,12 @@ pub trait Sink: Send + Sync {
         Ok(())
     }
 
+    /// The alerts of this partition's receipts are published: the sink may let go of them. Until then, or until the
+    /// partition's next batch begins where the last one ended, a crash or a repeat tells them again by the same names.
+    async fn told(&self, _partition: &Partition) -> Result<(), SinkError> {
+        Ok(())
+    }
+
     /// The partition is not ours any more: drop what was remembered of it.
     fn forget(&self, _partition: &Partition) {}
 }

@@ -1,6 +1,39 @@
 //! Views in DynamoDB: every write is one conditional request for one item. See [`keyed`] for why that is exact.
+//!
+//! Alerts: an update that crosses the threshold leaves the alert's name on the item, and whoever meets it there tells
+//! it in a receipt. It comes off the item when the caller says [`Sink::told`], or sends the partition's next batch
+//! from where this one ended: until then a crash, or a repeat, tells it again under the same name.
+//!
+//! Absent on purpose: retries (also those of the AWS SDK), transactions, deletes of items, logged values.
 pub mod keyed;
+mod read;
 pub mod request;
+mod seen;
+mod tables;
+mod wire;
+
+pub use tables::create_tables;
+
+use crate::{Alert, Batch, Cell, Kind, Partition, Receipt, Refusal, Sink, SinkError, View, Write};
+use anyhow::anyhow;
+use async_trait::async_trait;
+use aws_sdk_dynamodb::{
+    Client,
+    config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig},
+};
+use futures::{StreamExt, stream};
+use keyed::{Ask, Shape, Step, Writer};
+use seen::{Lane, Owed};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+use tokio::sync::Semaphore;
+use wire::{Answer, Attributes};
 
 /// What DynamoDB refuses for good. Handlers reject what is beyond it in `read`, before anything is written.
 #[derive(Debug, Clone, Copy)]
@@ -11,7 +44,7 @@ pub struct Limits {
     pub sort_key_bytes: usize,
     /// Significant digits of a number.
     pub digits: usize,
-    /// A number lies between 10^-130 and 10^126.
+    /// A number other than 0 lies between 10^-130 and 10^126.
     pub exponent_max: i64,
     pub exponent_min: i64,
 }
@@ -23,3 +56,374 @@ pub const LIMITS: Limits = Limits {
     exponent_max: 125,
     exponent_min: -130,
 };
+
+/// A request that loses to others this often in a row is given back to the caller.
+const ATTEMPTS_MAX: usize = 100;
+
+/// How to reach DynamoDB. What is `None` comes from the environment, as everywhere with AWS.
+#[derive(Debug, Clone, Default)]
+pub struct Connection {
+    pub endpoint: Option<String>,
+    pub region: Option<String>,
+}
+impl Connection {
+    /// Each call is tried once, and ends within 10 s.
+    pub async fn connect(&self) -> Client {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(2))
+            .read_timeout(Duration::from_secs(5))
+            .operation_attempt_timeout(Duration::from_secs(8))
+            .operation_timeout(Duration::from_secs(10))
+            .build();
+        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(timeouts);
+        if let Some(endpoint) = &self.endpoint {
+            loader = loader.endpoint_url(endpoint);
+        }
+        if let Some(region) = &self.region {
+            loader = loader.region(Region::new(region.clone()));
+        }
+        Client::new(&loader.load().await)
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Grows with each generation; 1 or more.
+    pub generation: i64,
+    pub views: Vec<View>,
+    /// Table of each view; by default the view's name with `-` for `_`.
+    pub tables: BTreeMap<String, String>,
+    /// Before the default names.
+    pub prefix: String,
+    /// Requests in flight, over all partitions.
+    pub in_flight_max: usize,
+    /// Items of a partition that are remembered: the first request for those fits without a look.
+    pub seen_max: usize,
+}
+impl Config {
+    pub fn new(generation: i64, views: Vec<View>) -> Self {
+        let (tables, prefix) = (BTreeMap::new(), String::new());
+        Self { generation, views, tables, prefix, in_flight_max: 32, seen_max: 10_000 }
+    }
+    pub fn table_of(&self, view: &View) -> String {
+        let default = || format!("{}{}", self.prefix, view.name.replace('_', "-"));
+        self.tables.get(view.name).cloned().unwrap_or_else(default)
+    }
+}
+
+struct Table {
+    view: View,
+    name: String,
+    shape: Shape,
+}
+
+pub struct DynamoDb {
+    client: Client,
+    generation: i64,
+    tables: Vec<Table>,
+    in_flight_max: usize,
+    slots: Semaphore,
+    seen_max: usize,
+    lanes: Mutex<HashMap<Partition, Arc<Lane>>>,
+}
+
+/// An item of a batch, and everything the batch asks of it.
+type Asks = BTreeMap<(usize, Vec<Cell>), Ask>;
+
+/// What became of one item's writes.
+enum Outcome {
+    /// They are in the table, with these alerts due.
+    Stands(usize, Vec<Cell>, Vec<(String, Option<i64>)>),
+    Refused(Vec<Refusal>),
+    Failed(SinkError),
+    /// Not tried: another one failed before.
+    Left,
+}
+
+impl DynamoDb {
+    /// Sends nothing yet.
+    pub fn new(client: Client, config: &Config) -> Result<Self, SinkError> {
+        if config.generation < 1 {
+            return Err(SinkError::Fatal(anyhow!("GENERATION must be 1 or more")));
+        }
+        let table = |view: &View| {
+            Ok(Table { view: view.clone(), name: config.table_of(view), shape: shape_of(view)? })
+        };
+        let tables = config.views.iter().map(table).collect::<Result<_, SinkError>>()?;
+        let in_flight_max = config.in_flight_max.max(1);
+        Ok(Self {
+            client,
+            generation: config.generation,
+            tables,
+            in_flight_max,
+            slots: Semaphore::new(in_flight_max),
+            seen_max: config.seen_max,
+            lanes: Mutex::default(),
+        })
+    }
+
+    fn lane(&self, batch: &Batch) -> Arc<Lane> {
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || {
+            let entry = format!("{}{}", batch.tag, batch.partition.index);
+            Arc::new(Lane::new(entry, batch.partition.to_string(), self.seen_max))
+        };
+        lanes.entry(batch.partition.clone()).or_insert_with(new).clone()
+    }
+    fn writer<'a>(&self, table: &'a Table, lane: &'a Lane) -> Writer<'a> {
+        Writer {
+            shape: &table.shape,
+            generation: self.generation,
+            entry: &lane.entry,
+            source: &lane.source,
+            now_ms: now_ms(),
+        }
+    }
+
+    /// A batch's writes by item. Refused are those that no request could express.
+    fn coalesce(&self, writes: &[Write]) -> Result<(Asks, Vec<Refusal>), SinkError> {
+        let (mut asks, mut refused) = (Asks::new(), vec![]);
+        for write in writes {
+            let of = |table: &Table| table.view.name == write.view;
+            let Some(table) = self.tables.iter().position(of) else {
+                let why = format!(
+                    "view `{}` has no DynamoDB table: name one in the settings",
+                    write.view
+                );
+                return Err(SinkError::Fatal(anyhow!(why)));
+            };
+            let taken = asks.entry((table, write.key.clone())).or_default().add(write);
+            refused.extend(taken.err());
+        }
+        asks.retain(|_, ask| !ask.offsets.is_empty());
+        Ok((asks, refused))
+    }
+
+    /// Sends until the writes of one item are in the table.
+    async fn carry_out(
+        &self,
+        lane: &Lane,
+        at: (usize, Vec<Cell>),
+        ask: Ask,
+        stop: &AtomicBool,
+    ) -> Outcome {
+        let Ok(_slot) = self.slots.acquire().await else { return Outcome::Left };
+        if stop.load(Ordering::Relaxed) {
+            return Outcome::Left;
+        }
+        let outcome = self.land(lane, &at, ask).await.unwrap_or_else(Outcome::Failed);
+        if matches!(outcome, Outcome::Failed(_)) {
+            stop.store(true, Ordering::Relaxed);
+        }
+        outcome
+    }
+    async fn land(
+        &self,
+        lane: &Lane,
+        at: &(usize, Vec<Cell>),
+        mut ask: Ask,
+    ) -> Result<Outcome, SinkError> {
+        let table = &self.tables[at.0];
+        let writer = self.writer(table, lane);
+        let refusal = |ask: &Ask, reason: &str| {
+            let each = |offset: &i64| Refusal { offset: *offset, reason: reason.to_owned() };
+            Outcome::Refused(ask.offsets.iter().map(each).collect())
+        };
+        let Some(key) = key_of(&table.view, &at.1) else {
+            return Ok(refusal(&ask, &format!("{}: a key column is null", table.view.name)));
+        };
+        let mut seen = lane.seen(at);
+        let mut crossed = None;
+        for _ in 0..ATTEMPTS_MAX {
+            let request = match writer.next(&mut ask, seen.as_ref()) {
+                Step::Send(request) => request,
+                Step::Superseded(newer) => return Err(self.superseded(table, newer)),
+                Step::Done => {
+                    let due = seen.map(|sight| sight.due).unwrap_or_default();
+                    let with_stock = |name: String| {
+                        let stock = crossed.as_ref().filter(|c: &&(String, i64)| c.0 == name);
+                        let stock = stock.map(|c| c.1);
+                        (name, stock)
+                    };
+                    let due = due.into_iter().map(with_stock).collect();
+                    return Ok(Outcome::Stands(at.0, at.1.clone(), due));
+                }
+            };
+            let name = writer.alert(ask.offsets.last().copied().unwrap_or(-1));
+            let item = match wire::send(&self.client, &table.name, &key, &request).await? {
+                Answer::Refused(reason) => return Ok(refusal(&ask, &reason)),
+                Answer::Done(item) => {
+                    let sight = self.sight(&writer, table, &item)?;
+                    let stock = i64::try_from(sight.stock).ok();
+                    crossed =
+                        stock.filter(|_| sight.due.contains(&name)).map(|stock| (name, stock));
+                    Some(sight)
+                }
+                Answer::Failed(item) => {
+                    item.map(|item| self.sight(&writer, table, &item)).transpose()?
+                }
+            };
+            lane.remember(at, item.as_ref());
+            seen = item;
+        }
+        let why = format!(
+            "an item of table `{}` changed {ATTEMPTS_MAX} times while it was to be written",
+            table.name
+        );
+        Err(SinkError::Transient(anyhow!(why)))
+    }
+    fn sight(
+        &self,
+        writer: &Writer<'_>,
+        table: &Table,
+        item: &request::Item,
+    ) -> Result<keyed::Sight, SinkError> {
+        writer.sight(item).map_err(|why| {
+            SinkError::Fatal(anyhow!(
+                "an item of table `{}` was changed by something else: {why}; write a new GENERATION",
+                table.name
+            ))
+        })
+    }
+    fn superseded(&self, table: &Table, newer: i64) -> SinkError {
+        SinkError::Fatal(anyhow!(
+            "a newer generation {newer} owns table `{}`: stop this deployment (its GENERATION is {})",
+            table.name,
+            self.generation
+        ))
+    }
+
+    /// Takes alerts that are published off their items. An item that is not ours any more needs nothing.
+    async fn let_go(&self, lane: &Lane) -> Result<(), SinkError> {
+        for (at, names) in lane.owed().names {
+            let table = &self.tables[at.0];
+            let writer = self.writer(table, lane);
+            let Some(key) = key_of(&table.view, &at.1) else { continue };
+            let sent = wire::send(&self.client, &table.name, &key, &writer.told(&names)).await?;
+            let item = match sent {
+                Answer::Done(item) | Answer::Failed(Some(item)) => {
+                    Some(self.sight(&writer, table, &item)?)
+                }
+                Answer::Failed(None) | Answer::Refused(_) => None,
+            };
+            lane.remember(&at, item.as_ref());
+            lane.paid(&at);
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Sink for DynamoDb {
+    async fn write(&self, batch: &Batch) -> Result<Receipt, SinkError> {
+        let lane = self.lane(batch);
+        if batch.span.start >= lane.owed().end {
+            self.let_go(&lane).await?;
+        }
+        let (asks, mut refused) = self.coalesce(&batch.writes)?;
+        let stop = AtomicBool::new(false);
+        let outcomes: Vec<Outcome> = stream::iter(asks)
+            .map(|(at, ask)| self.carry_out(&lane, at, ask, &stop))
+            .buffer_unordered(self.in_flight_max)
+            .collect()
+            .await;
+        let mut owed = Owed { end: batch.span.end, names: BTreeMap::new() };
+        let mut alerts = BTreeMap::new();
+        let mut failed: Option<SinkError> = None;
+        for outcome in outcomes {
+            match outcome {
+                Outcome::Left => {}
+                Outcome::Failed(e) if failed.is_none() || matches!(e, SinkError::Fatal(_)) => {
+                    failed = Some(e)
+                }
+                Outcome::Failed(_) => {}
+                Outcome::Refused(list) => refused.extend(list),
+                Outcome::Stands(table, key, due) => {
+                    for (name, stock_quantity) in due {
+                        let alert = Alert {
+                            name: format!("{name}/{}", key_text(&key)),
+                            key: key.clone(),
+                            stock_quantity,
+                        };
+                        alerts.insert(alert.name.clone(), alert);
+                        owed.names
+                            .entry((table, key.clone()))
+                            .or_insert_with(BTreeSet::new)
+                            .insert(name);
+                    }
+                }
+            }
+        }
+        if let Some(e) = failed {
+            return Err(e);
+        }
+        refused.retain(|refusal| !batch.forgiven.contains(&refusal.offset));
+        if !refused.is_empty() {
+            refused.sort_by_key(|refusal| refusal.offset);
+            refused.dedup_by_key(|refusal| refusal.offset);
+            return Err(SinkError::Refused(refused));
+        }
+        lane.owe(owed);
+        Ok(Receipt { alerts: alerts.into_values().collect() })
+    }
+
+    async fn told(&self, partition: &Partition) -> Result<(), SinkError> {
+        let lane =
+            self.lanes.lock().unwrap_or_else(PoisonError::into_inner).get(partition).cloned();
+        match lane {
+            Some(lane) => self.let_go(&lane).await,
+            None => Ok(()),
+        }
+    }
+
+    fn forget(&self, partition: &Partition) {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner).remove(partition);
+    }
+}
+
+/// For `updated_at` and `expires_at`: nothing is decided by it.
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn key_text(key: &[Cell]) -> String {
+    key.iter().map(Cell::to_string).collect::<Vec<_>>().join("/")
+}
+fn key_of(view: &View, key: &[Cell]) -> Option<Attributes> {
+    let column = |(column, cell): (&crate::Column, &Cell)| {
+        Some((column.name.to_owned(), wire::attribute(&request::Value::of(cell)?)))
+    };
+    view.key.iter().zip(key).map(column).collect()
+}
+
+fn shape_of(view: &View) -> Result<Shape, SinkError> {
+    let names: Vec<&'static str> = view.columns.iter().map(|column| column.name).collect();
+    let wrong = |why: &str| {
+        Err(SinkError::Fatal(anyhow!("view `{}` cannot be kept in DynamoDB: {why}", view.name)))
+    };
+    let reserved = |name: &&&str| names.contains(name);
+    if !matches!(view.key.len(), 1 | 2) {
+        return wrong("a key has one or two columns");
+    }
+    if let Some(name) =
+        [keyed::GEN, keyed::AT, keyed::LIVE, keyed::EXPIRES, keyed::DUE].iter().find(reserved)
+    {
+        return wrong(&format!("column `{name}` is ours"));
+    }
+    match &view.kind {
+        Kind::Totals { .. } => wrong("it is a report; only rows and stock are"),
+        Kind::Rows => {
+            let indexed = names.contains(&"name") && names.contains(&"price");
+            Ok(Shape::Row { columns: names, indexed })
+        }
+        Kind::Stock { mode, low_below } => {
+            if names.get(2..) != Some(&[keyed::BASE, keyed::SOLD, keyed::STOCK, keyed::LOW]) {
+                return wrong("its columns are not those of a stock view");
+            }
+            Ok(Shape::Stock { mode: *mode, low_below: *low_below, columns: names[..3].to_vec() })
+        }
+    }
+}

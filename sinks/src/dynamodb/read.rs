@@ -1,0 +1,122 @@
+//! What readers see, for tests and `cdc verify`: hidden items left out, every page, consistent.
+use super::{
+    DynamoDb, Table,
+    keyed::{BASE, LIVE, Shape},
+    request::Value,
+    wire::{self, Attributes, Class},
+};
+use crate::{Cell, Column, SinkError, Type};
+use anyhow::anyhow;
+use aws_sdk_dynamodb::types::AttributeValue;
+use bigdecimal::BigDecimal;
+use std::collections::{BTreeMap, BTreeSet};
+
+impl DynamoDb {
+    /// Every row of a view, by key.
+    pub async fn rows(&self, view: &str) -> Result<BTreeMap<Vec<Cell>, Vec<Cell>>, SinkError> {
+        let table = self.table(view)?;
+        let mut rows = BTreeMap::new();
+        let mut from: Option<Attributes> = None;
+        loop {
+            let page = self
+                .client
+                .scan()
+                .table_name(&table.name)
+                .consistent_read(true)
+                .filter_expression(format!("attribute_exists({})", shown_by(&table.shape)))
+                .set_exclusive_start_key(from)
+                .send()
+                .await
+                .map_err(|e| error(&table.name, "Scan", e))?;
+            for item in page.items() {
+                let cells = |columns: &[Column]| columns.iter().map(|c| cell(c, item)).collect();
+                rows.insert(cells(table.view.key), cells(table.view.columns));
+            }
+            from = page.last_evaluated_key;
+            if from.is_none() {
+                return Ok(rows);
+            }
+        }
+    }
+
+    /// The second key column of every row whose first is `token`: the products that a word is found in.
+    pub async fn search_by_token(
+        &self,
+        view: &str,
+        token: &str,
+    ) -> Result<BTreeSet<Cell>, SinkError> {
+        let table = self.table(view)?;
+        let [word, product] = table.view.key else {
+            return Err(SinkError::Fatal(anyhow!("view `{view}` has no tokens to search by")));
+        };
+        let mut found = BTreeSet::new();
+        let mut from: Option<Attributes> = None;
+        loop {
+            let page = self
+                .client
+                .query()
+                .table_name(&table.name)
+                .consistent_read(true)
+                .key_condition_expression("#token = :token")
+                .filter_expression(format!("attribute_exists({LIVE})"))
+                .expression_attribute_names("#token", word.name)
+                .expression_attribute_values(":token", AttributeValue::S(token.to_owned()))
+                .set_exclusive_start_key(from)
+                .send()
+                .await
+                .map_err(|e| error(&table.name, "Query", e))?;
+            found.extend(page.items().iter().map(|item| cell(product, item)));
+            from = page.last_evaluated_key;
+            if from.is_none() {
+                return Ok(found);
+            }
+        }
+    }
+
+    fn table(&self, view: &str) -> Result<&Table, SinkError> {
+        let found = self.tables.iter().find(|table| table.view.name == view);
+        found.ok_or_else(|| SinkError::Fatal(anyhow!("view `{view}` has no DynamoDB table")))
+    }
+}
+
+/// An item without it does not exist for readers.
+fn shown_by(shape: &Shape) -> &'static str {
+    match shape {
+        Shape::Stock { .. } => BASE,
+        Shape::Row { .. } => LIVE,
+    }
+}
+
+pub fn error<E>(
+    table: &str,
+    call: &str,
+    e: aws_sdk_dynamodb::error::SdkError<E, aws_sdk_dynamodb::config::http::HttpResponse>,
+) -> SinkError
+where
+    E: aws_sdk_dynamodb::error::ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    match wire::classify(table, call, e) {
+        Class::Error(e) => e,
+        Class::Refused(why) => SinkError::Fatal(anyhow!(why)),
+    }
+}
+
+/// An attribute as its column has it; one that is not there is null, or the empty set.
+fn cell(column: &Column, item: &Attributes) -> Cell {
+    let value = item.get(column.name).and_then(wire::value_of);
+    match (value, column.kind) {
+        (None, Type::Words) => Cell::Words(BTreeSet::new()),
+        (None, _) => Cell::Null,
+        (Some(Value::Int(n)), Type::Decimal) => Cell::Decimal(BigDecimal::from(n)),
+        (Some(Value::Int(n)), kind) => match i64::try_from(n) {
+            Ok(n) if kind == Type::Time => Cell::Time(n),
+            Ok(n) => Cell::Int(n),
+            Err(_) => Cell::Decimal(BigDecimal::from(n)),
+        },
+        (Some(Value::Number(d)), _) => Cell::Decimal(d),
+        (Some(Value::Text(s)), _) => Cell::Text(s),
+        (Some(Value::Words(words)), _) => Cell::Words(words),
+        // Never written into a column: shows as a difference.
+        (Some(Value::Bytes(b)), _) => Cell::Text(format!("{} bytes", b.len())),
+    }
+}

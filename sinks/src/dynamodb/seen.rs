@@ -1,0 +1,109 @@
+//! What is remembered of a partition between batches. All of it may be forgotten at any time: it only saves requests,
+//! and alerts that stay on an item are told again.
+use super::keyed::Sight;
+use crate::Cell;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+/// Table and key.
+pub type At = (usize, Vec<Cell>);
+
+/// Alerts of receipts whose batch may still be repeated.
+#[derive(Debug, Clone, Default)]
+pub struct Owed {
+    /// Where the last written batch ended: one that starts there says that its state has moved.
+    pub end: i64,
+    pub names: BTreeMap<At, BTreeSet<String>>,
+}
+
+pub struct Lane {
+    /// `p0`, `o63`.
+    pub entry: String,
+    /// `topic/partition`.
+    pub source: String,
+    sights: Mutex<Sights>,
+    owed: Mutex<Owed>,
+}
+impl Lane {
+    pub fn new(entry: String, source: String, seen_max: usize) -> Self {
+        let sights = Sights { half: seen_max / 2, ..Sights::default() };
+        Self { entry, source, sights: Mutex::new(sights), owed: Mutex::default() }
+    }
+    pub fn seen(&self, at: &At) -> Option<Sight> {
+        lock(&self.sights).get(at)
+    }
+    pub fn remember(&self, at: &At, sight: Option<&Sight>) {
+        lock(&self.sights).set(at, sight);
+    }
+    pub fn owed(&self) -> Owed {
+        lock(&self.owed).clone()
+    }
+    pub fn owe(&self, new: Owed) {
+        let mut owed = lock(&self.owed);
+        owed.end = new.end;
+        for (at, names) in new.names {
+            owed.names.entry(at).or_default().extend(names);
+        }
+    }
+    pub fn paid(&self, at: &At) {
+        lock(&self.owed).names.remove(at);
+    }
+}
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The items used last: when the young half is full, the old half is dropped, and the young one is the old one.
+#[derive(Default)]
+struct Sights {
+    half: usize,
+    young: HashMap<At, Sight>,
+    old: HashMap<At, Sight>,
+}
+impl Sights {
+    fn get(&mut self, at: &At) -> Option<Sight> {
+        if let Some(sight) = self.young.get(at) {
+            return Some(sight.clone());
+        }
+        let sight = self.old.remove(at)?;
+        self.set(at, Some(&sight));
+        Some(sight)
+    }
+    fn set(&mut self, at: &At, sight: Option<&Sight>) {
+        self.old.remove(at);
+        match sight {
+            None => drop(self.young.remove(at)),
+            Some(sight) => {
+                if self.young.len() >= self.half && !self.young.contains_key(at) {
+                    self.old = std::mem::take(&mut self.young);
+                }
+                if self.half > 0 {
+                    self.young.insert(at.clone(), sight.clone());
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Cell;
+
+    #[test]
+    fn remembers_what_was_used_last_within_bounds() {
+        let mut sights = Sights { half: 5, ..Sights::default() };
+        let at = |n: i64| (0, vec![Cell::Int(n)]);
+        for n in 0..100 {
+            sights.set(&at(n), Some(&Sight { generation: n, ..Sight::default() }));
+            assert_eq!(sights.get(&at(0)).map(|s| s.generation), Some(0), "used all the time");
+            assert!(sights.young.len() + sights.old.len() <= 10);
+        }
+        assert_eq!(sights.get(&at(50)), None);
+        assert!(sights.get(&at(99)).is_some());
+        sights.set(&at(99), None);
+        assert_eq!(sights.get(&at(99)), None);
+    }
+}

@@ -1,0 +1,246 @@
+//! The tables that the views need. Made here for tests and `cdc doctor --fix`; in production usually by Terraform.
+use super::{
+    Config,
+    keyed::{BASE, CATALOG, EXPIRES, LOW, NAME_LOWER, SOLD, STOCK, Shape, UPDATED},
+    read::error,
+    shape_of,
+};
+use crate::{Column, SinkError, Type, View};
+use anyhow::anyhow;
+use aws_sdk_dynamodb::{
+    Client,
+    error::BuildError,
+    types::{
+        AttributeDefinition, BillingMode, CreateGlobalSecondaryIndexAction, GlobalSecondaryIndex,
+        GlobalSecondaryIndexUpdate, IndexStatus, KeySchemaElement, KeyType, Projection,
+        ProjectionType, ScalarAttributeType, TableDescription, TableStatus,
+        TimeToLiveSpecification, TimeToLiveStatus,
+    },
+};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long a table or an index may take to become active.
+const ACTIVE_WITHIN: Duration = Duration::from_secs(300);
+
+/// A key attribute: name, and N or S.
+type Part = (&'static str, ScalarAttributeType);
+struct Index {
+    name: &'static str,
+    key: Vec<Part>,
+    shows: &'static [&'static str],
+}
+
+/// Makes what is missing: tables, indexes, expiry. Waits until all of it is active. Changes nothing that is there.
+pub async fn create_tables(client: &Client, config: &Config) -> Result<(), SinkError> {
+    for view in &config.views {
+        let table = config.table_of(view);
+        let shape = shape_of(view)?;
+        let indexes = indexes_of(&shape);
+        if describe(client, &table).await?.is_none() {
+            create(client, &table, view, &indexes).await?;
+        }
+        let made = active(client, &table).await?;
+        check_key(&table, view, &made)?;
+        for index in &indexes {
+            let there =
+                made.global_secondary_indexes().iter().any(|i| i.index_name() == Some(index.name));
+            if !there {
+                add_index(client, &table, view, index).await?;
+                active(client, &table).await?;
+            }
+        }
+        if matches!(shape, Shape::Row { .. }) {
+            expire(client, &table).await?;
+        }
+    }
+    Ok(())
+}
+
+fn indexes_of(shape: &Shape) -> Vec<Index> {
+    use ScalarAttributeType::{N, S};
+    match shape {
+        Shape::Stock { .. } => {
+            let shows = &["name", "price", BASE, SOLD, UPDATED];
+            vec![Index { name: "low-stock-index", key: vec![(LOW, N), (STOCK, N)], shows }]
+        }
+        Shape::Row { indexed: true, .. } => {
+            let shows = &["name", "description", "price", "category"];
+            let by_price = &["name", "description", "category"];
+            vec![
+                Index { name: "name-index", key: vec![(NAME_LOWER, S)], shows },
+                Index {
+                    name: "price-index",
+                    key: vec![(CATALOG, S), ("price", N)],
+                    shows: by_price,
+                },
+            ]
+        }
+        Shape::Row { .. } => vec![],
+    }
+}
+
+fn key_parts(view: &View) -> Vec<Part> {
+    let part = |column: &Column| match column.kind {
+        Type::Int | Type::Decimal | Type::Time => (column.name, ScalarAttributeType::N),
+        Type::Text | Type::Words => (column.name, ScalarAttributeType::S),
+    };
+    view.key.iter().map(part).collect()
+}
+fn schema(key: &[Part]) -> Result<Vec<KeySchemaElement>, BuildError> {
+    let kinds = [KeyType::Hash, KeyType::Range];
+    let element = |((name, _), kind): (&Part, KeyType)| {
+        KeySchemaElement::builder().attribute_name(*name).key_type(kind).build()
+    };
+    key.iter().zip(kinds).map(element).collect()
+}
+fn definitions<'a>(
+    parts: impl Iterator<Item = &'a Part>,
+) -> Result<Vec<AttributeDefinition>, BuildError> {
+    let mut parts: Vec<&Part> = parts.collect();
+    parts.sort_by_key(|part| part.0);
+    parts.dedup_by_key(|part| part.0);
+    let define = |(name, kind): &Part| {
+        AttributeDefinition::builder().attribute_name(*name).attribute_type(kind.clone()).build()
+    };
+    parts.into_iter().map(define).collect()
+}
+fn projection(index: &Index) -> Projection {
+    let shows = index.shows.iter().map(|name| (*name).to_owned()).collect();
+    Projection::builder()
+        .projection_type(ProjectionType::Include)
+        .set_non_key_attributes(Some(shows))
+        .build()
+}
+
+async fn describe(client: &Client, table: &str) -> Result<Option<TableDescription>, SinkError> {
+    match client.describe_table().table_name(table).send().await {
+        Ok(out) => Ok(out.table),
+        Err(e) if e.as_service_error().is_some_and(|e| e.is_resource_not_found_exception()) => {
+            Ok(None)
+        }
+        Err(e) => Err(error(table, "DescribeTable", e)),
+    }
+}
+
+async fn create(
+    client: &Client,
+    table: &str,
+    view: &View,
+    indexes: &[Index],
+) -> Result<(), SinkError> {
+    let key = key_parts(view);
+    let build = |index: &Index| {
+        GlobalSecondaryIndex::builder()
+            .index_name(index.name)
+            .set_key_schema(Some(schema(&index.key)?))
+            .projection(projection(index))
+            .build()
+    };
+    let built: Vec<_> =
+        indexes.iter().map(build).collect::<Result<_, _>>().map_err(SinkError::fatal)?;
+    let parts = key.iter().chain(indexes.iter().flat_map(|index| &index.key));
+    let made = client
+        .create_table()
+        .table_name(table)
+        .billing_mode(BillingMode::PayPerRequest)
+        .set_key_schema(Some(schema(&key).map_err(SinkError::fatal)?))
+        .set_attribute_definitions(Some(definitions(parts).map_err(SinkError::fatal)?))
+        .set_global_secondary_indexes(Some(built).filter(|built| !built.is_empty()))
+        .send()
+        .await;
+    match made {
+        Ok(_) => Ok(()),
+        // Somebody else was faster.
+        Err(e) if e.as_service_error().is_some_and(|e| e.is_resource_in_use_exception()) => Ok(()),
+        Err(e) => Err(error(table, "CreateTable", e)),
+    }
+}
+
+async fn add_index(
+    client: &Client,
+    table: &str,
+    view: &View,
+    index: &Index,
+) -> Result<(), SinkError> {
+    let action = CreateGlobalSecondaryIndexAction::builder()
+        .index_name(index.name)
+        .set_key_schema(Some(schema(&index.key).map_err(SinkError::fatal)?))
+        .projection(projection(index))
+        .build()
+        .map_err(SinkError::fatal)?;
+    let key = key_parts(view);
+    let parts = definitions(key.iter().chain(&index.key)).map_err(SinkError::fatal)?;
+    client
+        .update_table()
+        .table_name(table)
+        .set_attribute_definitions(Some(parts))
+        .global_secondary_index_updates(
+            GlobalSecondaryIndexUpdate::builder().create(action).build(),
+        )
+        .send()
+        .await
+        .map_err(|e| error(table, "UpdateTable", e))?;
+    Ok(())
+}
+
+/// Waits until the table and every index of it can be used.
+async fn active(client: &Client, table: &str) -> Result<TableDescription, SinkError> {
+    let end = Instant::now() + ACTIVE_WITHIN;
+    loop {
+        if let Some(made) = describe(client, table).await? {
+            let mut indexes = made.global_secondary_indexes().iter();
+            let indexed = indexes.all(|i| i.index_status() == Some(&IndexStatus::Active));
+            if made.table_status() == Some(&TableStatus::Active) && indexed {
+                return Ok(made);
+            }
+        }
+        if Instant::now() >= end {
+            let why = format!(
+                "DynamoDB table `{table}` is not active after {} s",
+                ACTIVE_WITHIN.as_secs()
+            );
+            return Err(SinkError::Transient(anyhow!(why)));
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+}
+
+fn check_key(table: &str, view: &View, made: &TableDescription) -> Result<(), SinkError> {
+    let want = key_parts(view);
+    let got: Vec<&str> = made.key_schema().iter().map(KeySchemaElement::attribute_name).collect();
+    let kinds = made.attribute_definitions();
+    let kind = |part: &Part| {
+        kinds.iter().any(|d| d.attribute_name() == part.0 && *d.attribute_type() == part.1)
+    };
+    if got.iter().eq(want.iter().map(|part| &part.0)) && want.iter().all(kind) {
+        return Ok(());
+    }
+    let text = |part: &Part| format!("{} ({})", part.0, part.1.as_str());
+    let want: Vec<String> = want.iter().map(text).collect();
+    Err(SinkError::Fatal(anyhow!(
+        "DynamoDB table `{table}` has the key ({}), and view `{}` needs ({}): name another table, or delete this one",
+        got.join(", "),
+        view.name,
+        want.join(", ")
+    )))
+}
+
+/// Lets DynamoDB remove tombstones whose time is over.
+async fn expire(client: &Client, table: &str) -> Result<(), SinkError> {
+    let now = client.describe_time_to_live().table_name(table).send().await;
+    let now = now.map_err(|e| error(table, "DescribeTimeToLive", e))?;
+    let status = now.time_to_live_description().and_then(|ttl| ttl.time_to_live_status());
+    if matches!(status, Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling)) {
+        return Ok(());
+    }
+    let wanted = TimeToLiveSpecification::builder().attribute_name(EXPIRES).enabled(true).build();
+    client
+        .update_time_to_live()
+        .table_name(table)
+        .time_to_live_specification(wanted.map_err(SinkError::fatal)?)
+        .send()
+        .await
+        .map_err(|e| error(table, "UpdateTimeToLive", e))?;
+    Ok(())
+}
