@@ -1,10 +1,10 @@
 //! The binaries' command lines. Exit codes: 0 done, 64 a wrong setting or command line, 1 stopped for good.
 use crate::{
     config::{self, Config, EXIT_CONFIG, EXIT_HALTED, Service},
-    service, telemetry,
+    demo, service, telemetry,
 };
-use clap::{Arg, ArgMatches, Command};
-use std::{ffi::OsString, process::ExitCode};
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 const SERVICE: &str = "service";
 
@@ -42,6 +42,7 @@ pub fn cdc() -> ExitCode {
     match matches.subcommand() {
         Some(("run", matches)) => with_service(matches, run),
         Some(("config", matches)) => with_service(matches, show),
+        Some(("demo", matches)) => show_demo(matches),
         _ => ExitCode::from(EXIT_CONFIG),
     }
 }
@@ -76,6 +77,42 @@ fn cdc_command() -> Command {
         .arg_required_else_help(true)
         .subcommand(config::arguments(run, None))
         .subcommand(config::arguments(show, None))
+        .subcommand(demo_command())
+}
+
+fn demo_command() -> Command {
+    let dir = Arg::new("dir")
+        .long("dir")
+        .value_name("DIR")
+        .value_parser(clap::value_parser!(PathBuf))
+        .help("An empty folder for the views; kept. Without it: one below the system's temporary folder");
+    let keep = Arg::new("keep")
+        .long("keep")
+        .action(ArgAction::SetTrue)
+        .help("Keeps the temporary folder and says where it is");
+    Command::new("demo")
+        .about("Runs a recorded shop through all three services and checks every row; needs nothing else")
+        .arg(dir)
+        .arg(keep)
+        .after_help(
+            "Several thousand real change events go through a Kafka broker inside this process into SQLite and a \
+             folder; then every row of every view is compared with what PostgreSQL computed by SQL when the \
+             recording was made. Says `exact` (exit code 0) or lists the differences (exit code 1).\n\n\
+             Examples:\n  cdc demo\n  cdc demo --dir /tmp/shop && sqlite3 /tmp/shop/shop.db 'select * from inventory_realtime limit 5'",
+        )
+}
+
+fn show_demo(matches: &ArgMatches) -> ExitCode {
+    let dir = matches.get_one::<PathBuf>("dir").cloned();
+    let options = demo::Options { dir, keep: matches.get_flag("keep") };
+    match demo::run(&options) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(EXIT_HALTED),
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::from(EXIT_HALTED)
+        }
+    }
 }
 
 /// Help and version are no errors; everything else that clap says is a wrong command line.
