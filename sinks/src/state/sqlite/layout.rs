@@ -3,7 +3,7 @@ use super::{Settings, Trouble, table::Table};
 use crate::{Kind, SinkError, View};
 use anyhow::anyhow;
 use rusqlite::{
-    Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params,
+    Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params,
 };
 use std::{path::Path, time::Duration};
 
@@ -34,7 +34,7 @@ const TABLES: &str = "
 pub fn connect(path: &Path, settings: &Settings) -> Result<Connection, Trouble> {
     let conn =
         tuned(path, settings, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
-    conn.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
+    switch_to_wal(&conn, settings)?;
     conn.pragma_update(None, "synchronous", "FULL")?;
     if let Some(pages_max) = settings.pages_max {
         conn.pragma_update_and_check(None, "max_page_count", pages_max, |_| Ok(()))?;
@@ -52,6 +52,24 @@ pub fn connect(path: &Path, settings: &Settings) -> Result<Connection, Trouble> 
         }
     }
     Ok(conn)
+}
+
+/// SQLite does not wait by itself here when another process switches the same new file at the same moment.
+fn switch_to_wal(conn: &Connection, settings: &Settings) -> Result<(), Trouble> {
+    const WAIT_MS: u64 = 10;
+    let mut waited_ms = 0;
+    loop {
+        match conn.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(())) {
+            Err(cause)
+                if cause.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && waited_ms < settings.busy_ms_max =>
+            {
+                std::thread::sleep(Duration::from_millis(WAIT_MS));
+                waited_ms += WAIT_MS;
+            }
+            switched => return Ok(switched?),
+        }
+    }
 }
 
 pub fn connect_reader(path: &Path, settings: &Settings) -> Result<Connection, Trouble> {
