@@ -48,7 +48,8 @@ pub async fn s3_client(url: &str) -> Client {
 async fn bucket(url: &str) -> Place {
     let nanos = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos();
     let bucket = format!("test-{}-{nanos}", std::process::id());
-    s3_client(url).await.create_bucket().bucket(&bucket).send().await.unwrap();
+    let made = s3_client(url).await.create_bucket().bucket(&bucket).send().await;
+    made.expect("a bucket, with the credentials that `scripts/aws.sh env` prints");
     Place {
         objects: Arc::new(S3::open(&bucket, "some/prefix", &endpoint(url)).await),
         again: Arc::new(S3::open(&bucket, "some/prefix", &endpoint(url)).await),
