@@ -146,11 +146,6 @@ impl Config {
             _ => Err(Problems(check.problems)),
         }
     }
-
-    /// A sink whose items remember offsets: it needs a state that does so too.
-    pub fn is_keyed(&self) -> bool {
-        self.sink == Sink::Aws && self.service != Service::Analytics
-    }
 }
 
 /// Reads settings one by one and collects what is wrong with them.
@@ -167,8 +162,11 @@ impl Check {
     fn wrong(&mut self, name: &str, why: &str) {
         let env = SETTINGS.iter().find(|s| s.name == name).map_or("", |s| s.env);
         let origin = self.given.get(name).map_or(Origin::Default, |g| g.origin);
-        let value = self.text(name).map_or("not given".to_owned(), |v| format!("`{v}`"));
-        self.problems.push(format!("--{name} or {env}: {value} (from the {origin}): {why}"));
+        let value = match self.text(name) {
+            Some(value) => format!("`{}` (from the {origin})", show::without_userinfo(&value)),
+            None => "not given".to_owned(),
+        };
+        self.problems.push(format!("--{name} or {env}: {value}: {why}"));
     }
 
     fn parse<T: FromStr>(&mut self, name: &str, form: &str) -> Option<T>

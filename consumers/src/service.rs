@@ -18,6 +18,7 @@ use signal_hook::{
 use sinks::{
     Committer, View,
     dlq::ObjectDlq,
+    dynamodb::{self, DynamoDb},
     objects::{Endpoint, Place},
     reports,
     state::{memory::Memory, slatedb::SlateDb, sqlite::Sqlite},
@@ -154,11 +155,31 @@ async fn sink(
         (_, Some(bucket)) if config.service == Service::Analytics => {
             Place::S3 { bucket: bucket.clone(), prefix: String::new() }
         }
-        _ => anyhow::bail!("the DynamoDB sink"),
+        _ => return Ok(Arc::new(dynamodb(config, views).await?)),
     };
     let objects = place.open(endpoint).await?;
     let settings = reports::Settings::sales();
     Ok(Arc::new(reports::Reports::new(objects, views, settings, config.generation)))
+}
+
+async fn dynamodb(config: &Config, views: Vec<View>) -> anyhow::Result<DynamoDb> {
+    let aws = &config.aws;
+    let connection = dynamodb::Connection {
+        endpoint: aws.endpoint_url.clone(),
+        region: Some(aws.region.clone()),
+    };
+    let tables = [
+        (inventory::VIEW, &aws.table),
+        (search::INDEX, &aws.table),
+        (search::TOKENS, &aws.tokens_table),
+    ];
+    let ours = tables.into_iter().filter(|(view, _)| views.iter().any(|v| v.name == *view));
+    let tables = ours.map(|(view, table)| (view.to_owned(), table.clone())).collect();
+    let settings = dynamodb::Config {
+        tables,
+        ..dynamodb::Config::new(i64::try_from(config.generation)?, views)
+    };
+    Ok(DynamoDb::new(connection.connect().await, &settings)?)
 }
 
 fn endpoint(aws: &Aws) -> Endpoint {

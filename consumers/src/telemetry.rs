@@ -12,7 +12,10 @@ use tracing_subscriber::EnvFilter;
 
 /// Call once, first thing.
 pub fn init(logs: &Logs) {
-    let filter = EnvFilter::try_new(&logs.filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    // SlateDB says much at info; whoever names it in the filter gets what it asks for.
+    let quiet = if logs.filter.contains("slatedb") { "" } else { ",slatedb=warn" };
+    let filter = EnvFilter::try_new(format!("{}{quiet}", logs.filter));
+    let filter = filter.unwrap_or_else(|_| EnvFilter::new("info"));
     let plain = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stdout);
     // An error means that somebody (a test) has set one already.
     let _ = match logs.json {
@@ -59,11 +62,11 @@ impl Watch {
     }
     /// The last count line, at exit.
     pub fn finish(&self) {
-        log_counts(&self.last, None, "");
+        log_counts(&self.last, None, None);
     }
 }
 
-fn log_counts(tally: &Tally, rate: Option<u64>, positions: &str) {
+fn log_counts(tally: &Tally, rate: Option<u64>, positions: Option<&str>) {
     let letters: u64 = tally.letters.values().sum();
     let reasons: Vec<String> = tally.letters.iter().map(|(why, n)| format!("{why}={n}")).collect();
     tracing::info!(
@@ -104,7 +107,7 @@ impl<H: Handler> Observer<H> for Watch {
         }
         if let Some((records, ms)) = self.pace.due(now, self.last.records) {
             let rate = records.saturating_mul(1_000).checked_div(ms);
-            log_counts(&self.last, rate, &positions(engine));
+            log_counts(&self.last, rate, Some(&positions(engine)));
         }
     }
 }

@@ -215,7 +215,9 @@ pub fn given(matches: &ArgMatches, service: Service) -> Givens {
         let known = ours && matches.try_contains_id(setting.name).unwrap_or(false);
         let value = known.then(|| matches.get_one::<String>(setting.name)).flatten();
         let value = value.map(|v| v.trim().to_owned()).filter(|v| !v.is_empty());
-        let origin = match matches.value_source(setting.name).filter(|_| value.is_some()) {
+        // clap panics when it is asked for what the command does not have.
+        let source = value.is_some().then(|| matches.value_source(setting.name)).flatten();
+        let origin = match source {
             Some(ValueSource::CommandLine) => Origin::Flag,
             Some(ValueSource::EnvVariable) => Origin::Environment,
             _ => Origin::Default,

@@ -14,7 +14,7 @@ fn is_secret(property: &str) -> bool {
 }
 
 /// A URL may carry a user and a password.
-fn without_userinfo(value: &str) -> String {
+pub fn without_userinfo(value: &str) -> String {
     let Some((scheme, rest)) = value.split_once("://") else { return value.to_owned() };
     let host = rest.find('/').unwrap_or(rest.len());
     match rest[..host].rfind('@') {

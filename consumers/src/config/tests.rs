@@ -1,1 +1,216 @@
+use super::*;
+use clap::Command;
 
+/// As from a command line, in an environment without any of our variables but these.
+fn config(service: Service, args: &str, env: &[(&str, &str)]) -> Result<Config, Problems> {
+    Config::new(service, &matches(Some(service), args), &vars(env))
+}
+fn matches(service: Option<Service>, args: &str) -> ArgMatches {
+    let command = arguments(Command::new("test"), service).mut_args(|arg| arg.env(None));
+    let args = std::iter::once("test").chain(args.split_whitespace());
+    command.try_get_matches_from(args).expect("a command line")
+}
+fn vars(env: &[(&str, &str)]) -> Vec<(String, String)> {
+    env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+fn problems(result: Result<Config, Problems>) -> Vec<String> {
+    result.expect_err("refused").0
+}
+
+use Service::{Analytics, Inventory, Search};
+const SQLITE: &str = "--sink sqlite:x.db --dlq dir:dlq";
+
+#[test]
+fn the_customers_defaults() {
+    let config = config(Inventory, SQLITE, &[]).expect("fine");
+    assert_eq!(
+        config.kafka.bootstrap_servers,
+        "cdc-platform-kafka-bootstrap.kafka.svc.cluster.local:9092"
+    );
+    assert_eq!(config.kafka.group_id, "inventory-service-group");
+    assert_eq!(config.kafka.topics, ["dbserver1.public.products", "dbserver1.public.order_items"]);
+    assert_eq!(config.kafka.ack_interval, Duration::from_secs(5));
+    let native = config.kafka.client_config().expect("a client's configuration");
+    for (name, value) in [
+        ("session.timeout.ms", "30000"),
+        ("heartbeat.interval.ms", "10000"),
+        ("fetch.queue.backoff.ms", "10"),
+        ("partition.assignment.strategy", "cooperative-sticky"),
+        ("enable.auto.commit", "false"),
+    ] {
+        assert_eq!(native.get(name), Some(value), "{name}");
+    }
+    assert_eq!((config.source, config.state), (Source::Kafka, State::InSink));
+    assert_eq!((config.generation, config.low_stock_threshold), (1, 10));
+    assert_eq!(config.drain_grace, Duration::from_secs(25));
+    assert_eq!(config.aws.region, "us-east-1");
+    assert_eq!(config.policy.letters_in_a_row_max, 100);
+    assert_eq!(config.policy.on_refusal, OnRefusal::SkipRecord);
+    assert_eq!(config.warnings, [""; 0]);
+}
+
+#[test]
+fn every_service_reads_its_own_tables() {
+    let topics = |service, args: &str| {
+        let args = format!("{SQLITE} {args}");
+        config(service, &args, &[]).expect("fine").kafka.topics
+    };
+    assert_eq!(topics(Search, ""), ["dbserver1.public.products"]);
+    assert_eq!(topics(Analytics, "--topic-prefix shop."), ["shop.orders", "shop.order_items"]);
+    let args = "--products-table items --products-columns id=item_id,price=cost";
+    let config = config(Search, &format!("{SQLITE} {args}"), &[]).expect("fine");
+    assert_eq!(config.kafka.topics, ["dbserver1.public.items"]);
+    assert_eq!((&*config.products.id, &*config.products.price), ("item_id", "cost"));
+    assert_eq!(config.products.name, "name");
+}
+
+#[test]
+fn sinks_and_where_their_state_goes() {
+    let aws = config(Inventory, "--dlq s3://bucket --s3-bucket lake", &[]).expect("fine");
+    assert_eq!(aws.dlq.to_string(), "s3://bucket/dlq");
+    assert_eq!(aws.state, State::SlateDb("s3://lake".parse().expect("a place")));
+    assert_eq!(
+        (&*aws.aws.table, aws.policy.on_refusal),
+        ("inventory-realtime", OnRefusal::SkipWrite)
+    );
+    assert_eq!(aws.policy.publish_every_ms, None);
+    let dir = config(Analytics, "--sink dir:reports --dlq dir:dlq", &[]).expect("fine");
+    assert_eq!(dir.state, State::SlateDb(Place::Dir("reports".into())));
+    assert_eq!(dir.policy.publish_every_ms, Some(300_000));
+    let search =
+        config(Search, "--state slatedb:dir:s --dlq dir:d --aws-endpoint-url http://h:1", &[]);
+    let search = search.expect("fine");
+    assert_eq!(
+        (&*search.aws.table, &*search.aws.tokens_table),
+        ("product-search-index", "product-search-tokens")
+    );
+    let memory = config(Inventory, "--state memory --dlq dir:d", &[]).expect("allowed");
+    assert!(memory.warnings.iter().any(|w| w.contains("wrong sums")), "{:?}", memory.warnings);
+}
+
+#[test]
+fn all_problems_at_once_each_with_its_setting_and_a_way_out() {
+    let args = "--sink sqlite:x.db --state memory --linger-ms soon --generation 0 --source rabbit \
+                --stock-mode guess --column-formats products.price=money,x --products-columns nam=title \
+                --log-level =,= --aws-endpoint-url localhost:4566 --dlq-percent-max 101 --order-items-topic x.orders";
+    let env = [
+        ("KAFKA_PROPERTIES_AUTO_OFFSET_RESET", "latest"),
+        ("KAFKA_PROPERTIES_SASL_PASWORD", "hunter2"),
+    ];
+    let all = problems(config(Inventory, args, &env));
+    for (setting, why) in [
+        ("--state or STATE", "the state is in the file"),
+        ("--dlq or DLQ: not given", "dir:DIR"),
+        ("--linger-ms or LINGER_MS: `soon` (from the flag)", "whole number from 0"),
+        ("--generation or GENERATION", "from 1"),
+        ("--source or SOURCE", "ndjson:PATH"),
+        ("--stock-mode or STOCK_MODE", "derived, source"),
+        ("--column-formats or COLUMN_FORMATS", "no such format"),
+        ("--products-columns or PRODUCTS_COLUMNS", "stock_quantity"),
+        ("--log-level or LOG_LEVEL", ""),
+        ("--aws-endpoint-url or AWS_ENDPOINT_URL", "http://"),
+        ("--dlq-percent-max or DLQ_PERCENT_MAX", "from 0 to 100"),
+        ("--order-items-topic or ORDER_ITEMS_TOPIC", "end with `.order_items`"),
+        ("KAFKA_PROPERTIES_AUTO_OFFSET_RESET (from the environment)", "Remove"),
+        ("KAFKA_PROPERTIES_SASL_PASWORD", "no property"),
+    ] {
+        let found = all.iter().filter(|p| p.starts_with(setting) && p.contains(why)).count();
+        assert_eq!(found, 1, "{setting} among {all:#?}");
+    }
+    assert_eq!(all.len(), 14, "{all:#?}");
+    let text = Problems(all).to_string();
+    assert!(text.starts_with("14 settings are wrong:") && !text.contains("hunter2"), "{text}");
+}
+
+#[test]
+fn nothing_starts_without_a_place_for_dead_letters() {
+    let all = problems(config(Search, "--sink sqlite:x.db", &[]));
+    assert!(all.len() == 1 && all[0].contains("nothing starts"), "{all:?}");
+    assert!(
+        problems(config(Search, "--sink sqlite:x.db --dlq nowhere", &[]))[0].contains("dir:DIR")
+    );
+}
+
+#[test]
+fn properties_come_from_the_environment_and_flags_win() {
+    let env = [
+        ("KAFKA_PROPERTIES_SECURITY_PROTOCOL", "SASL_SSL"),
+        ("KAFKA_PROPERTIES_SASL_MECHANISM", "PLAIN"),
+        ("KAFKA_PROPERTIES_SESSION_TIMEOUT_MS", "9000"),
+    ];
+    let args = format!(
+        "{SQLITE} --kafka-property session.timeout.ms=8000 --kafka-property heartbeat.interval.ms=1000"
+    );
+    let native = config(Inventory, &args, &env).expect("fine").kafka.client_config().expect("fine");
+    assert_eq!(native.get("security.protocol"), Some("SASL_SSL"));
+    assert_eq!(native.get("session.timeout.ms"), Some("8000"));
+    assert_eq!(native.get("heartbeat.interval.ms"), Some("1000"));
+    let all = problems(config(Inventory, &format!("{SQLITE} --kafka-property oops"), &[]));
+    assert!(all[0].contains("NAME=VALUE"), "{all:?}");
+}
+
+#[test]
+fn rust_log_counts_unless_the_flag_is_given() {
+    let rust_log = [("RUST_LOG", "debug")];
+    let filter = |args: &str, env: &[(&str, &str)]| {
+        config(Search, &format!("{SQLITE} {args}"), env).map(|c| c.logs.filter)
+    };
+    assert_eq!(filter("", &[]), Ok("info".to_owned()));
+    assert_eq!(filter("", &rust_log), Ok("debug".to_owned()));
+    assert_eq!(filter("--log-level warn", &rust_log), Ok("warn".to_owned()));
+}
+
+#[test]
+fn likely_misspellings_are_pointed_out_and_strangers_are_not() {
+    let env = [
+        ("KAFKA_BOOTSTRAP_SERVER", "x"),
+        ("KAFKA_PROPERTY_SASL_USERNAME", "x"),
+        ("LOW_STOCK_TRESHOLD", "5"),
+        ("KAFKA_SERVICE_HOST", "10.0.0.1"),
+        ("HOSTNAME", "pod-0"),
+    ];
+    let warnings = config(Inventory, SQLITE, &env).expect("fine").warnings;
+    assert_eq!(warnings.len(), 3, "{warnings:?}");
+    assert!(warnings[0].contains("did you mean KAFKA_BOOTSTRAP_SERVERS"), "{warnings:?}");
+}
+
+#[test]
+fn a_flag_of_another_service_is_refused() {
+    let all = matches(None, &format!("{SQLITE} --stock-mode source"));
+    assert!(Config::new(Inventory, &all, &[]).is_ok());
+    let error = problems(Config::new(Search, &all, &[]));
+    assert!(error[0].contains("--stock-mode") && error[0].contains("search-indexer"), "{error:?}");
+}
+
+#[test]
+fn the_table_shows_values_origins_and_no_secrets() {
+    let matches =
+        matches(Some(Inventory), "--dlq dir:d --aws-endpoint-url http://me:secret@host:1/x");
+    let env = vars(&[
+        ("KAFKA_PROPERTIES_SASL_PASSWORD", "secret"),
+        ("KAFKA_PROPERTIES_SASL_USERNAME", "me"),
+    ]);
+    let text = table(Inventory, &matches, &env);
+    let has = |parts: &[&str]| {
+        text.lines().any(|line| line.split_whitespace().collect::<Vec<_>>() == parts)
+    };
+    assert!(has(&["DLQ", "dir:d", "flag"]), "{text}");
+    assert!(has(&["GENERATION", "1", "default"]), "{text}");
+    assert!(has(&["AWS_ENDPOINT_URL", "http://****@host:1/x", "flag"]), "{text}");
+    assert!(has(&["kafka", "property", "sasl.username", "me", "environment"]), "{text}");
+    assert!(has(&["kafka", "property", "sasl.password", "****", "environment"]), "{text}");
+    assert!(!text.contains("secret") && !text.contains("ORDERS_TABLE"), "{text}");
+}
+
+#[test]
+fn every_setting_has_a_name_of_its_own_and_help() {
+    let mut flags: Vec<_> = SETTINGS.iter().map(|s| s.name).collect();
+    let mut envs: Vec<_> = SETTINGS.iter().map(|s| s.env).collect();
+    for names in [&mut flags, &mut envs] {
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), SETTINGS.len());
+    }
+    assert!(SETTINGS.iter().all(|s| s.help.len() > 5 && !s.services.is_empty()));
+    arguments(Command::new("test"), None).debug_assert();
+}

@@ -1,0 +1,163 @@
+//! The binaries, as they are used: exit codes, environment, help, repeated runs, signals.
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Command, Output, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+/// In an environment of its own.
+fn cdc(dir: &Path, args: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cdc"));
+    command.env_clear().current_dir(dir).args(args.split_whitespace());
+    command
+}
+fn output(command: &mut Command) -> (Option<i32>, String, String) {
+    let Output { status, stdout, stderr } = command.output().expect("it runs");
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    (status.code(), text(stdout), text(stderr))
+}
+
+fn change(op: &str, id: i64, after: &str, offset: i64) -> String {
+    let value = format!(
+        r#"{{"before":null,"after":{after},"source":{{"version":"3.7.0.Final","connector":"postgresql","name":"dbserver1","ts_ms":1,"snapshot":"false","db":"inventory","schema":"public","table":"products","txId":1,"lsn":1,"xmin":null}},"op":"{op}","ts_ms":2}}"#
+    );
+    let line = serde_json::json!({
+        "topic": "dbserver1.public.products", "partition": 0, "offset": offset, "timestamp": offset,
+        "key": format!(r#"{{"id":{id}}}"#), "value": value, "headers": {},
+    });
+    line.to_string()
+}
+fn product(id: i64, stock: i64) -> String {
+    format!(
+        r#"{{"id":{id},"name":"Mouse","description":"","price":"19.50","stock_quantity":{stock},"category":"c"}}"#
+    )
+}
+fn rows(dir: &Path) -> Vec<(i64, i64, Option<i64>)> {
+    let db = rusqlite::Connection::open(dir.join("x.db")).expect("a database");
+    let mut query = db
+        .prepare("SELECT product_id, stock_quantity, low_stock FROM inventory_realtime ORDER BY 1")
+        .expect("a table");
+    let rows = query.query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?))).expect("rows");
+    rows.map(|r| r.expect("a row")).collect()
+}
+
+#[test]
+fn wrong_settings_fail_at_start_all_at_once_with_64() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (code, _, stderr) =
+        output(cdc(dir.path(), "run inventory --sink paper").env("LINGER_MS", "soon"));
+    assert_eq!(code, Some(64), "{stderr}");
+    for part in ["--sink or SINK", "LINGER_MS: `soon` (from the environment)", "--dlq or DLQ"] {
+        assert!(stderr.contains(part), "{part} is not in {stderr}");
+    }
+    for args in ["run", "run nothing", "config", "fly", "run inventory --no-such-flag"] {
+        let (code, _, stderr) = output(&mut cdc(dir.path(), args));
+        assert_eq!(code, Some(64), "{args}: {stderr}");
+    }
+    assert_eq!(std::fs::read_dir(dir.path()).expect("a folder").count(), 0, "nothing was made");
+}
+
+#[test]
+fn config_shows_where_values_come_from() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut command =
+        cdc(dir.path(), "config search --sink sqlite:x.db --kafka-group-id from-flag");
+    command.envs([("DLQ", "dir:dlq"), ("KAFKA_GROUP_ID", "from-env"), ("S3_BUCKET", "")]);
+    command.env("KAFKA_PROPERTIES_SASL_PASSWORD", "hunter2");
+    let (code, stdout, stderr) = output(&mut command);
+    assert_eq!((code, &*stderr), (Some(0), ""), "{stdout}");
+    let line = |name: &str| {
+        let line = stdout.lines().find(|l| l.starts_with(name)).unwrap_or_default();
+        line.split_whitespace().skip(1).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(line("KAFKA_GROUP_ID"), "from-flag flag");
+    assert_eq!(line("DLQ "), "dir:dlq environment");
+    assert_eq!(line("S3_BUCKET"), "- default");
+    assert!(stdout.contains("sasl.password") && !stdout.contains("hunter2"), "{stdout}");
+}
+
+#[test]
+fn help_ends_with_examples() {
+    let dir = tempfile::tempdir().expect("a folder");
+    for args in ["run --help", "config --help"] {
+        let (code, stdout, _) = output(&mut cdc(dir.path(), args));
+        assert_eq!(code, Some(0), "{args}");
+        let (options, examples) = stdout.split_once("Examples:").expect("examples");
+        assert!(options.contains("--dlq") && options.contains("DLQ"), "{stdout}");
+        assert!(!examples.contains("Options:"), "examples come last: {stdout}");
+    }
+}
+
+#[test]
+fn a_file_is_read_to_its_end_and_again_without_effect() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let lines = [
+        change("c", 1, &product(1, 20), 0),
+        change("c", 2, &product(2, 30), 1),
+        change("u", 1, &product(1, 9), 2),
+        change("c", 3, r#"{"id":"three"}"#, 3),
+        change("d", 2, "null", 4),
+    ];
+    std::fs::write(dir.path().join("shop.ndjson"), lines.join("\n")).expect("written");
+    let args =
+        "run inventory --source ndjson:shop.ndjson --sink sqlite:x.db --dlq dir:dlq --until-end";
+    let (code, stdout, stderr) = output(&mut cdc(dir.path(), args));
+    assert_eq!(code, Some(0), "{stdout}{stderr}");
+    assert_eq!(rows(dir.path()), [(1, 9, Some(1))]);
+    let alerts = stdout.lines().filter(|l| l.contains("WARN") && l.contains("low stock"));
+    let alerts: Vec<_> = alerts.collect();
+    assert!(alerts.len() == 1 && alerts[0].contains("stock=9 threshold=10"), "{stdout}");
+    assert!(stdout.contains("records=5") && stdout.contains("dead_letters=1"), "{stdout}");
+    assert!(!stdout.contains("Mouse") && !stdout.contains("three"), "row values: {stdout}");
+    let letter = dir.path().join("dlq/inventory-service/dbserver1.public.products/0/3.json");
+    assert!(letter.exists());
+    let (code, stdout, _) = output(cdc(dir.path(), args).env("LOG_FORMAT", "json"));
+    assert_eq!(code, Some(0), "{stdout}");
+    assert_eq!(rows(dir.path()), [(1, 9, Some(1))]);
+    assert!(!stdout.contains("low stock"), "alerted again: {stdout}");
+    let all_json = |l: &str| serde_json::from_str::<serde_json::Value>(l).is_ok();
+    assert!(stdout.lines().all(all_json), "{stdout}");
+}
+
+#[test]
+fn a_wrong_file_stops_with_1_and_names_the_line() {
+    let dir = tempfile::tempdir().expect("a folder");
+    std::fs::write(dir.path().join("bad.ndjson"), "{}\n").expect("written");
+    let args = "run search --source ndjson:bad.ndjson --sink sqlite:x.db --dlq dir:dlq --until-end";
+    let (code, stdout, _) = output(&mut cdc(dir.path(), args));
+    assert_eq!(code, Some(1), "{stdout}");
+    assert!(stdout.contains("bad.ndjson, line 1"), "{stdout}");
+}
+
+/// Kafka is away all the time: waiting for it must not keep the service from stopping.
+#[test]
+fn sigterm_and_sigint_stop_a_service_cleanly() {
+    for signal in ["-TERM", "-INT"] {
+        let dir = tempfile::tempdir().expect("a folder");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_inventory-service"));
+        command.env_clear().current_dir(dir.path()).stdout(Stdio::piped());
+        command.args(["--sink", "sqlite:x.db", "--dlq", "dir:dlq"]);
+        command.args(["--kafka-bootstrap-servers", "127.0.0.1:9"]);
+        let mut child = command.spawn().expect("it runs");
+        let (sender, lines) = mpsc::channel();
+        let stdout = child.stdout.take().expect("piped");
+        thread::spawn(move || {
+            BufReader::new(stdout).lines().map_while(Result::ok).try_for_each(|l| sender.send(l))
+        });
+        let wait_for = |what: &str| loop {
+            let line = lines.recv_timeout(Duration::from_secs(60)).expect("another line");
+            if line.contains(what) {
+                return;
+            }
+        };
+        wait_for("started");
+        let pid = child.id().to_string();
+        let sent = Command::new("kill").args([signal, &pid]).status().expect("kill");
+        assert!(sent.success());
+        wait_for("stopped: everything read is durable");
+        assert_eq!(child.wait().expect("it ended").code(), Some(0), "{signal}");
+    }
+}
