@@ -1,20 +1,25 @@
 //! Views in DynamoDB: every write is one conditional request for one item. See [`keyed`] for why that is exact.
 //!
-//! Alerts: an update that crosses the threshold leaves the alert's name on the item, and whoever meets it there tells
-//! it in a receipt. It comes off the item when the caller says [`Sink::told`], or sends the partition's next batch
-//! from where this one ended: until then a crash, or a repeat, tells it again under the same name.
+//! Alerts: an update that crosses the threshold leaves the alert's name on the item, and every write of the same
+//! partition that meets it there tells it in a receipt. It comes off the item when the caller says [`Sink::told`], or
+//! sends the partition's next batch from where this one ended: until then a crash, or a repeat, tells it again under
+//! the same name. One that a crash left standing for [`ORPHANED_MS`] is told by whichever partition meets it.
 //!
 //! Absent on purpose: retries (also those of the AWS SDK), transactions, deletes of items, logged values.
 pub mod keyed;
+mod limits;
 mod read;
 pub mod request;
 mod seen;
 mod tables;
 mod wire;
 
+pub use limits::{LIMITS, Limits};
 pub use tables::create_tables;
 
-use crate::{Alert, Batch, Cell, Kind, Partition, Receipt, Refusal, Sink, SinkError, View, Write};
+use crate::{
+    Alert, Batch, Cell, Checkpoint, Kind, Partition, Receipt, Refusal, Sink, SinkError, View, Write,
+};
 use anyhow::anyhow;
 use async_trait::async_trait;
 use aws_sdk_dynamodb::{
@@ -35,30 +40,11 @@ use std::{
 use tokio::sync::Semaphore;
 use wire::{Answer, Attributes};
 
-/// What DynamoDB refuses for good. Handlers reject what is beyond it in `read`, before anything is written.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Of an item, names and values together.
-    pub item_bytes: usize,
-    pub partition_key_bytes: usize,
-    pub sort_key_bytes: usize,
-    /// Significant digits of a number.
-    pub digits: usize,
-    /// A number other than 0 lies between 10^-130 and 10^126.
-    pub exponent_max: i64,
-    pub exponent_min: i64,
-}
-pub const LIMITS: Limits = Limits {
-    item_bytes: 400 * 1024,
-    partition_key_bytes: 2048,
-    sort_key_bytes: 1024,
-    digits: 38,
-    exponent_max: 125,
-    exponent_min: -130,
-};
-
 /// A request that loses to others this often in a row is given back to the caller.
 const ATTEMPTS_MAX: usize = 100;
+
+/// An alert that another partition raised, and has not taken off its item in this time, is told for it.
+pub const ORPHANED_MS: i64 = 10 * 60 * 1000;
 
 /// How to reach DynamoDB. What is `None` comes from the environment, as everywhere with AWS.
 #[derive(Debug, Clone, Default)]
@@ -182,7 +168,8 @@ impl DynamoDb {
         }
     }
 
-    /// A batch's writes by item. Refused are those that no request could express.
+    /// A batch's writes by item. Refused are those that could not be stored even alone: so whether they are does not
+    /// depend on where a batch was cut.
     fn coalesce(&self, writes: &[Write]) -> Result<(Asks, Vec<Refusal>), SinkError> {
         let (mut asks, mut refused) = (Asks::new(), vec![]);
         for write in writes {
@@ -194,6 +181,10 @@ impl DynamoDb {
                 );
                 return Err(SinkError::Fatal(anyhow!(why)));
             };
+            if let Some(reason) = LIMITS.refuse(&self.tables[table].view, write) {
+                refused.push(Refusal { offset: write.offset, reason });
+                continue;
+            }
             let taken = asks.entry((table, write.key.clone())).or_default().add(write);
             refused.extend(taken.err());
         }
@@ -236,12 +227,16 @@ impl DynamoDb {
         };
         let mut seen = lane.seen(at);
         let mut crossed = None;
+        let mut fresh = false;
         for _ in 0..ATTEMPTS_MAX {
             let request = match writer.next(&mut ask, seen.as_ref()) {
                 Step::Send(request) => request,
                 Step::Superseded(newer) => return Err(self.superseded(table, newer)),
                 Step::Done => {
-                    let due = seen.map(|sight| sight.due).unwrap_or_default();
+                    let mut due = seen.map(|sight| sight.due).unwrap_or_default();
+                    due.retain(|name| {
+                        writer.is_own(name) || fresh && lane.stands_long(name, writer.now_ms)
+                    });
                     let with_stock = |name: String| {
                         let stock = crossed.as_ref().filter(|c: &&(String, i64)| c.0 == name);
                         let stock = stock.map(|c| c.1);
@@ -266,7 +261,7 @@ impl DynamoDb {
                 }
             };
             lane.remember(at, item.as_ref());
-            seen = item;
+            (seen, fresh) = (item, true);
         }
         let why = format!(
             "an item of table `{}` changed {ATTEMPTS_MAX} times while it was to be written",
@@ -282,7 +277,8 @@ impl DynamoDb {
     ) -> Result<keyed::Sight, SinkError> {
         writer.sight(item).map_err(|why| {
             SinkError::Fatal(anyhow!(
-                "an item of table `{}` was changed by something else: {why}; write a new GENERATION",
+                "an item of table `{}` is not as this service writes it: {why}; keep others off the table, and set a new \
+                 GENERATION, which writes its items anew",
                 table.name
             ))
         })
@@ -367,6 +363,20 @@ impl Sink for DynamoDb {
         }
         lane.owe(owed);
         Ok(Receipt { alerts: alerts.into_values().collect() })
+    }
+
+    async fn publish(
+        &self,
+        partition: &Partition,
+        at: &Checkpoint,
+        _lane: &dyn crate::Lane,
+    ) -> Result<(), SinkError> {
+        let lane =
+            self.lanes.lock().unwrap_or_else(PoisonError::into_inner).get(partition).cloned();
+        match lane {
+            Some(lane) if at.next >= lane.owed().end => self.let_go(&lane).await,
+            _ => Ok(()),
+        }
     }
 
     async fn told(&self, partition: &Partition) -> Result<(), SinkError> {

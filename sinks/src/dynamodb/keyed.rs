@@ -114,7 +114,8 @@ impl Sight {
 pub enum Step {
     /// And look again with the item that the answer shows: as it became, or as it stood against the condition.
     Send(Request),
-    /// All of it is in the table, by us or another. Publish what the sight says is due, whoever crossed.
+    /// All of it is in the table, by us or another. Publish what the sight says is due, also when another's write
+    /// crossed in our name.
     Done,
     /// A newer generation owns the table. There is nothing left to do for this one, ever.
     Superseded(i64),
@@ -196,8 +197,13 @@ impl Writer<'_> {
             Some(Value::Words(names)) => names.clone(),
             _ => BTreeSet::new(),
         };
+        let generation = offset(GEN)?.unwrap_or(0);
+        let always = if matches!(self.shape, Shape::Row { .. }) { AT } else { SOLD };
+        if generation > 0 && !item.contains_key(always) {
+            return Err(format!("attribute `{always}` is missing"));
+        }
         Ok(Sight {
-            generation: offset(GEN)?.unwrap_or(0),
+            generation,
             at,
             share,
             sold: number(SOLD)?.unwrap_or(0),
@@ -213,6 +219,11 @@ impl Writer<'_> {
     /// The name of the alert that the write of `offset` raises.
     pub fn alert(&self, offset: i64) -> String {
         format!("{}/{offset}", self.source)
+    }
+
+    /// Whether a write of this partition raised it: others leave it alone, unless it stands there for long.
+    pub fn is_own(&self, name: &str) -> bool {
+        name.strip_prefix(self.source).is_some_and(|rest| rest.starts_with('/'))
     }
 
     fn now(&self) -> Value {

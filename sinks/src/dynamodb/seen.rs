@@ -1,11 +1,14 @@
 //! What is remembered of a partition between batches. All of it may be forgotten at any time: it only saves requests,
 //! and alerts that stay on an item are told again.
-use super::keyed::Sight;
+use super::{ORPHANED_MS, keyed::Sight};
 use crate::Cell;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Mutex, MutexGuard, PoisonError},
 };
+
+/// Alerts of others that are remembered.
+const OTHERS_MAX: usize = 1_000;
 
 /// Table and key.
 pub type At = (usize, Vec<Cell>);
@@ -25,17 +28,37 @@ pub struct Lane {
     pub source: String,
     sights: Mutex<Sights>,
     owed: Mutex<Owed>,
+    /// Other partitions' alerts, and when each was first met.
+    others: Mutex<HashMap<String, i64>>,
 }
 impl Lane {
     pub fn new(entry: String, source: String, seen_max: usize) -> Self {
         let sights = Sights { half: seen_max / 2, ..Sights::default() };
-        Self { entry, source, sights: Mutex::new(sights), owed: Mutex::default() }
+        Self {
+            entry,
+            source,
+            sights: Mutex::new(sights),
+            owed: Mutex::default(),
+            others: Mutex::default(),
+        }
     }
     pub fn seen(&self, at: &At) -> Option<Sight> {
         lock(&self.sights).get(at)
     }
     pub fn remember(&self, at: &At, sight: Option<&Sight>) {
         lock(&self.sights).set(at, sight);
+    }
+    /// Whether another partition's alert was met long ago, and stands there still.
+    pub fn stands_long(&self, name: &str, now_ms: i64) -> bool {
+        let mut others = lock(&self.others);
+        if others.len() >= OTHERS_MAX {
+            others.retain(|_, met_ms| now_ms - *met_ms < 2 * ORPHANED_MS);
+        }
+        if others.len() >= OTHERS_MAX {
+            others.clear();
+        }
+        let met_ms = *others.entry(name.to_owned()).or_insert(now_ms);
+        now_ms - met_ms >= ORPHANED_MS
     }
     pub fn owed(&self) -> Owed {
         lock(&self.owed).clone()
@@ -93,11 +116,26 @@ mod tests {
     use crate::Cell;
 
     #[test]
+    fn an_alert_of_others_is_told_when_it_stands_long() {
+        let lane = Lane::new("p0".into(), "products/0".into(), 10);
+        assert!(!lane.stands_long("order_items/1/5", 1_000));
+        assert!(!lane.stands_long("order_items/1/5", 999 + ORPHANED_MS));
+        assert!(lane.stands_long("order_items/1/5", 1_000 + ORPHANED_MS));
+        for n in 0..5_000 {
+            lane.stands_long(&n.to_string(), n);
+            assert!(lock(&lane.others).len() <= OTHERS_MAX);
+        }
+    }
+
+    #[test]
+    #[allow(clippy::field_reassign_with_default)] // the other fields are the protocol's own
     fn remembers_what_was_used_last_within_bounds() {
         let mut sights = Sights { half: 5, ..Sights::default() };
         let at = |n: i64| (0, vec![Cell::Int(n)]);
         for n in 0..100 {
-            sights.set(&at(n), Some(&Sight { generation: n, ..Sight::default() }));
+            let mut sight = Sight::default();
+            sight.generation = n;
+            sights.set(&at(n), Some(&sight));
             assert_eq!(sights.get(&at(0)).map(|s| s.generation), Some(0), "used all the time");
             assert!(sights.young.len() + sights.old.len() <= 10);
         }

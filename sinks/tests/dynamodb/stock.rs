@@ -360,18 +360,27 @@ async fn missing_and_wrong_tables_say_what_to_do() {
     create_tables(&shop.client, &shop.config).await.expect("made once");
     write(&shop.sink(), &one).await;
 
-    let Some(mut other) = Shop::named("wrong", vec![tokens()]).await else { return };
+    // A table of another view with another key, and one with the same key.
+    let Some(mut other) = Shop::named("wrong", vec![tokens(), search()]).await else { return };
     let table = shop.table(INVENTORY);
-    other.config.tables.insert(TOKENS.into(), table.clone());
-    let word =
-        batch("products", 0, 0, 1, vec![put(TOKENS, 0, vec!["lamp".into(), 1.into()], vec![])]);
-    let why = fatal(other.sink().write(&word).await);
+    other.config.tables.insert(SEARCH.into(), table.clone());
+    let row = batch("products", 0, 0, 1, vec![put(SEARCH, 0, vec![1.into()], vec!["Lamp".into()])]);
+    let why = fatal(other.sink().write(&row).await);
     assert!(
-        why.starts_with(&format!("DynamoDB table `{table}` has another key than this view")),
+        why.starts_with(&format!("an item of table `{table}` is not as this service writes it")),
         "{why}"
     );
+    other.config.tables.insert(TOKENS.into(), table.clone());
     let made =
         create_tables(&other.client, &other.config).await.map(|()| sinks::Receipt::default());
     let why = fatal(made);
     assert!(why.contains("needs (token (S), product_id (N))"), "{why}");
+    let Some(mut words) = Shop::open("words", vec![tokens()]).await else { return };
+    words.config.views = vec![search()];
+    words
+        .config
+        .tables
+        .insert(SEARCH.into(), format!("{}product-search-tokens", words.config.prefix));
+    let why = fatal(words.sink().write(&row).await);
+    assert!(why.contains("has another key than this view"), "{why}");
 }

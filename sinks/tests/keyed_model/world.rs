@@ -314,7 +314,10 @@ impl World {
         let (generation, src, p) = (lane.generation, lane.src, &lane.pending[n]);
         let (key, mine) = (p.key, p.mine);
         let item = item.expect("an item that holds the entry");
-        let names = due(&item);
+        // Those of others only when they seem to be forgotten: nobody knows, so the dice decide.
+        let long = self.rng.one_in(4);
+        let own = |name: &String| self.writing(generation, src, key, |w| w.is_own(name));
+        let names: BTreeSet<String> = due(&item).into_iter().filter(|n| long || own(n)).collect();
         if self.bug == Bug::FlagInSecondUpdate
             && matches!(key, Key::Stock(_))
             && !self.table.is_marked_right(&item)

@@ -1,0 +1,78 @@
+//! What DynamoDB refuses for good, as far as one write shows it.
+use crate::{Cell, Op, View, Write};
+use bigdecimal::Zero;
+
+/// Handlers reject what is beyond these in `read`, before anything is written.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Of an item, names and values together.
+    pub item_bytes: usize,
+    pub partition_key_bytes: usize,
+    pub sort_key_bytes: usize,
+    /// Significant digits of a number.
+    pub digits: u64,
+    /// Decimal exponent of a number's first digit; 0 is always fine.
+    pub exponent_max: i64,
+    pub exponent_min: i64,
+}
+pub const LIMITS: Limits = Limits {
+    item_bytes: 400 * 1024,
+    partition_key_bytes: 2048,
+    sort_key_bytes: 1024,
+    digits: 38,
+    exponent_max: 125,
+    exponent_min: -130,
+};
+
+impl Limits {
+    /// Why this write can never be stored; `None`: nothing speaks against it, and DynamoDB has the last word.
+    pub fn refuse(&self, view: &View, write: &Write) -> Option<String> {
+        let wrong = |name: &str, why: String| Some(format!("{}.{name}: {why}", view.name));
+        let key_bytes = [self.partition_key_bytes, self.sort_key_bytes];
+        for ((column, cell), max) in view.key.iter().zip(&write.key).zip(key_bytes) {
+            match cell {
+                Cell::Null => return wrong(column.name, "a key must not be null".into()),
+                Cell::Text(text) if text.is_empty() => {
+                    return wrong(column.name, "a key must not be empty".into());
+                }
+                Cell::Text(text) if text.len() > max => {
+                    return wrong(
+                        column.name,
+                        format!("{} bytes are more than the {max} of a key", text.len()),
+                    );
+                }
+                cell => {
+                    if let Some(why) = self.number(cell) {
+                        return wrong(column.name, why);
+                    }
+                }
+            }
+        }
+        let Op::Put(row) = &write.op else { return None };
+        for (column, cell) in view.columns.iter().zip(row) {
+            if let Some(why) = self.number(cell) {
+                return wrong(column.name, why);
+            }
+        }
+        // Texts alone: names, numbers and our own attributes come on top.
+        let texts = row.iter().filter(|cell| matches!(cell, Cell::Text(_) | Cell::Words(_)));
+        let bytes: usize = texts.map(Cell::size).sum();
+        (bytes > self.item_bytes).then(|| {
+            format!(
+                "{}: a row size of {bytes} bytes is more than the {} of an item",
+                view.name, self.item_bytes
+            )
+        })
+    }
+
+    fn number(&self, cell: &Cell) -> Option<String> {
+        let number = cell.decimal().filter(|number| !number.is_zero())?.normalized();
+        let digits = number.digits();
+        if digits > self.digits {
+            return Some(format!("{digits} digits are more than the {} of a number", self.digits));
+        }
+        let exponent = i64::try_from(digits).ok()? - 1 - number.as_bigint_and_exponent().1;
+        let fits = (self.exponent_min..=self.exponent_max).contains(&exponent);
+        (!fits).then(|| format!("10^{exponent} is beyond the range of a number"))
+    }
+}
