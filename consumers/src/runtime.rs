@@ -93,6 +93,10 @@ struct Work {
     answers: mpsc::Sender<Done>,
     /// Open lanes by life.
     lanes: HashMap<u64, Arc<dyn Lane>>,
+    /// Alerts were shown since the last acknowledgement.
+    shown: bool,
+    /// Telling sinks that their alerts were shown.
+    telling: Vec<tokio::task::JoinHandle<()>>,
 }
 
 pub fn run<H: Handler, C: Clock>(
@@ -105,7 +109,15 @@ pub fn run<H: Handler, C: Clock>(
     let (sender, answers) = mpsc::channel();
     let probe = source.probe();
     let io = env.io.clone();
-    let mut work = Work { committer, probe, io, answers: sender, lanes: HashMap::new() };
+    let mut work = Work {
+        committer,
+        probe,
+        io,
+        answers: sender,
+        lanes: HashMap::new(),
+        shown: false,
+        telling: Vec::new(),
+    };
     let mut drain_until: Option<Millis> = None;
     loop {
         let mut now = env.clock.now();
@@ -137,6 +149,7 @@ pub fn run<H: Handler, C: Clock>(
         observer.turn(now, &engine);
         if ended && engine.is_idle(true) {
             source.flush(Duration::from_secs(5))?;
+            work.finish();
             return Ok(Exit::Finished);
         }
         if let Some(until) = drain_until {
@@ -144,6 +157,7 @@ pub fn run<H: Handler, C: Clock>(
             if drained || now >= until {
                 let wait = until.saturating_sub(now).clamp(100, 5_000);
                 source.flush(Duration::from_millis(wait))?;
+                work.finish();
                 return Ok(if drained { Exit::Drained } else { Exit::Abandoned });
             }
         }
@@ -197,8 +211,14 @@ impl Work {
             Action::Seek(partition, next) => source.seek(&partition, next)?,
             Action::Pause(partition) => source.pause(&partition)?,
             Action::Resume(partition) => source.resume(&partition)?,
-            Action::Acknowledge(partition, next) => source.acknowledge(&partition, next)?,
-            Action::Alert(alert) => observer.alert(&alert),
+            Action::Acknowledge(partition, next) => {
+                source.acknowledge(&partition, next)?;
+                self.told(partition);
+            }
+            Action::Alert(alert) => {
+                observer.alert(&alert);
+                self.shown = true;
+            }
             Action::Warn(text) => observer.warning(&text),
             Action::Halt(why) => return Err(Halted(why).into()),
             Action::Fetch(ticket, keys) => self.ask(ticket, move |lane, ticket| async move {
@@ -245,6 +265,32 @@ impl Work {
             let result = opened.await;
             // Nobody listens any more: the process is ending.
             let _ = answers.send(Done::Opened(ticket, result));
+        });
+    }
+
+    /// A batch's alerts come before its acknowledgement: those just shown are this partition's.
+    fn told(&mut self, partition: Partition) {
+        let Some(sink) = self.committer.sink.clone().filter(|_| std::mem::take(&mut self.shown))
+        else {
+            return;
+        };
+        self.telling.retain(|task| !task.is_finished());
+        self.telling.push(self.io.spawn(async move {
+            if let Err(error) = sink.told(&partition).await {
+                // They stay on their items and are told again, under the same names.
+                tracing::debug!(%partition, %error, "alerts stay due");
+            }
+        }));
+    }
+
+    /// At the end: waits for what is under way, but not for long.
+    fn finish(&mut self) {
+        let telling = std::mem::take(&mut self.telling);
+        let wait = Duration::from_secs(2);
+        self.io.block_on(async {
+            for task in telling {
+                let _ = tokio::time::timeout(wait, task).await;
+            }
         });
     }
 
