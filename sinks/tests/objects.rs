@@ -192,6 +192,25 @@ async fn leftovers_of_a_crash_are_ignored() {
     assert_eq!(left.len(), 3, "the put cleans up its own file, and only that");
 }
 
+/// Owners of one folder write at the same time: none takes another's unfinished file for its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn unfinished_files_of_others_are_left_alone() {
+    let place = place::folder().await;
+    let owners = [&place.objects, &place.again].into_iter().enumerate().map(|(who, o)| {
+        let o = Arc::clone(o);
+        tokio::spawn(async move {
+            for n in 0..300 {
+                let (name, text) = (format!("{who}/{}", n % 3), format!("{who} {n}"));
+                tag(o.put(&name, Bytes::from(text.clone()), When::Always).await.unwrap());
+                assert_eq!(o.get(&name).await.unwrap().unwrap().bytes, text);
+            }
+        })
+    });
+    for done in futures::future::join_all(owners).await {
+        done.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn old_leftovers_are_swept_at_the_next_start() {
     let root = tempfile::tempdir().unwrap();

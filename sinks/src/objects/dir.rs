@@ -11,6 +11,7 @@ use bytes::Bytes;
 use std::{
     collections::HashSet,
     fs::{self, File, OpenOptions, TryLockError},
+    hash::{BuildHasher as _, Hasher as _, RandomState},
     io::{self, ErrorKind, Write as _},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64, atomic::Ordering},
@@ -30,6 +31,8 @@ pub struct Dir(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     root: PathBuf,
+    /// Random: processes that share the folder may have the same id, in containers for instance.
+    nonce: u64,
     count: AtomicU64,
     /// Folders whose entry in the folder above this process knows to be durable.
     settled: Mutex<HashSet<PathBuf>>,
@@ -38,8 +41,9 @@ struct Inner {
 impl Dir {
     /// Makes the folder if need be.
     pub async fn open(root: impl Into<PathBuf>) -> Result<Self, SinkError> {
-        let inner =
-            Inner { root: root.into(), count: AtomicU64::new(0), settled: Mutex::default() };
+        let nonce = RandomState::new().build_hasher().finish();
+        let (root, count) = (root.into(), AtomicU64::new(0));
+        let inner = Inner { root, nonce, count, settled: Mutex::default() };
         let dir = Self(Arc::new(inner));
         dir.run(|inner| {
             let tmp = inner.root.join(TMP);
@@ -110,7 +114,7 @@ impl Inner {
     fn put(&self, path: &Path, bytes: &[u8], when: &When) -> Result<Put, SinkError> {
         let tmp = self.write_aside(bytes)?;
         let done = self.name_it(&tmp, path, bytes, when);
-        // Gone already where it was renamed; otherwise of no use any more.
+        // Gone already where it was renamed, otherwise of no use any more. Nobody else's has this name.
         let _ = fs::remove_file(&tmp);
         done
     }
@@ -121,7 +125,7 @@ impl Inner {
         fs::create_dir_all(&folder).map_err(|e| failed(&folder, "made", e))?;
         let (tmp, mut file) = loop {
             let count = self.count.fetch_add(1, Ordering::Relaxed);
-            let tmp = folder.join(format!("{}-{count}", std::process::id()));
+            let tmp = folder.join(format!("{}-{:016x}-{count}", std::process::id(), self.nonce));
             match OpenOptions::new().write(true).create_new(true).open(&tmp) {
                 Ok(file) => break (tmp, file),
                 Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
