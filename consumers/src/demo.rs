@@ -1,7 +1,7 @@
 //! `cdc demo`: a recorded shop through a Kafka broker inside this process and all three services, and then every row
 //! of every view against what PostgreSQL itself computed when the recording was made.
-mod answers;
-mod broker;
+pub mod answers;
+pub mod broker;
 
 use crate::{
     engine::{Engine, Millis},
@@ -28,8 +28,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-const SHOP: &[u8] = include_bytes!("../demo/shop.ndjson.gz");
-const ANSWERS: &[u8] = include_bytes!("../demo/expected.json.gz");
+pub const SHOP: &[u8] = include_bytes!("../demo/shop.ndjson.gz");
+pub const ANSWERS: &[u8] = include_bytes!("../demo/expected.json.gz");
 
 pub struct Options {
     /// Where the views go; a new folder below the system's temporary one if not said.

@@ -27,6 +27,10 @@ impl Answers {
         serde_json::from_reader(flate2::read::GzDecoder::new(gz))
             .context("the bundled answers are damaged")
     }
+    /// Topic, partition and offset of every record that must be a dead letter.
+    pub fn poison(&self) -> impl Iterator<Item = (&str, i32, i64)> {
+        self.poison.iter().map(|poison| (&*poison.topic, poison.partition, poison.offset))
+    }
     pub fn count(&self, view: &str) -> usize {
         self.views.get(view).map_or(0, Vec::len)
     }
