@@ -19,6 +19,7 @@ use sinks::{
     Committer, View,
     dlq::ObjectDlq,
     dynamodb::{self, DynamoDb},
+    files::{self, Folder},
     objects::{Endpoint, Place},
     reports,
     state::{memory::Memory, slatedb::SlateDb, sqlite::Sqlite},
@@ -134,6 +135,10 @@ async fn committer(config: &Config, views: Vec<View>) -> anyhow::Result<Committe
         let state = Arc::new(Sqlite::open(file, generation, service, views)?);
         return Ok(Committer { dlq, sink: None, state });
     }
+    if let Sink::Dir(dir) = &config.sink {
+        let Folder { state, sink } = files::open(dir, generation, service, views).await?;
+        return Ok(Committer { dlq, sink: Some(sink), state });
+    }
     let state: Arc<dyn sinks::State> = match &config.state {
         State::Memory | State::InSink => Arc::new(Memory::new(Vec::new())),
         State::SlateDb(Place::Dir(dir)) => Arc::new(SlateDb::folder(dir, generation, service)?),
@@ -145,19 +150,17 @@ async fn committer(config: &Config, views: Vec<View>) -> anyhow::Result<Committe
     Ok(Committer { dlq, sink: Some(sink), state })
 }
 
+/// In AWS.
 async fn sink(
     config: &Config,
     endpoint: &Endpoint,
     views: Vec<View>,
 ) -> anyhow::Result<Arc<dyn sinks::Sink>> {
-    let place = match (&config.sink, &config.aws.bucket) {
-        (Sink::Dir(dir), _) => Place::Dir(dir.clone()),
-        (_, Some(bucket)) if config.service == Service::Analytics => {
-            Place::S3 { bucket: bucket.clone(), prefix: String::new() }
-        }
-        _ => return Ok(Arc::new(dynamodb(config, views).await?)),
-    };
-    let objects = place.open(endpoint).await?;
+    if config.service != Service::Analytics {
+        return Ok(Arc::new(dynamodb(config, views).await?));
+    }
+    let bucket = config.aws.bucket.clone().context("S3_BUCKET is not set")?;
+    let objects = Place::S3 { bucket, prefix: String::new() }.open(endpoint).await?;
     let settings = reports::Settings::sales();
     Ok(Arc::new(reports::Reports::new(objects, views, settings, config.generation)))
 }
