@@ -75,7 +75,9 @@ pub enum State {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Aws {
     pub region: String,
-    pub endpoint_url: Option<String>,
+    /// `AWS_ENDPOINT_URL_S3` and `_DYNAMODB` come before `AWS_ENDPOINT_URL`, the flag before all.
+    pub s3_endpoint: Option<String>,
+    pub dynamodb_endpoint: Option<String>,
     pub table: String,
     pub tokens_table: String,
     pub bucket: Option<String>,
@@ -205,7 +207,7 @@ impl Check {
         let source = self.source();
         let until_end = self.one_of("until-end", &[("false", false), ("true", true)]);
         let sink = self.sink();
-        let aws = self.aws(service, sink.as_ref());
+        let aws = self.aws(service, sink.as_ref(), env);
         let state = self.state(sink.as_ref(), &aws);
         let dlq = self.dlq();
         let generation = self.number("generation", 1, u64::from(u32::MAX));
@@ -277,16 +279,23 @@ impl Check {
         }
     }
 
-    fn aws(&mut self, service: Service, sink: Option<&Sink>) -> Aws {
+    fn aws(&mut self, service: Service, sink: Option<&Sink>, env: &[(String, String)]) -> Aws {
         let text = |name| self.text(name);
+        let general = text("aws-endpoint-url");
+        let flag = self.given.get("aws-endpoint-url").is_some_and(|g| g.origin == Origin::Flag);
+        let endpoint = |name: &str| {
+            let found = env.iter().find(|(n, url)| n == name && !flag && !url.is_empty());
+            found.map(|(_, url)| url.clone()).or_else(|| general.clone())
+        };
         let aws = Aws {
             region: text("aws-region").unwrap_or_default(),
-            endpoint_url: text("aws-endpoint-url"),
+            s3_endpoint: endpoint("AWS_ENDPOINT_URL_S3"),
+            dynamodb_endpoint: endpoint("AWS_ENDPOINT_URL_DYNAMODB"),
             table: text("dynamodb-table").unwrap_or_default(),
             tokens_table: text("dynamodb-tokens-table").unwrap_or_default(),
             bucket: text("s3-bucket"),
         };
-        if let Some(url) = &aws.endpoint_url
+        if let Some(url) = &general
             && !url.starts_with("http://")
             && !url.starts_with("https://")
         {

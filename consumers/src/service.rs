@@ -22,7 +22,14 @@ use sinks::{
     files::{self, Folder},
     objects::{Endpoint, Place},
     reports,
-    state::{memory::Memory, slatedb::SlateDb, sqlite::Sqlite},
+    state::{
+        memory::Memory,
+        slatedb::{
+            SlateDb,
+            object_store::{ObjectStore, aws::AmazonS3Builder},
+        },
+        sqlite::Sqlite,
+    },
 };
 use std::{
     sync::{Arc, atomic::AtomicBool},
@@ -143,7 +150,7 @@ async fn committer(config: &Config, views: Vec<View>) -> anyhow::Result<Committe
         State::Memory | State::InSink => Arc::new(Memory::new(Vec::new())),
         State::SlateDb(Place::Dir(dir)) => Arc::new(SlateDb::folder(dir, generation, service)?),
         State::SlateDb(Place::S3 { bucket, prefix }) => {
-            Arc::new(SlateDb::s3(bucket, prefix, generation, service)?)
+            Arc::new(SlateDb::new(s3_store(bucket, &config.aws)?, prefix, generation, service))
         }
     };
     let sink = sink(config, &endpoint, views).await?;
@@ -168,7 +175,7 @@ async fn sink(
 async fn dynamodb(config: &Config, views: Vec<View>) -> anyhow::Result<DynamoDb> {
     let aws = &config.aws;
     let connection = dynamodb::Connection {
-        endpoint: aws.endpoint_url.clone(),
+        endpoint: aws.dynamodb_endpoint.clone(),
         region: Some(aws.region.clone()),
     };
     let tables = [
@@ -185,8 +192,18 @@ async fn dynamodb(config: &Config, views: Vec<View>) -> anyhow::Result<DynamoDb>
     Ok(DynamoDb::new(connection.connect().await, &settings)?)
 }
 
+/// As SlateDB wants it. Credentials come from the environment.
+fn s3_store(bucket: &str, aws: &Aws) -> anyhow::Result<Arc<dyn ObjectStore>> {
+    let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket).with_region(&aws.region);
+    if let Some(url) = &aws.s3_endpoint {
+        builder = builder.with_allow_http(url.starts_with("http://")).with_endpoint(url);
+    }
+    let store = builder.build();
+    Ok(Arc::new(store.with_context(|| format!("s3://{bucket} cannot be used as state"))?))
+}
+
 fn endpoint(aws: &Aws) -> Endpoint {
-    Endpoint { url: aws.endpoint_url.clone(), region: Some(aws.region.clone()) }
+    Endpoint { url: aws.s3_endpoint.clone(), region: Some(aws.region.clone()) }
 }
 
 /// Makes the jitter of this process differ from that of others.

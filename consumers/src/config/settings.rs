@@ -148,7 +148,7 @@ pub const SETTINGS: &[Setting] = &[
         "How often reports and the files of dir:DIR are published; always at exit"),
 
     setting!("aws-region" "AWS_REGION" "REGION" Is("us-east-1"), ALL, AWS, "Region"),
-    setting!("aws-endpoint-url" "AWS_ENDPOINT_URL" "URL" Unset, ALL, AWS, "Of an emulator or a compatible store"),
+    setting!("aws-endpoint-url" "AWS_ENDPOINT_URL" "URL" Unset, ALL, AWS, "Of an emulator or a compatible store; AWS_ENDPOINT_URL_S3 and AWS_ENDPOINT_URL_DYNAMODB are for one of them"),
     setting!("dynamodb-table" "DYNAMODB_TABLE" "NAME" Of(dynamodb_table), &[Inventory, Search], AWS, "The view's table"),
     setting!("dynamodb-tokens-table" "DYNAMODB_TOKENS_TABLE" "NAME" Is("product-search-tokens"), &[Search], AWS,
         "The table of words"),

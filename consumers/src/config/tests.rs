@@ -128,6 +128,18 @@ fn all_problems_at_once_each_with_its_setting_and_a_way_out() {
 }
 
 #[test]
+fn a_services_own_endpoint_comes_before_the_general_one_and_the_flag_before_both() {
+    let env = [("AWS_ENDPOINT_URL_S3", "http://s3:1")];
+    let endpoints = |args: &str| {
+        let aws = config(Search, &format!("{SQLITE} {args}"), &env).expect("fine").aws;
+        (aws.s3_endpoint, aws.dynamodb_endpoint)
+    };
+    let url = |text: &str| Some(text.to_owned());
+    assert_eq!(endpoints(""), (url("http://s3:1"), None));
+    assert_eq!(endpoints("--aws-endpoint-url http://a:1"), (url("http://a:1"), url("http://a:1")));
+}
+
+#[test]
 fn nothing_starts_without_a_place_for_dead_letters() {
     let all = problems(config(Search, "--sink sqlite:x.db", &[]));
     assert!(all.len() == 1 && all[0].contains("nothing starts"), "{all:?}");
