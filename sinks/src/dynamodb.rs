@@ -30,7 +30,7 @@ use futures::{StreamExt, stream};
 use keyed::{Ask, Shape, Step, Writer};
 use seen::{Lane, Owed};
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -344,10 +344,7 @@ impl Sink for DynamoDb {
                             stock_quantity,
                         };
                         alerts.insert(alert.name.clone(), alert);
-                        owed.names
-                            .entry((table, key.clone()))
-                            .or_insert_with(BTreeSet::new)
-                            .insert(name);
+                        owed.names.entry((table, key.clone())).or_default().insert(name);
                     }
                 }
             }
