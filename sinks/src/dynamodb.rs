@@ -44,7 +44,7 @@ use wire::{Answer, Attributes};
 const ATTEMPTS_MAX: usize = 100;
 
 /// An alert that another partition raised, and has not taken off its item in this time, is told for it.
-pub const ORPHANED_MS: i64 = 10 * 60 * 1000;
+pub const ORPHANED_MS: i64 = 3_600_000;
 
 /// How to reach DynamoDB. What is `None` comes from the environment, as everywhere with AWS.
 #[derive(Debug, Clone, Default)]

@@ -416,9 +416,8 @@ impl World {
         }
         let Some(i) = self.lanes.iter().position(|l| l.life == f.life) else { return };
         let asked = |p: &Pending| p.id == f.id && p.sent;
-        match self.lanes[i].pending.iter().position(asked) {
-            Some(n) => self.answered(i, n, answer),
-            None => {}
+        if let Some(n) = self.lanes[i].pending.iter().position(asked) {
+            self.answered(i, n, answer);
         }
     }
     fn answered(&mut self, i: usize, n: usize, answer: Result<Item, Failure>) {
