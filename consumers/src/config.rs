@@ -66,7 +66,7 @@ pub enum Sink {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
-    /// In the sink's own file and transaction.
+    /// In the sink's own file or folder.
     InSink,
     SlateDb(Place),
     Memory,
@@ -75,7 +75,9 @@ pub enum State {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Aws {
     pub region: String,
-    pub endpoint_url: Option<String>,
+    /// `AWS_ENDPOINT_URL_S3` and `_DYNAMODB` come before `AWS_ENDPOINT_URL`, the flag before all.
+    pub s3_endpoint: Option<String>,
+    pub dynamodb_endpoint: Option<String>,
     pub table: String,
     pub tokens_table: String,
     pub bucket: Option<String>,
@@ -204,8 +206,8 @@ impl Check {
     ) -> Option<Config> {
         let source = self.source();
         let until_end = self.one_of("until-end", &[("false", false), ("true", true)]);
-        let sink = self.sink(service);
-        let aws = self.aws(service, sink.as_ref());
+        let sink = self.sink();
+        let aws = self.aws(service, sink.as_ref(), env);
         let state = self.state(sink.as_ref(), &aws);
         let dlq = self.dlq();
         let generation = self.number("generation", 1, u64::from(u32::MAX));
@@ -263,38 +265,37 @@ impl Check {
         }
     }
 
-    fn sink(&mut self, service: Service) -> Option<Sink> {
+    fn sink(&mut self) -> Option<Sink> {
         let text = self.text("sink")?;
         let path = |prefix| text.strip_prefix(prefix).filter(|p: &&str| !p.is_empty());
-        if text == "aws" {
-            return Some(Sink::Aws);
-        }
-        if let Some(file) = path("sqlite:") {
-            return Some(Sink::Sqlite(file.into()));
-        }
-        match path("dir:") {
-            Some(dir) if service == Service::Analytics => Some(Sink::Dir(dir.into())),
-            Some(_) => {
-                self.wrong("sink", "a folder holds the analytics reports only; give sqlite:FILE.");
-                None
-            }
-            None => {
+        match (text.as_str(), path("sqlite:"), path("dir:")) {
+            ("aws", ..) => Some(Sink::Aws),
+            (_, Some(file), _) => Some(Sink::Sqlite(file.into())),
+            (_, _, Some(dir)) => Some(Sink::Dir(dir.into())),
+            _ => {
                 self.wrong("sink", "give aws, sqlite:FILE or dir:DIR.");
                 None
             }
         }
     }
 
-    fn aws(&mut self, service: Service, sink: Option<&Sink>) -> Aws {
+    fn aws(&mut self, service: Service, sink: Option<&Sink>, env: &[(String, String)]) -> Aws {
         let text = |name| self.text(name);
+        let general = text("aws-endpoint-url");
+        let flag = self.given.get("aws-endpoint-url").is_some_and(|g| g.origin == Origin::Flag);
+        let endpoint = |name: &str| {
+            let found = env.iter().find(|(n, url)| n == name && !flag && !url.is_empty());
+            found.map(|(_, url)| url.clone()).or_else(|| general.clone())
+        };
         let aws = Aws {
             region: text("aws-region").unwrap_or_default(),
-            endpoint_url: text("aws-endpoint-url"),
+            s3_endpoint: endpoint("AWS_ENDPOINT_URL_S3"),
+            dynamodb_endpoint: endpoint("AWS_ENDPOINT_URL_DYNAMODB"),
             table: text("dynamodb-table").unwrap_or_default(),
             tokens_table: text("dynamodb-tokens-table").unwrap_or_default(),
             bucket: text("s3-bucket"),
         };
-        if let Some(url) = &aws.endpoint_url
+        if let Some(url) = &general
             && !url.starts_with("http://")
             && !url.starts_with("https://")
         {
@@ -313,20 +314,17 @@ impl Check {
 
     fn state(&mut self, sink: Option<&Sink>, aws: &Aws) -> Option<State> {
         let text = self.text("state");
-        if let Some(Sink::Sqlite(_)) = sink {
+        if let Some(Sink::Sqlite(_) | Sink::Dir(_)) = sink {
             if text.is_some() {
                 self.wrong(
                     "state",
-                    "with --sink sqlite:FILE the state is in the file: remove this setting.",
+                    "with --sink sqlite:FILE or dir:DIR the state is there too: remove this setting.",
                 );
                 return None;
             }
             return Some(State::InSink);
         }
-        let text = text.or_else(|| match sink? {
-            Sink::Dir(dir) => Some(format!("slatedb:dir:{}", dir.display())),
-            _ => Some(format!("slatedb:s3://{}", aws.bucket.as_ref()?)),
-        });
+        let text = text.or_else(|| Some(format!("slatedb:s3://{}", aws.bucket.as_ref()?)));
         let Some(text) = text else {
             if sink.is_some() {
                 self.wrong(
@@ -479,7 +477,11 @@ impl Check {
         let flush = self.number("flush-interval-seconds", 1, 86_400);
         let start =
             self.one_of("start", &[("earliest", Start::Earliest), ("latest", Start::Latest)]);
-        let reports = service == Service::Analytics && !matches!(sink?, Sink::Sqlite(_));
+        let published = match sink? {
+            Sink::Aws => service == Service::Analytics,
+            Sink::Sqlite(_) => false,
+            Sink::Dir(_) => true,
+        };
         let keyed = service != Service::Analytics && sink? == &Sink::Aws;
         let size = |n: Option<u64>| n.and_then(|n| usize::try_from(n).ok());
         let count = |n: Option<u64>| n.and_then(|n| u32::try_from(n).ok());
@@ -492,7 +494,7 @@ impl Check {
             letters_in_a_row_max: count(in_a_row)?,
             letters_percent_max: count(percent)?,
             letters_window: count(window)?,
-            publish_every_ms: if reports { Some(flush? * 1_000) } else { None },
+            publish_every_ms: if published { Some(flush? * 1_000) } else { None },
             start: start?,
             on_refusal: if keyed { OnRefusal::SkipWrite } else { OnRefusal::SkipRecord },
             ..Policy::default()

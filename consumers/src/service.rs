@@ -19,9 +19,17 @@ use sinks::{
     Committer, View,
     dlq::ObjectDlq,
     dynamodb::{self, DynamoDb},
+    files::{self, Folder},
     objects::{Endpoint, Place},
     reports,
-    state::{memory::Memory, slatedb::SlateDb, sqlite::Sqlite},
+    state::{
+        memory::Memory,
+        slatedb::{
+            SlateDb,
+            object_store::{ObjectStore, aws::AmazonS3Builder},
+        },
+        sqlite::Sqlite,
+    },
 };
 use std::{
     sync::{Arc, atomic::AtomicBool},
@@ -134,30 +142,32 @@ async fn committer(config: &Config, views: Vec<View>) -> anyhow::Result<Committe
         let state = Arc::new(Sqlite::open(file, generation, service, views)?);
         return Ok(Committer { dlq, sink: None, state });
     }
+    if let Sink::Dir(dir) = &config.sink {
+        let Folder { state, sink } = files::open(dir, generation, service, views).await?;
+        return Ok(Committer { dlq, sink: Some(sink), state });
+    }
     let state: Arc<dyn sinks::State> = match &config.state {
         State::Memory | State::InSink => Arc::new(Memory::new(Vec::new())),
         State::SlateDb(Place::Dir(dir)) => Arc::new(SlateDb::folder(dir, generation, service)?),
         State::SlateDb(Place::S3 { bucket, prefix }) => {
-            Arc::new(SlateDb::s3(bucket, prefix, generation, service)?)
+            Arc::new(SlateDb::new(s3_store(bucket, &config.aws)?, prefix, generation, service))
         }
     };
     let sink = sink(config, &endpoint, views).await?;
     Ok(Committer { dlq, sink: Some(sink), state })
 }
 
+/// In AWS.
 async fn sink(
     config: &Config,
     endpoint: &Endpoint,
     views: Vec<View>,
 ) -> anyhow::Result<Arc<dyn sinks::Sink>> {
-    let place = match (&config.sink, &config.aws.bucket) {
-        (Sink::Dir(dir), _) => Place::Dir(dir.clone()),
-        (_, Some(bucket)) if config.service == Service::Analytics => {
-            Place::S3 { bucket: bucket.clone(), prefix: String::new() }
-        }
-        _ => return Ok(Arc::new(dynamodb(config, views).await?)),
-    };
-    let objects = place.open(endpoint).await?;
+    if config.service != Service::Analytics {
+        return Ok(Arc::new(dynamodb(config, views).await?));
+    }
+    let bucket = config.aws.bucket.clone().context("S3_BUCKET is not set")?;
+    let objects = Place::S3 { bucket, prefix: String::new() }.open(endpoint).await?;
     let settings = reports::Settings::sales();
     Ok(Arc::new(reports::Reports::new(objects, views, settings, config.generation)))
 }
@@ -165,7 +175,7 @@ async fn sink(
 async fn dynamodb(config: &Config, views: Vec<View>) -> anyhow::Result<DynamoDb> {
     let aws = &config.aws;
     let connection = dynamodb::Connection {
-        endpoint: aws.endpoint_url.clone(),
+        endpoint: aws.dynamodb_endpoint.clone(),
         region: Some(aws.region.clone()),
     };
     let tables = [
@@ -182,8 +192,18 @@ async fn dynamodb(config: &Config, views: Vec<View>) -> anyhow::Result<DynamoDb>
     Ok(DynamoDb::new(connection.connect().await, &settings)?)
 }
 
+/// As SlateDB wants it. Credentials come from the environment.
+fn s3_store(bucket: &str, aws: &Aws) -> anyhow::Result<Arc<dyn ObjectStore>> {
+    let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket).with_region(&aws.region);
+    if let Some(url) = &aws.s3_endpoint {
+        builder = builder.with_allow_http(url.starts_with("http://")).with_endpoint(url);
+    }
+    let store = builder.build();
+    Ok(Arc::new(store.with_context(|| format!("s3://{bucket} cannot be used as state"))?))
+}
+
 fn endpoint(aws: &Aws) -> Endpoint {
-    Endpoint { url: aws.endpoint_url.clone(), region: Some(aws.region.clone()) }
+    Endpoint { url: aws.s3_endpoint.clone(), region: Some(aws.region.clone()) }
 }
 
 /// Makes the jitter of this process differ from that of others.

@@ -30,7 +30,7 @@ use futures::{StreamExt, stream};
 use keyed::{Ask, Shape, Step, Writer};
 use seen::{Lane, Owed};
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -44,7 +44,7 @@ use wire::{Answer, Attributes};
 const ATTEMPTS_MAX: usize = 100;
 
 /// An alert that another partition raised, and has not taken off its item in this time, is told for it.
-pub const ORPHANED_MS: i64 = 10 * 60 * 1000;
+pub const ORPHANED_MS: i64 = 3_600_000;
 
 /// How to reach DynamoDB. What is `None` comes from the environment, as everywhere with AWS.
 #[derive(Debug, Clone, Default)]
@@ -344,10 +344,7 @@ impl Sink for DynamoDb {
                             stock_quantity,
                         };
                         alerts.insert(alert.name.clone(), alert);
-                        owed.names
-                            .entry((table, key.clone()))
-                            .or_insert_with(BTreeSet::new)
-                            .insert(name);
+                        owed.names.entry((table, key.clone())).or_default().insert(name);
                     }
                 }
             }

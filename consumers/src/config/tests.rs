@@ -74,9 +74,14 @@ fn sinks_and_where_their_state_goes() {
         ("inventory-realtime", OnRefusal::SkipWrite)
     );
     assert_eq!(aws.policy.publish_every_ms, None);
-    let dir = config(Analytics, "--sink dir:reports --dlq dir:dlq", &[]).expect("fine");
-    assert_eq!(dir.state, State::SlateDb(Place::Dir("reports".into())));
-    assert_eq!(dir.policy.publish_every_ms, Some(300_000));
+    for service in [Inventory, Analytics, Search] {
+        let dir = config(service, "--sink dir:reports --dlq dir:dlq", &[]).expect("fine");
+        assert_eq!((dir.state, dir.policy.publish_every_ms), (State::InSink, Some(300_000)));
+    }
+    let lake = config(Analytics, "--dlq dir:dlq --s3-bucket lake --flush-interval-seconds 7", &[]);
+    assert_eq!(lake.expect("fine").policy.publish_every_ms, Some(7_000));
+    let bucket = &problems(config(Analytics, "--dlq dir:dlq --state memory", &[]))[0];
+    assert!(bucket.contains("--s3-bucket or S3_BUCKET: not given"), "{bucket}");
     let search =
         config(Search, "--state slatedb:dir:s --dlq dir:d --aws-endpoint-url http://h:1", &[]);
     let search = search.expect("fine");
@@ -99,7 +104,7 @@ fn all_problems_at_once_each_with_its_setting_and_a_way_out() {
     ];
     let all = problems(config(Inventory, args, &env));
     for (setting, why) in [
-        ("--state or STATE", "the state is in the file"),
+        ("--state or STATE", "the state is there too"),
         ("--dlq or DLQ: not given", "dir:DIR"),
         ("--linger-ms or LINGER_MS: `soon` (from the flag)", "whole number from 0"),
         ("--generation or GENERATION", "from 1"),
@@ -120,6 +125,18 @@ fn all_problems_at_once_each_with_its_setting_and_a_way_out() {
     assert_eq!(all.len(), 14, "{all:#?}");
     let text = Problems(all).to_string();
     assert!(text.starts_with("14 settings are wrong:") && !text.contains("hunter2"), "{text}");
+}
+
+#[test]
+fn a_services_own_endpoint_comes_before_the_general_one_and_the_flag_before_both() {
+    let env = [("AWS_ENDPOINT_URL_S3", "http://s3:1")];
+    let endpoints = |args: &str| {
+        let aws = config(Search, &format!("{SQLITE} {args}"), &env).expect("fine").aws;
+        (aws.s3_endpoint, aws.dynamodb_endpoint)
+    };
+    let url = |text: &str| Some(text.to_owned());
+    assert_eq!(endpoints(""), (url("http://s3:1"), None));
+    assert_eq!(endpoints("--aws-endpoint-url http://a:1"), (url("http://a:1"), url("http://a:1")));
 }
 
 #[test]

@@ -76,3 +76,45 @@ impl Limits {
         (!fits).then(|| format!("10^{exponent} is beyond the range of a number"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Column, Kind, Type};
+
+    fn refused(key: Cell, cell: Cell) -> Option<String> {
+        const KEY: [Column; 2] = [Column::new("token", Type::Text), Column::new("id", Type::Int)];
+        const COLUMNS: [Column; 1] = [Column::new("price", Type::Decimal)];
+        let view = View { name: "words", key: &KEY, columns: &COLUMNS, kind: Kind::Rows };
+        let op = Op::Put(vec![cell]);
+        let key = vec![key, Cell::Int(1)];
+        LIMITS.refuse(&view, &Write { offset: 0, source_ts_ms: 0, view: "words", key, op })
+    }
+
+    #[test]
+    fn what_can_never_be_stored_is_named_without_its_value() {
+        let decimal = |text: &str| Cell::Decimal(text.parse().expect("a number"));
+        for fine in
+            ["0", "-0.00", "12345678901234567890123456789012345678", "1e125", "1e-130", "9.5e-100"]
+        {
+            assert_eq!(refused("lamp".into(), decimal(fine)), None, "{fine}");
+        }
+        assert_eq!(
+            refused("lamp".into(), decimal(&format!("1{}", "0".repeat(60)))),
+            None,
+            "zeros are no digits"
+        );
+        for wrong in ["123456789012345678901234567890123456789", "1e126", "1e-131"] {
+            let why = refused("lamp".into(), decimal(wrong)).expect(wrong);
+            assert!(why.starts_with("words.price: "), "{why}");
+        }
+        assert_eq!(refused("x".repeat(2048).into(), Cell::Null), None);
+        let long = refused("x".repeat(2049).into(), Cell::Null).expect("too long");
+        assert_eq!(long, "words.token: 2049 bytes are more than the 2048 of a key");
+        assert!(
+            refused("".into(), Cell::Null).is_some() && refused(Cell::Null, Cell::Null).is_some()
+        );
+        assert!(refused("lamp".into(), "x".repeat(400 * 1024 + 1).into()).is_some());
+        assert_eq!(refused("lamp".into(), "x".repeat(400 * 1024).into()), None, "DynamoDB decides");
+    }
+}

@@ -187,6 +187,7 @@ fn schema_differs(message: &str) -> bool {
     [
         "does not match the schema",
         "Missing the key",
+        "required keys was not given",
         "Type mismatch for key",
         "Type mismatch for Index Key",
         "number of conditions on the keys",

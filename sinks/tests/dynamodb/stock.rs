@@ -51,7 +51,7 @@ async fn partitions_share_an_item_and_order_items_come_first() {
 #[tokio::test]
 async fn replays_new_cuts_and_late_batches_change_nothing() {
     let Some(shop) = shop("replays").await else { return };
-    let all = vec![
+    let all = [
         sold(0, 1, 2),
         product(1, 1, 20),
         sold(2, 1, 7),

@@ -16,7 +16,7 @@ fn seeds(default: u64) -> u64 {
 
 #[test]
 fn every_seed_is_exact() {
-    let seeds = seeds(1_500);
+    let seeds = seeds(800);
     let mut sum = BTreeMap::<&str, u64>::new();
     for seed in 0..seeds {
         let tally = simulate(seed, Bug::None).unwrap_or_else(|e| panic!("seed {seed}: {e}"));

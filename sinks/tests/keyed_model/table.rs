@@ -80,14 +80,12 @@ impl Table {
         let Some(mut item) = old.clone().filter(|i| int(i, GEN) == generation.into()) else {
             return Err(Failure::Condition(old));
         };
-        match (self.low(&item), item.remove(LOW).is_some()) {
-            (true, was) => {
-                item.insert(LOW.into(), Value::Int(1));
-                if !was {
-                    item = changed(item, &[Change::Insert(DUE, BTreeSet::from([name.to_owned()]))]);
-                }
-            }
-            (false, _) => {}
+        let (low, was) = (self.low(&item), item.remove(LOW).is_some());
+        if low {
+            item.insert(LOW.into(), Value::Int(1));
+        }
+        if low && !was {
+            item = changed(item, &[Change::Insert(DUE, BTreeSet::from([name.to_owned()]))]);
         }
         self.items.insert(key, item.clone());
         Ok(item)
