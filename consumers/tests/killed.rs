@@ -32,9 +32,15 @@ type Rows = BTreeMap<Vec<Cell>, Vec<Cell>>;
 /// Far more than any of it takes.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-fn broker() -> &'static Broker {
-    static BROKER: OnceLock<Broker> = OnceLock::new();
-    BROKER.get_or_init(|| Broker::start(shop()).expect("a broker with the recording"))
+/// One broker with the recording for all tests, until the process ends.
+fn broker_address() -> &'static str {
+    static ADDRESS: OnceLock<String> = OnceLock::new();
+    ADDRESS.get_or_init(|| {
+        let broker = Broker::start(shop()).expect("a broker with the recording");
+        let address = broker.address();
+        std::mem::forget(broker);
+        address
+    })
 }
 fn shop() -> &'static Shop {
     static SHOP: OnceLock<Shop> = OnceLock::new();
@@ -70,7 +76,7 @@ impl Process {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cdc"));
         command
             .args(["run", service, "--topic-prefix", "shop.public.", "--until-end"])
-            .args(["--kafka-bootstrap-servers", &broker().address()])
+            .args(["--kafka-bootstrap-servers", broker_address()])
             .args(["--kafka-group-id", name, "--batch-records", "100", "--linger-ms", "5"])
             .args(["--kafka-property", "session.timeout.ms=6000"])
             .args(["--kafka-property", "heartbeat.interval.ms=500"])
@@ -106,7 +112,11 @@ impl Process {
     }
 }
 
-fn letters(io: &tokio::runtime::Runtime, objects: &dyn Objects, prefix: &str) -> BTreeSet<(String, i32, i64)> {
+fn letters(
+    io: &tokio::runtime::Runtime,
+    objects: &dyn Objects,
+    prefix: &str,
+) -> BTreeSet<(String, i32, i64)> {
     let names = io.block_on(dlq::list(objects, prefix)).expect("letters");
     let one = |name: &String| {
         let found = io.block_on(read_letter(objects, name)).expect("readable").expect("there");
@@ -125,7 +135,11 @@ fn check(service: &str, rows: impl Fn(&View) -> Rows, letters: &BTreeSet<(String
     for view in views(service) {
         let shown = rows(&view);
         let differences = answers.compare(&view, &shown).expect("comparable");
-        assert!(differences.is_empty(), "{service}: {:#?}", &differences[..differences.len().min(10)]);
+        assert!(
+            differences.is_empty(),
+            "{service}: {:#?}",
+            &differences[..differences.len().min(10)]
+        );
         assert_eq!(shown.len(), answers.count(view.name), "{}", view.name);
     }
     check_letters(service, letters);
@@ -142,7 +156,11 @@ fn check_letters(service: &str, letters: &BTreeSet<(String, i32, i64)>) {
 }
 
 fn io() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("threads")
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("threads")
 }
 
 fn on_sqlite(service: &str) {
@@ -223,7 +241,12 @@ fn on_aws(service: &str) {
         dynamodb::Connection { endpoint: Some(dynamo.clone()), region: Some("us-east-1".into()) };
     let client = io.block_on(connection.connect());
     let mut more: Vec<String> = ["--sink", "aws", "--s3-bucket", &bucket].map(str::to_owned).into();
-    more.extend(["--dlq".to_owned(), format!("s3://{bucket}/dlq"), "--aws-endpoint-url".into(), s3]);
+    more.extend([
+        "--dlq".to_owned(),
+        format!("s3://{bucket}/dlq"),
+        "--aws-endpoint-url".into(),
+        s3,
+    ]);
     if service != "analytics" {
         io.block_on(dynamodb::create_tables(&client, &config)).expect("tables");
         let table = config.table_of(&config.views[0]);
@@ -270,8 +293,8 @@ fn check_reports(io: &tokio::runtime::Runtime, bucket: &str, endpoint: &Endpoint
         let report = io.block_on(objects.get(&name)).expect("S3 answers").expect(&name);
         io.block_on(copy.put(&name, report.bytes, When::Always)).expect("copied");
     }
-    let differences =
-        demo::answers::compare_reports(lake.path(), &views("analytics"), &answers()).expect("reports");
+    let differences = demo::answers::compare_reports(lake.path(), &views("analytics"), &answers())
+        .expect("reports");
     assert!(differences.is_empty(), "{differences:#?}");
 }
 
