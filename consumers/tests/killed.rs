@@ -16,7 +16,7 @@ use sinks::{
     Cell, View,
     dlq::{self, read_letter},
     dynamodb::{self, DynamoDb},
-    objects::{Endpoint, Objects, Place, When},
+    objects::{Endpoint, Objects, Place, Put, When},
     state::sqlite::Sqlite,
 };
 use std::{
@@ -291,7 +291,8 @@ fn check_reports(io: &tokio::runtime::Runtime, bucket: &str, endpoint: &Endpoint
     for name in ["daily_sales", "product_sales", "customer_metrics", "order_status", "summary"] {
         let name = format!("reports/{name}/latest.json");
         let report = io.block_on(objects.get(&name)).expect("S3 answers").expect(&name);
-        io.block_on(copy.put(&name, report.bytes, When::Always)).expect("copied");
+        let put = io.block_on(copy.put(&name, report.bytes, When::Always)).expect("copied");
+        assert!(matches!(put, Put::Done(_)), "{name}");
     }
     let differences = demo::answers::compare_reports(lake.path(), &views("analytics"), &answers())
         .expect("reports");
