@@ -28,6 +28,10 @@ enum Bug {
     AlertEachWrite,
     RefusesAll,
     RefusesFirst,
+    // of a derived sink
+    AnyPosition,
+    OnceOnly,
+    HaltsWhenStale,
 }
 
 /// A state over a sound one, with a bug.
@@ -212,6 +216,78 @@ async fn views_pass(bug: Bug) -> Result<(), String> {
     outcome(run).await
 }
 
+/// What each partition published last: its position, and its shares.
+type Published = BTreeMap<Partition, (i64, Vec<(Key, Vec<u8>)>)>;
+
+/// A derived sink as small as it can be: shares by partition, never older ones over newer ones.
+#[derive(Clone)]
+struct Derived {
+    bug: Bug,
+    parts: Arc<Mutex<Published>>,
+}
+
+impl Derived {
+    fn rows(&self, view: &View) -> Rows {
+        let prefix = sinks::share_prefix(view.name);
+        let mut shares: BTreeMap<Vec<Cell>, Vec<Vec<Cell>>> = BTreeMap::new();
+        for (key, share) in self.parts.lock().unwrap().values().flat_map(|(_, rows)| rows) {
+            let key = serde_json::from_slice(&key[prefix.len()..]).unwrap();
+            shares.entry(key).or_default().push(serde_json::from_slice(share).unwrap());
+        }
+        let show =
+            |shares: Vec<Vec<Cell>>| view.show(None, &view.total(shares.iter().map(Vec::as_slice)));
+        shares.into_iter().filter_map(|(key, shares)| Some((key, show(shares)?))).collect()
+    }
+}
+
+#[async_trait]
+impl Sink for Derived {
+    async fn write(&self, _: &Batch) -> Result<Receipt, SinkError> {
+        Ok(Receipt::default())
+    }
+    async fn publish(
+        &self,
+        partition: &Partition,
+        at: &Checkpoint,
+        lane: &dyn Lane,
+    ) -> Result<(), SinkError> {
+        let rows = lane.scan(&sinks::share_prefix(Shop::DAILY)).await?;
+        let mut parts = self.parts.lock().unwrap();
+        match parts.get(partition).map(|part| part.0) {
+            Some(there) if there > at.next && self.bug == Bug::HaltsWhenStale => {
+                return Err(SinkError::fatal(anyhow::anyhow!("a newer one is there")));
+            }
+            Some(there) if there > at.next && self.bug != Bug::AnyPosition => {}
+            Some(_) if self.bug == Bug::OnceOnly => {}
+            _ => {
+                parts.insert(partition.clone(), (at.next, rows));
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn derived_passes(bug: Bug) -> Result<(), String> {
+    let run = async move {
+        let supports = Supports { stock: false, rows: false, seeds: 3, ..Supports::default() };
+        let named: Mutex<HashMap<String, (Derived, Memory)>> = Mutex::default();
+        let open = |name: &str| {
+            let make = || (Derived { bug, parts: Arc::default() }, Memory::new(vec![]));
+            named.lock().unwrap().entry(name.to_owned()).or_insert_with(make).clone()
+        };
+        conformance::views(
+            supports,
+            async |name: &str| {
+                let (sink, state) = open(name);
+                Backend { sink: Some(Arc::new(sink)), state: Arc::new(state) }
+            },
+            async |name: &str, view: &View| open(name).0.rows(view),
+        )
+        .await;
+    };
+    outcome(run).await
+}
+
 async fn state_passes(bug: Bug) -> Result<(), String> {
     let run = async move {
         let named: Mutex<HashMap<String, Memory>> = Mutex::default();
@@ -267,6 +343,19 @@ async fn bugs_of_a_sink_are_noticed() {
     ];
     for (bug, told) in bugs {
         let complaint = views_pass(bug).await.expect_err(&format!("{bug:?} was not noticed"));
+        assert!(complaint.contains(told), "{bug:?}: {complaint}");
+    }
+}
+
+#[tokio::test]
+async fn a_sound_derived_sink_passes_and_bugs_of_one_are_noticed() {
+    derived_passes(Bug::None).await.unwrap();
+    for (bug, told) in [
+        (Bug::AnyPosition, "late publication"),
+        (Bug::OnceOnly, ""),
+        (Bug::HaltsWhenStale, "publication failed"),
+    ] {
+        let complaint = derived_passes(bug).await.expect_err(&format!("{bug:?} was not noticed"));
         assert!(complaint.contains(told), "{bug:?}: {complaint}");
     }
 }

@@ -44,6 +44,17 @@ impl Sink for FlakySink {
     async fn write(&self, batch: &Batch) -> Result<Receipt, SinkError> {
         self.1.around(self.0.write(batch)).await
     }
+    async fn publish(
+        &self,
+        partition: &Partition,
+        at: &Checkpoint,
+        lane: &dyn Lane,
+    ) -> Result<(), SinkError> {
+        self.1.around(self.0.publish(partition, at, lane)).await
+    }
+    async fn told(&self, partition: &Partition) -> Result<(), SinkError> {
+        self.1.around(self.0.told(partition)).await
+    }
     fn forget(&self, partition: &Partition) {
         self.0.forget(partition);
     }

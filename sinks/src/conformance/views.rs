@@ -1,4 +1,6 @@
 //! The promises of whatever shows views: a sink beside a state, or a state that keeps the views itself.
+mod late;
+
 use super::{
     faults::{Faults, FlakySink, FlakyState, Letters},
     shop::{Dice, Log, Shop, expected, logs, partitions},
@@ -41,9 +43,8 @@ impl Default for Supports {
 }
 
 /// Puts a backend through the promises. `make(name)` gives it on the storage of that name, with
-/// [`Shop::views`]; `read(name, view)` gives what people see there. `read` may open the lanes of
-/// [`partitions`](super::partitions), as a derived sink must in order to publish: nothing is written after it
-/// without opening them again.
+/// [`Shop::views`]; `read(name, view)` gives what people see there, and changes nothing: the suite itself publishes
+/// what was committed, now and then and at the end, as the runtime does.
 pub async fn views(
     supports: Supports,
     make: impl AsyncFn(&str) -> Backend,
@@ -72,6 +73,7 @@ pub async fn views(
         ..calm
     };
     suite.run("everything together", &storm).await;
+    suite.late_publications().await;
     if suite.supports.stock {
         suite.alerts_once_a_crossing().await;
     }
@@ -92,6 +94,8 @@ struct Weather {
     crash_percent: u64,
     takeover_percent: u64,
     zombie_percent: u64,
+    /// Of commits that are followed by a publication.
+    publish_percent: u64,
 }
 impl Default for Weather {
     fn default() -> Self {
@@ -102,6 +106,7 @@ impl Default for Weather {
             crash_percent: 0,
             takeover_percent: 0,
             zombie_percent: 0,
+            publish_percent: 25,
         }
     }
 }
@@ -168,6 +173,7 @@ impl<M: AsyncFn(&str) -> Backend, R: AsyncFn(&str, &View) -> Rows> Suite<M, R> {
         let told = format!("{check}, seed {seed}");
         let logs = logs(seed, &self.supports, 30);
         let mut dice = Dice::new(seed ^ 0xca1f);
+        let mut press = Dice::new(seed ^ 0x9e55);
         let faults = Faults::new(seed ^ 0xfa17, weather.flaky_percent);
         let faults = (weather.flaky_percent > 0).then_some(&faults);
         let mut owner = self.process(&name, &logs, faults).await;
@@ -195,6 +201,9 @@ impl<M: AsyncFn(&str) -> Backend, R: AsyncFn(&str, &View) -> Rows> Suite<M, R> {
                 owner.commit(&told, log, &batch).await;
             }
             owner.at[log] = to;
+            if press.roll(100) < weather.publish_percent {
+                settled(&told, owner.publish(&told, &logs, log).await);
+            }
         }
         self.check_end(&told, &name, &logs).await;
     }
@@ -212,7 +221,13 @@ impl<M: AsyncFn(&str) -> Backend, R: AsyncFn(&str, &View) -> Rows> Suite<M, R> {
         self.check_views(told, name, logs).await;
     }
 
+    /// Publishes as the owner of every partition; then the views show what they must.
     async fn check_views(&self, told: &str, name: &str, logs: &[Log]) {
+        self.process(name, logs, None).await.publish_all(told, logs).await;
+        self.check_shown(told, name, logs).await;
+    }
+
+    async fn check_shown(&self, told: &str, name: &str, logs: &[Log]) {
         for view in Shop::views(&self.supports) {
             let (shown, expected) = ((self.read)(name, &view).await, expected(&view, logs));
             for (key, row) in &expected {
@@ -368,6 +383,22 @@ impl Process {
         let lane = &*self.lanes[log];
         settled(told, insist(told, async || self.committer.commit(lane, batch, &[]).await).await)
     }
+
+    /// Publishes what it committed of one partition, if anything.
+    async fn publish(&self, told: &str, logs: &[Log], log: usize) -> Result<(), SinkError> {
+        if self.at[log] == 0 {
+            return Ok(());
+        }
+        let (partition, lane) = (&logs[log].partition, &*self.lanes[log]);
+        let at = logs[log].cut(self.at[log], self.at[log], &[]).checkpoint;
+        insist(told, async || self.committer.publish(partition, &at, lane).await).await
+    }
+
+    async fn publish_all(&self, told: &str, logs: &[Log]) {
+        for log in 0..logs.len() {
+            settled(&format!("{told}, publishing"), self.publish(told, logs, log).await);
+        }
+    }
 }
 
 fn settled<T>(told: &str, answer: Result<T, SinkError>) -> T {
@@ -388,6 +419,7 @@ async fn zombie(told: &str, stale: &[Process], logs: &[Log], dice: &mut Dice) {
     }
     let zombie = &stale[dice.roll(stale.len() as u64) as usize];
     let Some(log) = pick(logs, &zombie.at, dice) else { return };
+    late::publish(told, zombie, logs, log).await;
     let from = zombie.at[log];
     let to = (from + 1 + dice.roll(9) as usize).min(logs[log].records.len());
     let (batch, lane) = (logs[log].cut(from, to, &[]), &*zombie.lanes[log]);
