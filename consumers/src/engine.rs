@@ -19,7 +19,7 @@ use debezium::{Decoder, Envelope};
 use lane::{Chunk, Entry, Lane, Phase, digest};
 use sinks::{Alert, Batch, Checkpoint, Key, Letter, Partition, Receipt, SinkError, dlq::Reason};
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
 
@@ -138,6 +138,10 @@ impl<H: Handler> Engine<H> {
     pub fn is_held(&self, ticket: &Ticket) -> bool {
         self.lanes.get(&ticket.partition).is_some_and(|lane| lane.life == ticket.life)
     }
+    /// Alerts that were shown before their batch was durable.
+    pub fn count_alerts(&mut self, count: usize) {
+        self.tally.alerts += count as u64;
+    }
     pub fn tally(&self) -> &Tally {
         &self.tally
     }
@@ -157,9 +161,8 @@ impl<H: Handler> Engine<H> {
         self.lanes.values().all(|lane| match &lane.phase {
             Phase::Opening => !opening,
             Phase::Waiting { then, .. } => !opening && matches!(**then, Phase::Opening),
-            Phase::Open | Phase::Verifying(_) => {
-                lane.chunks.is_empty() && !self.is_publication_due(lane, Millis::MAX)
-            }
+            Phase::Verifying(_) => !opening,
+            Phase::Open => lane.chunks.is_empty() && !self.is_publication_due(lane, Millis::MAX),
             _ => false,
         })
     }
@@ -186,7 +189,7 @@ impl<H: Handler> Engine<H> {
         match event {
             Event::Assigned(partition) => self.assigned(partition),
             Event::Revoked(partition) => self.forget(&partition),
-            Event::Broken(partition, why) => self.halt(&partition, &why),
+            Event::Broken(partition, why) => self.on_broken(now, &partition, &why),
             Event::Record(record) => self.on_record(now, &record),
             Event::Opened(ticket, result) => self.on_opened(now, ticket, result),
             Event::Fetched(ticket, result) => self.on_fetched(now, &ticket, result),
@@ -262,6 +265,12 @@ impl<H: Handler> Engine<H> {
         if pause {
             // Somebody else owns the partition, perhaps: do not take it back and forth without a breath.
             let until = now + self.policy.backoff(attempt, fresh.life);
+            if attempt.is_power_of_two() {
+                let text = format!(
+                    "{partition}: another owner took it over; loading it again (attempt {attempt})"
+                );
+                self.actions.push_back(Action::Warn(text));
+            }
             fresh.phase = Phase::Waiting { until, then: Box::new(Phase::Opening) };
         } else {
             self.actions.push_back(Action::Open(fresh.ask(partition)));
@@ -273,6 +282,14 @@ impl<H: Handler> Engine<H> {
         self.actions.push_back(Action::Halt(format!("{partition}: {why}")));
     }
 
+    fn on_broken(&mut self, now: Millis, partition: &Partition, why: &str) {
+        match self.lanes.get(partition).map(|lane| &lane.phase) {
+            // The record applied last has left the log meanwhile; whether anything is missing shows at the next load.
+            Some(Phase::Verifying(_)) => self.reload(now, partition, Vec::new()),
+            _ => self.halt(partition, why),
+        }
+    }
+
     fn live(&mut self, ticket: &Ticket) -> Option<&mut Lane<H::Fact>> {
         self.lanes
             .get_mut(&ticket.partition)
@@ -282,18 +299,30 @@ impl<H: Handler> Engine<H> {
     /// One place reacts to errors: waits and tries the same step again, starts the lane over, or stops.
     fn react(&mut self, now: Millis, ticket: &Ticket, then: Phase<H::Fact>, error: SinkError) {
         match react(error) {
-            Reaction::Retry => {
-                self.tally.retries += 1;
-                let policy = &self.policy;
+            Reaction::Retry(cause) => {
+                let pause = self.retry(&ticket.partition, &cause);
                 let Some(lane) = self.lanes.get_mut(&ticket.partition) else { return };
-                lane.attempt = lane.attempt.saturating_add(1);
-                let until = now + policy.backoff(lane.attempt, lane.life);
-                lane.phase = Phase::Waiting { until, then: Box::new(then) };
+                lane.phase = Phase::Waiting { until: now + pause, then: Box::new(then) };
             }
             Reaction::Reload => self.reload(now, &ticket.partition, Vec::new()),
             Reaction::Isolate(refusals) => self.reload(now, &ticket.partition, refusals),
             Reaction::Halt(why) => self.halt(&ticket.partition, &why),
         }
+    }
+
+    /// Counts a failed attempt, says why (each time the number of attempts has doubled), gives the pause.
+    fn retry(&mut self, partition: &Partition, cause: &str) -> Millis {
+        self.tally.retries += 1;
+        let Some(lane) = self.lanes.get_mut(partition) else { return 0 };
+        lane.attempt = lane.attempt.saturating_add(1);
+        let pause = self.policy.backoff(lane.attempt, lane.life);
+        if lane.attempt.is_power_of_two() {
+            let n = lane.attempt;
+            let text =
+                format!("{partition}: {cause}; trying again in {pause} ms (attempt {n} failed)");
+            self.actions.push_back(Action::Warn(text));
+        }
+        pause
     }
 
     fn on_opened(&mut self, now: Millis, ticket: Ticket, result: Result<Standing, SinkError>) {
@@ -306,17 +335,36 @@ impl<H: Handler> Engine<H> {
             Ok(standing) => standing,
             Err(error) => return self.react(now, &ticket, Phase::Opening, error),
         };
+        let is_first = standing.checkpoint.is_none();
         match lane.stand_on(standing, &fingerprint, &policy, now) {
             Ok((from, warning)) => {
-                lane.paused = false;
+                lane.paused = is_first;
                 if let Some(text) = warning {
                     self.actions.push_back(Action::Warn(format!("{}: {text}", ticket.partition)));
                 }
                 self.actions.push_back(Action::Seek(ticket.partition.clone(), from));
+                if is_first {
+                    return self.store_start(&ticket.partition);
+                }
                 self.actions.push_back(Action::Resume(ticket.partition));
             }
             Err(why) => self.halt(&ticket.partition, &why),
         }
+    }
+
+    /// Where a partition begins is durable before its first record is read: the log may have moved on by the next
+    /// load. Reading starts when this empty batch is committed.
+    fn store_start(&mut self, partition: &Partition) {
+        let Some(lane) = self.lanes.get_mut(partition) else { return };
+        let checkpoint = lane.checkpoint.clone();
+        let (tag, next) = (lane.tag, checkpoint.next);
+        let none = (Vec::new(), Vec::new());
+        let batch =
+            Batch::new(partition.clone(), tag, next, none.0, none.1, checkpoint, BTreeSet::new());
+        let (batch, letters): (_, Arc<[Letter]>) = (Arc::new(batch), Arc::new([]));
+        lane.phase = Phase::Committing { batch: batch.clone(), letters: letters.clone() };
+        let ticket = lane.ask(partition);
+        self.actions.push_back(Action::Commit(ticket, batch, letters));
     }
 
     // ------------------------------------------------------------ records come in
@@ -431,7 +479,10 @@ impl<H: Handler> Engine<H> {
             }
             _ => {}
         }
-        let flood = lane.flood.count(dead.is_some(), policy);
+        let flood = lane.flood.count(dead.is_some(), policy).map(|why| {
+            let last = dead.as_ref().map_or("", |(_, text)| text.as_str());
+            format!("{why}. The last, at offset {}: {last}", record.offset)
+        });
         chunk.bad_run = lane.flood.in_a_row();
         if let Some((reason, text)) = dead {
             *self.tally.letters.entry(reason.as_str()).or_default() += 1;
@@ -495,6 +546,11 @@ impl<H: Handler> Engine<H> {
         if !matches!(lane.phase, Phase::Open) {
             return;
         }
+        // Between two chunks, or a busy partition would never publish; at the end only once.
+        if !draining && self.is_publication_due(&self.lanes[partition], now) {
+            return self.publish_if_due(now, partition);
+        }
+        let Some(lane) = self.lanes.get_mut(partition) else { return };
         let due = |chunk: &Chunk<_>| chunk.closed || draining || now >= chunk.opened + linger;
         let Some(chunk) =
             lane.chunks.front().is_some_and(due).then(|| lane.chunks.pop_front()).flatten()
@@ -563,7 +619,6 @@ impl<H: Handler> Engine<H> {
                 for (key, row) in keys.into_iter().zip(rows) {
                     lane.rows.learn(key, row);
                 }
-                lane.attempt = 0;
                 if followed {
                     self.apply(&ticket.partition, chunk);
                 } else {
@@ -592,7 +647,6 @@ impl<H: Handler> Engine<H> {
         };
         match result {
             Ok(rows) => {
-                lane.attempt = 0;
                 let (offset, source_ts_ms) =
                     (chunk.end - 1, chunk.truncate.take().map_or(0, |t| t.1));
                 let gone = rows.iter().filter_map(|(key, _)| self.handler.gone(key));
@@ -698,7 +752,6 @@ impl<H: Handler> Engine<H> {
     }
 
     fn on_published(&mut self, now: Millis, ticket: &Ticket, result: Result<(), SinkError>) {
-        let policy = &self.policy;
         let Some(lane) =
             self.lanes.get_mut(&ticket.partition).filter(|lane| lane.life == ticket.life)
         else {
@@ -713,10 +766,11 @@ impl<H: Handler> Engine<H> {
                 lane.published = (now, lane.checkpoint.next);
                 lane.attempt = 0;
             }
-            Err(Reaction::Retry) => {
-                lane.attempt = lane.attempt.saturating_add(1);
-                lane.publish_not_before = now + policy.backoff(lane.attempt, lane.life);
-                self.tally.retries += 1;
+            Err(Reaction::Retry(cause)) => {
+                let pause = self.retry(&ticket.partition, &cause);
+                if let Some(lane) = self.lanes.get_mut(&ticket.partition) {
+                    lane.publish_not_before = now + pause;
+                }
             }
             Err(Reaction::Halt(why)) => return self.halt(&ticket.partition, &why),
             Err(_) => return self.reload(now, &ticket.partition, Vec::new()),

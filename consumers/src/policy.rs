@@ -65,8 +65,8 @@ impl Default for Policy {
 /// What an error asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Reaction {
-    /// The same again, after a pause.
-    Retry,
+    /// The same again, after a pause; the text says what is in the way.
+    Retry(String),
     /// Forget the partition's lane and load it again, after a pause.
     Reload,
     /// These records are dead letters: load again and read them as such.
@@ -76,7 +76,7 @@ pub enum Reaction {
 
 pub fn react(error: SinkError) -> Reaction {
     match error {
-        SinkError::Transient(_) => Reaction::Retry,
+        SinkError::Transient(cause) => Reaction::Retry(format!("{cause:#}")),
         SinkError::Fenced => Reaction::Reload,
         SinkError::Refused(list) => Reaction::Isolate(list),
         SinkError::Fatal(cause) => Reaction::Halt(format!("{cause:#}")),

@@ -17,6 +17,7 @@ use std::{
     },
     time::Duration,
 };
+use tokio::sync::oneshot;
 
 /// Time since some start, in ms; never goes back.
 pub trait Clock {
@@ -79,6 +80,8 @@ enum Done {
     Scanned(Ticket, Result<Vec<(Key, Vec<u8>)>, SinkError>),
     Committed(Ticket, Result<Receipt, SinkError>),
     Published(Ticket, Result<(), SinkError>),
+    /// A sink's alerts: shown whoever holds the partition by now; the commit goes on when the sender is answered.
+    Alerts(Vec<Alert>, oneshot::Sender<()>),
 }
 
 /// The longest the poll thread waits for a record when nothing is in flight.
@@ -93,10 +96,6 @@ struct Work {
     answers: mpsc::Sender<Done>,
     /// Open lanes by life.
     lanes: HashMap<u64, Arc<dyn Lane>>,
-    /// Alerts were shown since the last acknowledgement.
-    shown: bool,
-    /// Telling sinks that their alerts were shown.
-    telling: Vec<tokio::task::JoinHandle<()>>,
 }
 
 pub fn run<H: Handler, C: Clock>(
@@ -109,15 +108,7 @@ pub fn run<H: Handler, C: Clock>(
     let (sender, answers) = mpsc::channel();
     let probe = source.probe();
     let io = env.io.clone();
-    let mut work = Work {
-        committer,
-        probe,
-        io,
-        answers: sender,
-        lanes: HashMap::new(),
-        shown: false,
-        telling: Vec::new(),
-    };
+    let mut work = Work { committer, probe, io, answers: sender, lanes: HashMap::new() };
     let mut drain_until: Option<Millis> = None;
     loop {
         let mut now = env.clock.now();
@@ -127,7 +118,7 @@ pub fn run<H: Handler, C: Clock>(
         let mut ended = false;
         if drain_until.is_some() {
             if let Ok(done) = answers.recv_timeout(Duration::from_millis(BUSY_MS)) {
-                work.answered(now, &mut engine, done);
+                work.answered(now, &mut engine, observer, done);
             }
         } else {
             let wait = wait_ms(&engine, now);
@@ -138,7 +129,7 @@ pub fn run<H: Handler, C: Clock>(
         }
         now = env.clock.now();
         while let Ok(done) = answers.try_recv() {
-            work.answered(now, &mut engine, done);
+            work.answered(now, &mut engine, observer, done);
         }
         let drain = ended || drain_until.is_some();
         engine.handle(now, if drain { Event::Drain } else { Event::Tick });
@@ -149,7 +140,6 @@ pub fn run<H: Handler, C: Clock>(
         observer.turn(now, &engine);
         if ended && engine.is_idle(true) {
             source.flush(Duration::from_secs(5))?;
-            work.finish();
             return Ok(Exit::Finished);
         }
         if let Some(until) = drain_until {
@@ -157,7 +147,6 @@ pub fn run<H: Handler, C: Clock>(
             if drained || now >= until {
                 let wait = until.saturating_sub(now).clamp(100, 5_000);
                 source.flush(Duration::from_millis(wait))?;
-                work.finish();
                 return Ok(if drained { Exit::Drained } else { Exit::Abandoned });
             }
         }
@@ -179,8 +168,21 @@ fn event_of(signal: Signal<'_>) -> Event<'_> {
 }
 
 impl Work {
-    fn answered<H: Handler>(&mut self, now: Millis, engine: &mut Engine<H>, done: Done) {
+    fn answered<H: Handler>(
+        &mut self,
+        now: Millis,
+        engine: &mut Engine<H>,
+        observer: &mut dyn Observer<H>,
+        done: Done,
+    ) {
         let event = match done {
+            Done::Alerts(alerts, answer) => {
+                alerts.iter().for_each(|alert| observer.alert(alert));
+                engine.count_alerts(alerts.len());
+                // Whoever asked may be gone: its batch is then repeated, and the alerts told again by their names.
+                let _ = answer.send(());
+                return;
+            }
             Done::Opened(ticket, Ok((lane, standing))) => {
                 if !engine.is_held(&ticket) {
                     // Revoked meanwhile: give it back.
@@ -211,14 +213,8 @@ impl Work {
             Action::Seek(partition, next) => source.seek(&partition, next)?,
             Action::Pause(partition) => source.pause(&partition)?,
             Action::Resume(partition) => source.resume(&partition)?,
-            Action::Acknowledge(partition, next) => {
-                source.acknowledge(&partition, next)?;
-                self.told(partition);
-            }
-            Action::Alert(alert) => {
-                observer.alert(&alert);
-                self.shown = true;
-            }
+            Action::Acknowledge(partition, next) => source.acknowledge(&partition, next)?,
+            Action::Alert(alert) => observer.alert(&alert),
             Action::Warn(text) => observer.warning(&text),
             Action::Halt(why) => return Err(Halted(why).into()),
             Action::Fetch(ticket, keys) => self.ask(ticket, move |lane, ticket| async move {
@@ -230,9 +226,10 @@ impl Work {
                 Done::Scanned(ticket, rows)
             }),
             Action::Commit(ticket, batch, letters) => {
-                let committer = self.committer.clone();
+                let (committer, answers) = (self.committer.clone(), self.answers.clone());
                 self.ask(ticket, move |lane, ticket| async move {
-                    let receipt = committer.commit(&*lane, &batch, &letters).await;
+                    let show = |alerts| shown(answers, alerts);
+                    let receipt = committer.commit_showing(&*lane, &batch, &letters, show).await;
                     Done::Committed(ticket, receipt)
                 });
             }
@@ -268,32 +265,6 @@ impl Work {
         });
     }
 
-    /// A batch's alerts come before its acknowledgement: those just shown are this partition's.
-    fn told(&mut self, partition: Partition) {
-        let Some(sink) = self.committer.sink.clone().filter(|_| std::mem::take(&mut self.shown))
-        else {
-            return;
-        };
-        self.telling.retain(|task| !task.is_finished());
-        self.telling.push(self.io.spawn(async move {
-            if let Err(error) = sink.told(&partition).await {
-                // They stay on their items and are told again, under the same names.
-                tracing::debug!(%partition, %error, "alerts stay due");
-            }
-        }));
-    }
-
-    /// At the end: waits for what is under way, but not for long.
-    fn finish(&mut self) {
-        let telling = std::mem::take(&mut self.telling);
-        let wait = Duration::from_secs(2);
-        self.io.block_on(async {
-            for task in telling {
-                let _ = tokio::time::timeout(wait, task).await;
-            }
-        });
-    }
-
     fn close(&mut self, ticket: &Ticket) {
         if let Some(sink) = &self.committer.sink {
             sink.forget(&ticket.partition);
@@ -317,6 +288,15 @@ impl Work {
             let _ = answers.send(asked.await);
         });
     }
+}
+
+/// Has the poll thread show a sink's alerts.
+async fn shown(answers: mpsc::Sender<Done>, alerts: Vec<Alert>) -> Result<(), SinkError> {
+    let over =
+        || SinkError::transient(anyhow::anyhow!("the run ended before its alerts were shown"));
+    let (answer, answered) = oneshot::channel();
+    answers.send(Done::Alerts(alerts, answer)).map_err(|_| over())?;
+    answered.await.map_err(|_| over())
 }
 
 /// Where each partition stands, for logs: `topic/0=17 topic/1=4`.

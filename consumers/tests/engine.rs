@@ -62,7 +62,17 @@ fn open(engine: &mut Engine<Idle>, checkpoint: Option<Checkpoint>, bounds: Bound
         })
         .expect("asks for the state");
     engine.handle(0, Event::Opened(ticket, Ok(Standing { checkpoint, bounds })));
-    actions(engine)
+    let mut seen = actions(engine);
+    // A first start is stored before anything is read.
+    let start = seen.iter().position(|action| matches!(action, Action::Commit(..)));
+    if let Some(Action::Commit(ticket, batch, _)) = start.map(|at| seen.remove(at)) {
+        assert!(batch.writes.is_empty() && batch.span.start == batch.span.end);
+        assert!(!seen.iter().any(|action| matches!(action, Action::Resume(_))), "{seen:?}");
+        engine.handle(0, Event::Committed(ticket, Ok(Receipt::default())));
+        seen.extend(actions(engine));
+        assert!(seen.iter().any(|action| matches!(action, Action::Resume(_))), "{seen:?}");
+    }
+    seen
 }
 fn halted(actions: &[Action]) -> &str {
     let why = actions.iter().find_map(|action| match action {
@@ -167,7 +177,12 @@ fn a_flood_of_dead_letters_halts() {
     (0..3).for_each(|offset| feed(&mut engine, offset, "{"));
     assert!(!actions(&mut engine).iter().any(|action| matches!(action, Action::Halt(_))));
     feed(&mut engine, 3, "{");
-    assert!(halted(&actions(&mut engine)).contains("4 dead letters in a row"));
+    let seen = actions(&mut engine);
+    let why = halted(&seen);
+    assert!(
+        why.contains("4 dead letters in a row") && why.contains("at offset 3: not JSON"),
+        "{why}"
+    );
 }
 
 #[test]
@@ -236,10 +251,70 @@ fn what_fails_for_now_is_tried_again_and_the_position_waits() {
         5,
         Event::Committed(ticket, Err(SinkError::transient(anyhow::anyhow!("throttled")))),
     );
-    assert!(actions(&mut engine).is_empty());
+    let seen = actions(&mut engine);
+    assert!(matches!(&seen[..], [Action::Warn(text)] if text.contains("throttled")), "{seen:?}");
     let at = engine.deadline().expect("a time to try again");
     assert!((6..=55).contains(&at), "{at}");
     engine.handle(at, Event::Tick);
     let (_, again) = commits(actions(&mut engine)).pop().expect("the same batch");
     assert_eq!(first.digest(), again.digest());
+}
+
+#[test]
+fn a_busy_partition_still_publishes() {
+    let policy = Policy {
+        batch_records_max: 1,
+        linger_ms: 0,
+        publish_every_ms: Some(100),
+        ..Policy::default()
+    };
+    let mut engine = engine(policy);
+    open(&mut engine, None, bounds(0, 200, 1));
+    let (mut published, mut now) = (0, 1);
+    for offset in 0..50 {
+        feed(&mut engine, offset, &row("c"));
+        feed(&mut engine, offset + 50, &row("c"));
+    }
+    let mut seen = actions(&mut engine);
+    while let Some(action) = seen.pop() {
+        now += 10;
+        match action {
+            Action::Commit(ticket, ..) => {
+                engine.handle(now, Event::Committed(ticket, Ok(Receipt::default())));
+            }
+            Action::Publish(ticket, _) => {
+                published += 1;
+                engine.handle(now, Event::Published(ticket, Ok(())));
+            }
+            _ => {}
+        }
+        seen.extend(actions(&mut engine));
+    }
+    assert!(published >= 3, "published {published} times within {now} ms of a full queue");
+}
+
+#[test]
+fn latest_stays_where_it_first_began() {
+    let mut engine =
+        engine(Policy { start: consumers::policy::Start::Latest, ..Policy::default() });
+    engine.handle(0, Event::Assigned(partition()));
+    let ticket = actions(&mut engine).into_iter().find_map(|action| match action {
+        Action::Open(ticket) => Some(ticket),
+        _ => None,
+    });
+    let standing = Standing { checkpoint: None, bounds: bounds(0, 100, 1) };
+    engine.handle(0, Event::Opened(ticket.expect("asks"), Ok(standing)));
+    let (_, batch) = commits(actions(&mut engine)).pop().expect("the start, to be stored");
+    assert_eq!((batch.checkpoint.next, batch.span.end), (100, 100));
+}
+
+#[test]
+fn a_mark_that_left_the_log_is_looked_at_again() {
+    let mark = Mark { offset: 9, timestamp_ms: 77, key_digest: 1 };
+    let mut engine = engine(Policy::default());
+    open(&mut engine, Some(Checkpoint { last: Some(mark), ..stored(10) }), bounds(0, 50, 1));
+    engine.handle(1, Event::Broken(partition(), "out of range".into()));
+    let seen = actions(&mut engine);
+    assert!(!seen.iter().any(|action| matches!(action, Action::Halt(_))), "{seen:?}");
+    assert!(engine.is_idle(false), "nothing is in its hands");
 }

@@ -1,5 +1,5 @@
 //! The commit promise, in one place: dead letters -> sink writes -> state. Whoever calls acknowledges to Kafka after.
-use crate::{Batch, Checkpoint, Dlq, Lane, Letter, Partition, Receipt, SinkError, State};
+use crate::{Alert, Batch, Checkpoint, Dlq, Lane, Letter, Partition, Receipt, SinkError, State};
 use async_trait::async_trait;
 use std::sync::Arc;
 
@@ -93,22 +93,46 @@ pub struct Committer {
 
 impl Committer {
     /// Each step is durable before the next; a crash between two of them is repaired by repeating the batch.
+    /// `show` publishes a sink's alerts; the sink lets go of them, and the position moves, only after that.
+    /// The receipt tells the alerts of a store that keeps the views itself.
+    pub async fn commit_showing<F>(
+        &self,
+        lane: &dyn Lane,
+        batch: &Batch,
+        letters: &[Letter],
+        show: impl FnOnce(Vec<Alert>) -> F,
+    ) -> Result<Receipt, SinkError>
+    where
+        F: Future<Output = Result<(), SinkError>>,
+    {
+        let written = self.write(batch, letters).await?;
+        if let (Some(sink), false) = (&self.sink, written.alerts.is_empty()) {
+            show(written.alerts).await?;
+            sink.told(&batch.partition).await?;
+        }
+        lane.commit(batch).await
+    }
+
+    /// The same for callers that publish all alerts of the receipt themselves, afterwards.
     pub async fn commit(
         &self,
         lane: &dyn Lane,
         batch: &Batch,
         letters: &[Letter],
     ) -> Result<Receipt, SinkError> {
+        let mut receipt = self.write(batch, letters).await?;
+        receipt.alerts.extend(lane.commit(batch).await?.alerts);
+        Ok(receipt)
+    }
+
+    async fn write(&self, batch: &Batch, letters: &[Letter]) -> Result<Receipt, SinkError> {
         if !letters.is_empty() {
             self.dlq.publish(letters).await?;
         }
-        let mut receipt = Receipt::default();
-        if let Some(sink) = &self.sink {
-            receipt = sink.write(batch).await?;
+        match &self.sink {
+            Some(sink) => sink.write(batch).await,
+            None => Ok(Receipt::default()),
         }
-        let kept = lane.commit(batch).await?;
-        receipt.alerts.extend(kept.alerts);
-        Ok(receipt)
     }
 
     pub async fn publish(
