@@ -5,13 +5,37 @@ pub mod slatedb;
 pub mod sqlite;
 
 use crate::{Batch, Checkpoint, Key, Partition, Receipt, SinkError};
+use anyhow::anyhow;
 use async_trait::async_trait;
 use std::sync::Arc;
 
 #[async_trait]
 pub trait State: Send + Sync {
     /// Takes the partition over. Whoever held it before is fenced: its next commit fails.
+    /// Refused for a table that is held here under another topic: see [`refuse_renamed`].
     async fn open(&self, partition: &Partition) -> Result<Arc<dyn Lane>, SinkError>;
+}
+
+/// What every `open` asks before it makes anything: `held` are the topics whose lanes this service and generation
+/// ever opened. A table's topic never changes its name within a generation. Positions and shares are kept by topic,
+/// so under a new name (a connector made again with another `topic.prefix`) the old shares would stay and be counted
+/// beside the new ones, and offsets of the old topic would be compared with those of the new one.
+/// A topic's table is its last part: `shop.public.products` and `products` are the same table.
+pub fn refuse_renamed<T: AsRef<str>>(
+    held: impl IntoIterator<Item = T>,
+    topic: &str,
+) -> Result<(), SinkError> {
+    let is_renamed = |was: &T| was.as_ref() != topic && table(was.as_ref()) == table(topic);
+    let Some(was) = held.into_iter().find(is_renamed) else { return Ok(()) };
+    Err(SinkError::fatal(anyhow!(
+        "the state holds topic {} for this table; it is now {topic}: set TOPIC_PREFIX back, or start with a new \
+         GENERATION",
+        was.as_ref()
+    )))
+}
+
+fn table(topic: &str) -> &str {
+    topic.rsplit_once('.').map_or(topic, |(_, table)| table)
 }
 
 /// One owner's hold on one partition.

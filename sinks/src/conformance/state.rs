@@ -12,6 +12,7 @@ pub async fn state(make: impl AsyncFn(&str) -> Arc<dyn State>) {
     recognises_repeat(&make).await;
     refuses_wrong_place(&make).await;
     keeps_partitions_apart(&make).await;
+    refuses_renamed_topic(&make).await;
     opens_again(&make).await;
     ends_with_close(&make).await;
     holds_large_values_and_many_rows(&make).await;
@@ -222,6 +223,44 @@ async fn keeps_partitions_apart(make: &impl AsyncFn(&str) -> Arc<dyn State>) {
             "a scan of {at} sees one partition"
         );
     }
+}
+
+async fn refuses_renamed_topic(make: &impl AsyncFn(&str) -> Arc<dyn State>) {
+    let state = make("renamed").await;
+    let lane = open(&state, &place(0)).await;
+    commit(&*lane, &batch(&place(0), 0, 10, &[("a", Some("1"))])).await;
+    let others = ["shop.order_items", "products.shop", "shop.old_products", "shop.größe"];
+    for topic in others {
+        let at = Partition::new(topic, 0);
+        commit(&*open(&state, &at).await, &batch(&at, 0, 10, &[("a", Some("2"))])).await;
+    }
+    let again = make("renamed").await;
+    for (was, now) in [
+        ("shop.products", "store.products"),
+        ("shop.products", "shop.public.products"),
+        ("shop.products", "products"),
+        ("shop.order_items", "order_items"),
+    ] {
+        for index in [0, 1] {
+            let why = match again.open(&Partition::new(now, index)).await {
+                Err(SinkError::Fatal(why)) => format!("{why:#}"),
+                Err(other) => panic!("{now} after {was}: expected Fatal, got: {other}"),
+                Ok(_) => panic!("{now} was opened beside {was}, the same table"),
+            };
+            let names = [was, now, "TOPIC_PREFIX", "GENERATION"];
+            assert!(names.iter().all(|name| why.contains(name)), "{now} after {was}: {why}");
+        }
+    }
+    let encoded = again.open(&Partition::new("store.größe", 0)).await;
+    assert!(matches!(encoded, Err(SinkError::Fatal(_))), "a store that encodes names compares too");
+    commit(&*lane, &batch(&place(0), 10, 11, &[("a", Some("3"))])).await; // a refusal fences nobody
+    for topic in others {
+        let lane = open(&again, &Partition::new(topic, 0)).await;
+        assert_eq!(next(&*lane), Some(10), "{topic} goes on");
+    }
+    let lane = open(&again, &place(0)).await;
+    assert_eq!(next(&*lane), Some(11), "the name before goes on after a refusal");
+    assert_eq!(next(&*open(&again, &place(1)).await), None, "and so do its other partitions");
 }
 
 async fn opens_again(make: &impl AsyncFn(&str) -> Arc<dyn State>) {

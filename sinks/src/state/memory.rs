@@ -1,5 +1,8 @@
 //! State and views in memory. Clones share everything, so a test can drop a service and open its state again.
-use super::part::{LaneId, Part, admit};
+use super::{
+    part::{LaneId, Part, admit},
+    refuse_renamed,
+};
 use crate::{
     Alert, Batch, Cell, Checkpoint, Key, Lane, Partition, Receipt, SinkError, State, View,
 };
@@ -74,6 +77,7 @@ impl Memory {
 impl State for Memory {
     async fn open(&self, partition: &Partition) -> Result<Arc<dyn Lane>, SinkError> {
         let mut kept = self.lock();
+        refuse_renamed(kept.lanes.keys().map(|held| &*held.topic), &partition.topic)?;
         let id = kept.lanes.len() as LaneId;
         let stored = kept.lanes.entry(partition.clone()).or_insert_with(|| Stored {
             id,

@@ -8,6 +8,7 @@
 //! * Generations lie beside each other and never mix; delete the folder of an old one when nobody needs it.
 //! * While the object store does not answer, calls end with `Transient` after [`Settings::answer_ms_max`]. A commit
 //!   that ended so may still take effect: only the same batch may follow it, another one is `Fenced`.
+use super::refuse_renamed;
 use crate::{Batch, Checkpoint, Key, Lane, Partition, Receipt, SinkError, State};
 use anyhow::anyhow;
 use async_trait::async_trait;
@@ -26,6 +27,7 @@ use slatedb::{
         ObjectStore,
         aws::{AmazonS3Builder, AmazonS3ConfigKey},
         local::LocalFileSystem,
+        path::{self, PathPart},
     },
 };
 use std::{
@@ -159,7 +161,22 @@ impl SlateDb {
     }
 
     fn path(&self, partition: &Partition) -> String {
-        format!("{}state/{}/{}/{partition}", self.prefix, self.service, self.generation)
+        format!("{}/{partition}", self.folder_of_topics())
+    }
+    fn folder_of_topics(&self) -> String {
+        format!("{}state/{}/{}", self.prefix, self.service, self.generation)
+    }
+
+    /// One request. Names are compared as they lie in the store: encoded letter by letter, dots kept.
+    /// Two first starts under different names at the same moment are not told apart.
+    async fn check_topic(&self, partition: &Partition, place: &Place) -> Result<(), SinkError> {
+        let folder = path::Path::from(self.folder_of_topics());
+        let listing = self.store.list_with_delimiter(Some(&folder));
+        let found = place.within(listing).await?.map_err(|cause| {
+            SinkError::Transient(anyhow::Error::new(cause).context(folder.to_string()))
+        })?;
+        let held = found.common_prefixes.iter().filter_map(path::Path::filename);
+        refuse_renamed(held, PathPart::from(&*partition.topic).as_ref())
     }
 
     fn tuned(&self) -> slatedb::Settings {
@@ -186,6 +203,7 @@ impl State for SlateDb {
     async fn open(&self, partition: &Partition) -> Result<Arc<dyn Lane>, SinkError> {
         let place =
             Place { path: self.path(partition), answer_ms_max: self.settings.answer_ms_max };
+        self.check_topic(partition, &place).await?;
         let id = self.opened.fetch_add(1, Ordering::Relaxed);
         let opening = Db::builder(place.path.as_str(), self.store.clone())
             .with_settings(self.tuned())
@@ -384,16 +402,15 @@ impl Place {
         &self,
         asked: impl Future<Output = Result<T, slatedb::Error>>,
     ) -> Result<T, SinkError> {
+        self.within(asked).await?.map_err(|cause| self.explain(cause))
+    }
+
+    async fn within<T>(&self, asked: impl Future<Output = T>) -> Result<T, SinkError> {
         let patience = Duration::from_millis(self.answer_ms_max);
-        match tokio::time::timeout(patience, asked).await {
-            Ok(answer) => answer.map_err(|cause| self.explain(cause)),
-            Err(_) => {
-                let (path, ms) = (&self.path, self.answer_ms_max);
-                Err(SinkError::transient(anyhow!(
-                    "{path}: no answer from the object store within {ms} ms"
-                )))
-            }
-        }
+        tokio::time::timeout(patience, asked).await.map_err(|_| {
+            let (path, ms) = (&self.path, self.answer_ms_max);
+            SinkError::transient(anyhow!("{path}: no answer from the object store within {ms} ms"))
+        })
     }
 
     fn explain(&self, cause: slatedb::Error) -> SinkError {

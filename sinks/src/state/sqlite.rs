@@ -11,7 +11,7 @@ mod commit;
 mod layout;
 mod table;
 
-use super::memory::Rows;
+use super::{memory::Rows, refuse_renamed};
 use crate::{
     Alert, Batch, Cell, Checkpoint, Key, Lane, Partition, Receipt, SinkError, State, View,
 };
@@ -135,6 +135,13 @@ impl File {
     fn reader(&self) -> MutexGuard<'_, Connection> {
         self.reader.lock().unwrap_or_else(PoisonError::into_inner)
     }
+    /// Of all lanes that this service and generation ever opened.
+    fn topics(&self, conn: &Connection) -> Result<Vec<String>, Trouble> {
+        let sql = "SELECT DISTINCT topic FROM cdc_state_lanes WHERE service = ? AND generation = ?";
+        let mut select = conn.prepare_cached(sql)?;
+        let topics = select.query_map(params![self.service, self.generation], |row| row.get(0))?;
+        Ok(topics.collect::<Result<_, _>>()?)
+    }
 }
 
 #[async_trait]
@@ -144,6 +151,8 @@ impl State for Sqlite {
         let take = move |file: &File| {
             let mut writer = file.writer();
             let txn = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let held = file.topics(&txn)?;
+            refuse_renamed(held, &at.topic)?;
             let sql = "INSERT INTO cdc_state_lanes (service, generation, topic, partition, epoch) \
                 VALUES (?, ?, ?, ?, 1) ON CONFLICT DO UPDATE SET epoch = epoch + 1 \
                 RETURNING id, epoch, checkpoint";
