@@ -130,6 +130,16 @@ impl<H: Handler> Engine<H> {
         }
     }
 
+    /// Names what the views are written to, where that is not the state itself: another target halts, as other rules
+    /// do.
+    #[must_use]
+    pub fn writing_to(mut self, target: &str) -> Self {
+        if !target.is_empty() {
+            self.fingerprint = format!("{}; {target}", self.fingerprint);
+        }
+        self
+    }
+
     /// The next thing to do, in order.
     pub fn poll(&mut self) -> Option<Action> {
         self.actions.pop_front()

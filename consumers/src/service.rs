@@ -25,7 +25,7 @@ use sinks::{
     state::{
         memory::Memory,
         slatedb::{
-            SlateDb,
+            self, SlateDb,
             object_store::{ObjectStore, aws::AmazonS3Builder},
         },
         sqlite::Sqlite,
@@ -81,7 +81,7 @@ fn start<H: Handler>(config: &Config, stop: &AtomicBool, handler: H) -> anyhow::
     let committer = io.block_on(committer(config, handler.views()))?;
     let decoder = Decoder::new(config.formats.clone(), debezium::Limits::default());
     let policy = Policy { seed: seed(), ..config.policy.clone() };
-    let engine = Engine::new(handler, decoder, policy);
+    let engine = Engine::new(handler, decoder, policy).writing_to(&target(config));
     let mut watch = Watch::new(config.low_stock_threshold);
     tracing::info!(
         service = config.service.name(),
@@ -194,7 +194,7 @@ async fn dynamodb(config: &Config, views: Vec<View>) -> anyhow::Result<DynamoDb>
 
 /// As SlateDB wants it. Credentials come from the environment.
 fn s3_store(bucket: &str, aws: &Aws) -> anyhow::Result<Arc<dyn ObjectStore>> {
-    let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket).with_region(&aws.region);
+    let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket).with_region(&aws.region).with_retry(slatedb::few_retries());
     if let Some(url) = &aws.s3_endpoint {
         builder = builder.with_allow_http(url.starts_with("http://")).with_endpoint(url);
     }
@@ -204,6 +204,17 @@ fn s3_store(bucket: &str, aws: &Aws) -> anyhow::Result<Arc<dyn ObjectStore>> {
 
 fn endpoint(aws: &Aws) -> Endpoint {
     Endpoint { url: aws.s3_endpoint.clone(), region: Some(aws.region.clone()) }
+}
+
+/// Where the views are, if not where the state is: a state must not go on with tables that never saw what it saw.
+fn target(config: &Config) -> String {
+    match (&config.sink, config.service) {
+        (Sink::Aws, Service::Inventory) => format!("table {}", config.aws.table),
+        (Sink::Aws, Service::Search) => {
+            format!("tables {} {}", config.aws.table, config.aws.tokens_table)
+        }
+        _ => String::new(),
+    }
 }
 
 /// Makes the jitter of this process differ from that of others.
