@@ -1,4 +1,4 @@
-//! What readers see, for tests and `cdc verify`: hidden items left out, every page, consistent.
+//! What readers see, for tests: hidden items left out, every page, consistent.
 use super::{
     DynamoDb, Table,
     keyed::{BASE, LIVE, Shape},

@@ -1,4 +1,5 @@
-//! The tables that the views need. Made here for tests and `cdc doctor --fix`; in production usually by Terraform.
+//! The tables that the views need. Made here for tests; in production by hand or Terraform, from the table list in
+//! `CONSUMER_DEPLOYMENT.md`.
 use super::{
     Config,
     keyed::{BASE, CATALOG, EXPIRES, LOW, NAME_LOWER, SOLD, STOCK, Shape, UPDATED},

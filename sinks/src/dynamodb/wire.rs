@@ -120,12 +120,13 @@ where
     };
     match (code, status) {
         ("ResourceNotFoundException", _) => fatal(format!(
-            "DynamoDB table `{table}` does not exist: create it (`cdc doctor --fix`), or name the one to use; \
-             AWS_REGION and AWS_ENDPOINT_URL decide where it is looked for"
+            "DynamoDB table `{table}` does not exist: create it as the table list in CONSUMER_DEPLOYMENT.md says, or \
+             name the one to use; AWS_REGION and AWS_ENDPOINT_URL decide where it is looked for. If it existed before, \
+             restore it, or start with a new GENERATION: its items are gone, and the state stands further on"
         )),
         ("ValidationException", _) if schema_differs(message) => fatal(format!(
-            "DynamoDB table `{table}` has another key than this view ({message}): name another table, or make this \
-             one anew with `cdc doctor --fix`"
+            "DynamoDB table `{table}` has another key than this view ({message}): name another table, one made \
+             as the table list in CONSUMER_DEPLOYMENT.md says"
         )),
         ("ValidationException", _) if our_fault(message) => {
             fatal(format!("{call} on DynamoDB table `{table}` was not understood: {message}"))

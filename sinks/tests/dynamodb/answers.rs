@@ -70,7 +70,7 @@ async fn what_an_operator_must_mend_is_fatal_and_says_so() {
             "no",
             "no permission for dynamodb:PutItem on table `inventory-realtime`",
         ),
-        ("ResourceNotFoundException", "no", "create it (`cdc doctor --fix`)"),
+        ("ResourceNotFoundException", "no", "restore it, or start with a new GENERATION"),
         ("UnrecognizedClientException", "no", "check the access key"),
         (
             "ValidationException",

@@ -352,7 +352,7 @@ async fn missing_and_wrong_tables_say_what_to_do() {
     let one = batch("products", 0, 0, 1, vec![product(0, 1, 20)]);
     let why = fatal(shop.sink().write(&one).await);
     let text = format!(
-        "DynamoDB table `{}` does not exist: create it (`cdc doctor --fix`)",
+        "DynamoDB table `{}` does not exist: create it as the table list in CONSUMER_DEPLOYMENT.md says",
         shop.table(INVENTORY)
     );
     assert!(why.starts_with(&text), "{why}");
