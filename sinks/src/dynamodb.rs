@@ -305,7 +305,7 @@ impl DynamoDb {
                 Answer::Failed(None) | Answer::Refused(_) => None,
             };
             lane.remember(&at, item.as_ref());
-            lane.paid(&at);
+            lane.paid(&at, &names);
         }
         Ok(())
     }

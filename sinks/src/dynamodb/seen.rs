@@ -70,8 +70,14 @@ impl Lane {
             owed.names.entry(at).or_default().extend(names);
         }
     }
-    pub fn paid(&self, at: &At) {
-        lock(&self.owed).names.remove(at);
+    /// These names are off the item. Others may be owed by now: they stay.
+    pub fn paid(&self, at: &At, told: &BTreeSet<String>) {
+        let mut owed = lock(&self.owed);
+        let Some(names) = owed.names.get_mut(at) else { return };
+        names.retain(|name| !told.contains(name));
+        if names.is_empty() {
+            owed.names.remove(at);
+        }
     }
 }
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -125,6 +131,31 @@ mod tests {
             lane.stands_long(&n.to_string(), n);
             assert!(lock(&lane.others).len() <= OTHERS_MAX);
         }
+    }
+
+    #[test]
+    fn only_what_was_told_is_paid() {
+        let lane = Lane::new("p0".into(), "products/0".into(), 10);
+        let at = |n: i64| (0, vec![Cell::Int(n)]);
+        let owe = |end: i64, n: i64, name: &str| {
+            let names = BTreeMap::from([(at(n), BTreeSet::from([name.to_owned()]))]);
+            lane.owe(Owed { end, names });
+        };
+        owe(10, 1, "products/0/9");
+        owe(20, 2, "products/0/19");
+        let telling = lane.owed();
+        owe(30, 1, "products/0/29"); // while the others are being told
+        for (at, names) in &telling.names {
+            lane.paid(at, names);
+        }
+        let left = BTreeMap::from([(at(1), BTreeSet::from(["products/0/29".to_owned()]))]);
+        assert_eq!(lane.owed().names, left);
+        for (at, names) in &left {
+            lane.paid(at, names);
+            lane.paid(at, names); // twice is harmless
+        }
+        assert!(lane.owed().names.is_empty());
+        assert_eq!(lane.owed().end, 30);
     }
 
     #[test]
