@@ -1,5 +1,5 @@
 //! Exactly-once on single items, decided: which request to send for what a partition asks of one item, given the
-//! item as last seen. No I/O, no clock. `tests/keyed_model.rs` attacks it with zombies, lost answers and the rest.
+//! item as last seen. No I/O, no clock. `tests/keyed_model/` attacks it with zombies, lost answers and the rest.
 //!
 //! Every item holds `gen`, and for each partition that feeds it one *entry*: the last offset applied and the share
 //! that this partition contributes. The parts that an item gets from one partition are a function of the log alone,
