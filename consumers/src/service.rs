@@ -194,7 +194,10 @@ async fn dynamodb(config: &Config, views: Vec<View>) -> anyhow::Result<DynamoDb>
 
 /// As SlateDB wants it. Credentials come from the environment.
 fn s3_store(bucket: &str, aws: &Aws) -> anyhow::Result<Arc<dyn ObjectStore>> {
-    let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket).with_region(&aws.region).with_retry(slatedb::few_retries());
+    let mut builder = AmazonS3Builder::from_env()
+        .with_bucket_name(bucket)
+        .with_region(&aws.region)
+        .with_retry(slatedb::few_retries());
     if let Some(url) = &aws.s3_endpoint {
         builder = builder.with_allow_http(url.starts_with("http://")).with_endpoint(url);
     }

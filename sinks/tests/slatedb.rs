@@ -3,11 +3,16 @@ mod killed;
 
 use sinks::{
     Batch, Checkpoint, Lane, Partition, SinkError, State, conformance,
-    state::slatedb::{Settings, SlateDb, object_store},
+    state::slatedb::{Settings, SlateDb, few_retries, object_store},
 };
 use std::{
+    io::{Read, Write},
+    net::TcpListener,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -90,6 +95,45 @@ async fn generations_and_services_lie_apart() {
     }
     assert!(dir.path().join("state/search/1/shop.products/0/manifest").is_dir());
     assert!(dir.path().join("state/inventory/2/shop.products/0/manifest").is_dir());
+}
+
+/// The client gives up long before a lane does: it is the caller who decides what happens next.
+#[tokio::test]
+async fn a_failing_store_is_asked_a_few_times_and_then_transient() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", server.local_addr().unwrap());
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = asked.clone();
+    std::thread::spawn(move || {
+        for connection in server.incoming() {
+            let mut connection = connection.unwrap();
+            let mut request = vec![];
+            while !request.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                connection.read_exact(&mut byte).unwrap();
+                request.push(byte[0]);
+            }
+            counted.fetch_add(1, Ordering::SeqCst);
+            let answer =
+                b"HTTP/1.1 503 Slow Down\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+            connection.write_all(answer).unwrap();
+        }
+    });
+    let client = object_store::aws::AmazonS3Builder::new()
+        .with_endpoint(url)
+        .with_allow_http(true)
+        .with_region("us-east-1")
+        .with_bucket_name("state")
+        .with_skip_signature(true)
+        .with_retry(few_retries());
+    let state = SlateDb::new(Arc::new(client.build().unwrap()), "", 1, "inventory");
+    let opened = state.open(&killed::partition()).await;
+    let Err(SinkError::Transient(cause)) = opened else { panic!("expected Transient") };
+    let text = format!("{cause:#}");
+    assert!(text.contains("state/inventory/1") && text.contains("503"), "{text}");
+    assert_eq!(asked.load(Ordering::SeqCst), 1 + few_retries().max_retries);
+    let patience = Duration::from_millis(Settings::default().answer_ms_max);
+    assert!(few_retries().retry_timeout < patience / 4);
 }
 
 /// A commit that was given up may still land: only the same batch may follow.

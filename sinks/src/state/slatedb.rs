@@ -24,7 +24,7 @@ use slatedb::{
         foyer::{FoyerCache, FoyerCacheOptions},
     },
     object_store::{
-        ObjectStore,
+        BackoffConfig, ObjectStore, RetryConfig,
         aws::{AmazonS3Builder, AmazonS3ConfigKey},
         local::LocalFileSystem,
         path::{self, PathPart},
@@ -63,6 +63,19 @@ impl Default for Settings {
             answer_ms_max: 30_000,
         }
     }
+}
+
+/// Of the S3 client, for each request; by default it goes on for three minutes, past every lane's patience.
+/// Not none: SlateDB works in the background, where no caller could repeat anything. It does begin failed calls anew
+/// by itself, but whole ones, and fetches no credentials: a blip should cost one request. What a lane waits for ends
+/// with [`Settings::answer_ms_max`] whoever repeats it, and from there on the caller's policy decides.
+pub fn few_retries() -> RetryConfig {
+    let backoff = BackoffConfig {
+        init_backoff: Duration::from_millis(100),
+        max_backoff: Duration::from_secs(1),
+        base: 2.0,
+    };
+    RetryConfig { backoff, max_retries: 2, retry_timeout: Duration::from_secs(5) }
 }
 
 /// Keys longer than this cannot be stored (SlateDB's bound, less our one byte).
@@ -146,7 +159,8 @@ impl SlateDb {
         generation: u64,
         service: &str,
     ) -> Result<Self, SinkError> {
-        let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
+        let mut builder =
+            AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(few_retries());
         if let Some(endpoint) = endpoint {
             builder = builder.with_allow_http(endpoint.starts_with("http://"));
             builder = builder.with_config(AmazonS3ConfigKey::S3Endpoint, endpoint);
