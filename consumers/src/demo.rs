@@ -59,14 +59,12 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
         shop.topics.len(),
         dir.display()
     );
-    let began = Instant::now();
-    let seen = run_services(&shop, &broker, &dir)?;
-    let took = began.elapsed();
+    let (seen, took) = run_services(&shop, &broker, &dir)?;
     let records: u64 = seen.iter().map(|(_, seen)| seen.records.load(Ordering::Relaxed)).sum();
     let rate = records as f64 / took.as_secs_f64();
+    let seconds = took.as_secs_f64();
     println!(
-        "\n{records} records read by 4 consumers in {:.1} s: {rate:.0} a second\n",
-        took.as_secs_f64()
+        "\n{records} records read by 4 consumers in {seconds:.1} s after they joined: {rate:.0} a second\n"
     );
     let exact = report(&dir, &seen)?;
     if options.keep || options.dir.is_some() {
@@ -102,7 +100,7 @@ fn run_services(
     shop: &broker::Shop,
     broker: &broker::Broker,
     dir: &Path,
-) -> anyhow::Result<Services> {
+) -> anyhow::Result<(Services, Duration)> {
     let io = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let io = io.handle().clone();
     let seen: Services = ["inventory", "search", "analytics", "analytics (files)"]
@@ -134,14 +132,14 @@ fn run_services(
             scope.spawn(move || three.run("analytics", analytics(), false)),
             scope.spawn(move || four.run("analytics-files", analytics(), true)),
         ];
-        show_progress(&seen);
+        let took = show_progress(&seen);
         for service in running {
             match service.join() {
                 Ok(result) => result?,
                 Err(_) => bail!("a service panicked"),
             }
         }
-        Ok(seen)
+        Ok((seen, took))
     })
 }
 
@@ -208,12 +206,16 @@ impl<H: Handler> Observer<H> for Watch<'_> {
     }
 }
 
-/// A line a second until all services are over.
-fn show_progress(seen: &Services) {
+/// A line a second until all services are over; the time since the first record was read.
+fn show_progress(seen: &Services) -> Duration {
     let began = Instant::now();
-    let mut second = 0;
+    let (mut first, mut second) = (None, 0);
     while !seen.iter().all(|(_, seen)| seen.over.load(Ordering::Relaxed)) {
-        thread::sleep(Duration::from_millis(50));
+        thread::sleep(Duration::from_millis(20));
+        if first.is_none() && seen.iter().any(|(_, seen)| seen.records.load(Ordering::Relaxed) > 0)
+        {
+            first = Some(Instant::now());
+        }
         if began.elapsed().as_secs() > second {
             second = began.elapsed().as_secs();
             let mut line = format!("{second:>3} s");
@@ -225,6 +227,7 @@ fn show_progress(seen: &Services) {
             println!("{line}");
         }
     }
+    first.unwrap_or(began).elapsed()
 }
 
 /// Shows what came of it, and says whether it is what PostgreSQL says.

@@ -8,6 +8,8 @@
 //!
 //! Absent on purpose: clocks, randomness, I/O, and any path that acknowledges or drops a record whose effect, or
 //! dead letter, is not durable.
+#![deny(clippy::disallowed_methods)]
+
 mod lane;
 
 use crate::{

@@ -1,5 +1,7 @@
 //! What a change means: [`Handler`] turns changes into writes to views. Two steps, so that the only one that can
 //! fail cannot have touched the state.
+#![deny(clippy::disallowed_methods)]
+
 use bigdecimal::BigDecimal;
 use debezium::Change;
 use serde::{Serialize, de::DeserializeOwned};

@@ -79,6 +79,8 @@
 //! # Countries.apply(Countries.gone(b"c/7").unwrap(), &mut Step::new(&mut rows, &mut writes, 2, 0));
 //! # assert_eq!(writes[1].op, sinks::Op::Share(vec![]));
 //! ```
+#![deny(clippy::disallowed_methods)]
+
 pub mod analytics;
 mod fields;
 pub mod inventory;

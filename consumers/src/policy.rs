@@ -1,4 +1,6 @@
 //! How the engine reacts: the only place that knows about waiting, giving up and floods of dead letters.
+#![deny(clippy::disallowed_methods)]
+
 use crate::engine::Millis;
 use sinks::SinkError;
 

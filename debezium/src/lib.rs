@@ -21,6 +21,7 @@
 //! Only JSON is read today. Avro and Protobuf would enter in [`Decoder::decode`], by the zero byte that they begin
 //! with behind a schema registry: their reader would make the same [`Change`], with a second kind of row image
 //! inside [`Row`] and the writer's schema where JSON has `schema`. Fetching that schema is I/O and stays outside.
+#![deny(clippy::disallowed_methods)]
 
 mod change;
 mod decoder;

@@ -332,7 +332,7 @@ impl Sink for DynamoDb {
             match outcome {
                 Outcome::Left => {}
                 Outcome::Failed(e) if failed.is_none() || matches!(e, SinkError::Fatal(_)) => {
-                    failed = Some(e)
+                    failed = Some(e);
                 }
                 Outcome::Failed(_) => {}
                 Outcome::Refused(list) => refused.extend(list),

@@ -1,4 +1,6 @@
 //! What a view is: its key, its columns, and how the parts that partitions hold make the row that people see.
+#![deny(clippy::disallowed_methods)]
+
 use crate::Cell;
 use bigdecimal::BigDecimal;
 

@@ -322,7 +322,7 @@ impl Kafka {
                     }
                     Ok(_) => {}
                     Err(e) => {
-                        tracing::warn!(%partition, error = %e, "the log's bounds are unknown")
+                        tracing::warn!(%partition, error = %e, "the log's bounds are unknown");
                     }
                 }
             }

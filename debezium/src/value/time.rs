@@ -37,10 +37,9 @@ pub(crate) fn from_iso(text: &str, utc_implied: bool) -> Result<i64, BadTime> {
         return Err(OutOfRange);
     }
     let mut rest = Rest(text.as_bytes());
-    let date = match rest.date() {
-        Some(date) => date,
+    let Some(date) = rest.date() else {
         // A signed year, or one of more than four digits.
-        None => return Err(out_of_range_year(text).unwrap_or(NotIso)),
+        return Err(out_of_range_year(text).unwrap_or(NotIso));
     };
     let mut us = 0;
     if rest.take(b'T') || rest.take(b' ') {

@@ -14,6 +14,8 @@
 //! * flag and alert ride in the update that crosses the threshold, and its condition says that it crosses.
 //!
 //! Absent on purpose: locks, leases, a bound on delays, deletion of items, retries.
+#![deny(clippy::disallowed_methods)]
+
 use super::request::{Action, Change, Item, Request, Value, When};
 use crate::{Cell, Op, Refusal, StockMode, Write};
 use chrono::{DateTime, SecondsFormat};

@@ -117,7 +117,7 @@ fn projection(index: &Index) -> Projection {
 async fn describe(client: &Client, table: &str) -> Result<Option<TableDescription>, SinkError> {
     match client.describe_table().table_name(table).send().await {
         Ok(out) => Ok(out.table),
-        Err(e) if e.as_service_error().is_some_and(|e| e.is_resource_not_found_exception()) => {
+        Err(e) if e.as_service_error().is_some_and(aws_sdk_dynamodb::operation::describe_table::DescribeTableError::is_resource_not_found_exception) => {
             Ok(None)
         }
         Err(e) => Err(error(table, "DescribeTable", e)),
@@ -153,7 +153,7 @@ async fn create(
     match made {
         Ok(_) => Ok(()),
         // Somebody else was faster.
-        Err(e) if e.as_service_error().is_some_and(|e| e.is_resource_in_use_exception()) => Ok(()),
+        Err(e) if e.as_service_error().is_some_and(aws_sdk_dynamodb::operation::create_table::CreateTableError::is_resource_in_use_exception) => Ok(()),
         Err(e) => Err(error(table, "CreateTable", e)),
     }
 }

@@ -264,7 +264,7 @@ impl Text {
         for change in changes {
             match change {
                 Change::Set(name, value) => {
-                    set.push(format!("{} = {}", self.name(name), self.value(value)))
+                    set.push(format!("{} = {}", self.name(name), self.value(value)));
                 }
                 Change::SetEntry(name, value) => {
                     set.push(format!("{} = {}", self.name(name), self.value(value)));

@@ -1,4 +1,6 @@
 //! What a transactional store keeps of one key of one view, and what a write does to it. Pure: no I/O, no clock.
+#![deny(clippy::disallowed_methods)]
+
 use crate::{Alert, Batch, Cell, Kind, Op, Partition, Refusal, SinkError, View, Write};
 use std::collections::BTreeMap;
 
