@@ -219,7 +219,11 @@ fn emulators() -> Option<(String, String)> {
     let named = |name| std::env::var(name).ok().filter(|text| !text.is_empty());
     let both = named("TEST_DYNAMODB_ENDPOINT").zip(named("TEST_S3_ENDPOINT"));
     if both.is_none() {
-        println!("left out: no TEST_DYNAMODB_ENDPOINT and TEST_S3_ENDPOINT");
+        std::io::Write::write_all(
+            &mut std::io::stderr(),
+            b"left out: no TEST_DYNAMODB_ENDPOINT and TEST_S3_ENDPOINT\n",
+        )
+        .expect("stderr");
     }
     both
 }

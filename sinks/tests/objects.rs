@@ -249,7 +249,11 @@ async fn a_full_disk_is_waited_for_and_leaves_nothing_torn() {
     let mount = |args: &[&str]| std::process::Command::new(args[0]).args(&args[1..]).output();
     let made = mount(&["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", &at]);
     if !made.is_ok_and(|out| out.status.success()) {
-        eprintln!("left out: the full disk, because this user may not mount a small one");
+        std::io::Write::write_all(
+            &mut std::io::stderr(),
+            b"left out: the full disk, because this user may not mount a small one\n",
+        )
+        .expect("stderr");
         return;
     }
     let o = Dir::open(root.path()).await.unwrap();
@@ -286,7 +290,11 @@ async fn s3_says_what_is_wrong_with_the_bucket_or_the_network() {
     let e = nobody.get("a").await.unwrap_err();
     assert!(matches!(e, SinkError::Transient(_)), "{e}");
     let Ok(url) = std::env::var("TEST_S3_ENDPOINT") else {
-        eprintln!("left out: S3, because TEST_S3_ENDPOINT is not set");
+        std::io::Write::write_all(
+            &mut std::io::stderr(),
+            b"left out: S3, because TEST_S3_ENDPOINT is not set\n",
+        )
+        .expect("stderr");
         return;
     };
     let s3 = S3::open("there-is-no-such-bucket", "p", &endpoint(&url)).await;
@@ -330,7 +338,11 @@ fn proxy(upstream: String, cut: Arc<AtomicBool>) -> String {
 #[tokio::test]
 async fn a_put_whose_answer_was_lost_is_recognised_as_our_own() {
     let Ok(url) = std::env::var("TEST_S3_ENDPOINT") else {
-        eprintln!("left out: S3, because TEST_S3_ENDPOINT is not set");
+        std::io::Write::write_all(
+            &mut std::io::stderr(),
+            b"left out: S3, because TEST_S3_ENDPOINT is not set\n",
+        )
+        .expect("stderr");
         return;
     };
     let bucket = format!("lost-answers-{}", std::process::id());

@@ -32,7 +32,11 @@ async fn keeps_the_promises_of_a_state_in_a_folder() {
 #[tokio::test]
 async fn keeps_the_promises_of_a_state_on_s3() {
     let Ok(endpoint) = std::env::var("TEST_S3_ENDPOINT") else {
-        println!("left out: no TEST_S3_ENDPOINT");
+        std::io::Write::write_all(
+            &mut std::io::stderr(),
+            b"left out: no TEST_S3_ENDPOINT: the state suite on S3\n",
+        )
+        .expect("stderr");
         return;
     };
     let bucket = "state-conformance";

@@ -105,7 +105,11 @@ impl Shop {
     /// The same without tables.
     pub async fn named(test: &str, views: Vec<View>) -> Option<Self> {
         let Ok(endpoint) = std::env::var("TEST_DYNAMODB_ENDPOINT") else {
-            println!("left out: {test} needs TEST_DYNAMODB_ENDPOINT");
+            std::io::Write::write_all(
+                &mut std::io::stderr(),
+                format!("left out: {test} needs TEST_DYNAMODB_ENDPOINT\n").as_bytes(),
+            )
+            .expect("stderr");
             return None;
         };
         let client = client(&endpoint).await;

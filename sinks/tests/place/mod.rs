@@ -17,7 +17,11 @@ pub async fn places() -> Vec<Place> {
     let mut places = vec![folder().await];
     match std::env::var("TEST_S3_ENDPOINT") {
         Ok(url) => places.push(bucket(&url).await),
-        Err(_) => eprintln!("left out: S3, because TEST_S3_ENDPOINT is not set"),
+        Err(_) => std::io::Write::write_all(
+            &mut std::io::stderr(),
+            b"left out: S3, because TEST_S3_ENDPOINT is not set\n",
+        )
+        .expect("stderr"),
     }
     places
 }

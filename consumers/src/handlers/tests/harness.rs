@@ -119,7 +119,10 @@ where
             assert_eq!(rows.take_fault(), None, "{id:?} at {offset}");
             match lane.asked.get(offset) {
                 Some(asked) => {
-                    assert_eq!(*asked, writes, "{id:?} at {offset}: a replay asks for other writes");
+                    assert_eq!(
+                        *asked, writes,
+                        "{id:?} at {offset}: a replay asks for other writes"
+                    );
                 }
                 None => lane.asked.push(writes.clone()),
             }
