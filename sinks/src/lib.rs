@@ -1,7 +1,7 @@
 //! What "durable" means. Knows neither Kafka nor Debezium.
 //!
 //! A service keeps *views* ([`View`]). A [`Batch`] is what the records of one partition, from one offset to
-//! another, ask of them. It is carried out by [`Committer::commit`], each step durable before the next and each
+//! another, ask of them. It is carried out by [`Committer::commit_showing`], each step durable before the next and each
 //! harmless when repeated: dead letters ([`Dlq`]), sink writes ([`Sink`]), then rows, shares and position in one
 //! atomic write ([`Lane::commit`]). Only then may Kafka hear of it.
 //!
