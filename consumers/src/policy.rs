@@ -1,8 +1,12 @@
 //! How the engine reacts: the only place that knows about waiting, giving up and floods of dead letters.
 #![deny(clippy::disallowed_methods)]
 
-use crate::engine::Millis;
+pub mod breaker;
+
 use sinks::SinkError;
+
+/// Time since some start, in ms; never goes back.
+pub type Millis = u64;
 
 /// Where a partition without a stored position begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,12 +36,17 @@ pub struct Policy {
     pub cache_bytes_max: usize,
     pub backoff_base_ms: Millis,
     pub backoff_ms_max: Millis,
+    /// This many failures in a row, over all lanes, and nothing is sent until one try has worked.
+    pub breaker_failures: u32,
     pub letters_in_a_row_max: u32,
     /// Halts when more than this share (percent) of about the last `letters_window` records of a partition are dead.
     pub letters_percent_max: u32,
     pub letters_window: u32,
     /// For derived sinks: how often what is committed is published.
     pub publish_every_ms: Option<Millis>,
+    /// A record that is not where its key puts it makes its lane ask for the count of partitions again, after this
+    /// pause: brokers learn of new partitions one after the other. `None`: placement is not looked at, as in files.
+    pub doubt_ms: Option<Millis>,
     pub start: Start,
     pub on_refusal: OnRefusal,
     /// Makes the jitter of this process differ from that of others.
@@ -53,10 +62,12 @@ impl Default for Policy {
             cache_bytes_max: 16 << 20,
             backoff_base_ms: 100,
             backoff_ms_max: 30_000,
+            breaker_failures: 5,
             letters_in_a_row_max: 100,
             letters_percent_max: 50,
             letters_window: 1_000,
             publish_every_ms: None,
+            doubt_ms: Some(2_000),
             start: Start::Earliest,
             on_refusal: OnRefusal::SkipRecord,
             seed: 0,
@@ -86,12 +97,12 @@ pub fn react(error: SinkError) -> Reaction {
 }
 
 impl Policy {
-    /// Full jitter: anything between 0 and a bound that doubles with each attempt. The same `salt` and attempt give
-    /// the same pause, so that a simulation tells the same story twice.
+    /// Full jitter: anything from 1 ms to a bound that doubles with each attempt. The same `salt` and attempt give the
+    /// same pause, so that a simulation tells the same story twice.
     pub fn backoff(&self, attempt: u32, salt: u64) -> Millis {
-        let bound =
-            self.backoff_base_ms.saturating_mul(1 << attempt.min(20)).min(self.backoff_ms_max);
-        1 + mix(self.seed ^ mix(salt) ^ u64::from(attempt)) % bound.max(1)
+        let doubled = self.backoff_base_ms.saturating_mul(1 << attempt.min(20));
+        let bound = doubled.min(self.backoff_ms_max).max(1);
+        1 + mix(self.seed ^ mix(salt) ^ u64::from(attempt)) % bound
     }
 }
 
@@ -161,6 +172,27 @@ mod tests {
         let spread: std::collections::BTreeSet<_> =
             (0..100).map(|salt| policy.backoff(9, salt)).collect();
         assert!(spread.len() > 90, "{spread:?}");
+    }
+
+    proptest::proptest! {
+        /// Each tenth of the range is used about as often as any other, the bound doubles, and stops at the limit.
+        #[test]
+        fn backoff_uses_the_whole_range_and_nothing_beyond(
+            seed: u64, salt: u64, base in 10u64..5_000, limit in 10u64..600_000, attempt in 0u32..40
+        ) {
+            let policy =
+                Policy { seed, backoff_base_ms: base, backoff_ms_max: limit, ..Policy::default() };
+            let bound = (u128::from(base) << attempt).min(u128::from(limit)) as u64;
+            let mut tenths = [0; 10];
+            for n in 0..2_000 {
+                let pause = policy.backoff(attempt, salt.wrapping_add(n));
+                assert!((1..=bound).contains(&pause), "{pause} of {bound}");
+                tenths[((pause - 1) * 10 / bound) as usize] += 1;
+            }
+            // Where the bound is no multiple of ten, tenths differ by one value of the bound's few.
+            let (least, most) = if bound < 100 { (40, 480) } else { (90, 330) };
+            assert!(tenths.iter().all(|n| (least..=most).contains(n)), "{bound}: {tenths:?}");
+        }
     }
 
     #[test]

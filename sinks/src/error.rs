@@ -26,6 +26,15 @@ pub enum SinkError {
 }
 
 impl SinkError {
+    /// For counts.
+    pub const fn class(&self) -> &'static str {
+        match self {
+            Self::Transient(_) => "transient",
+            Self::Fenced => "fenced",
+            Self::Refused(_) => "refused",
+            Self::Fatal(_) => "fatal",
+        }
+    }
     pub fn transient(cause: impl Into<anyhow::Error>) -> Self {
         Self::Transient(cause.into())
     }

@@ -4,15 +4,15 @@
 //! reported done is durable; of several conditional puts that race for the same version, exactly one wins.
 //! Absent on purpose: retries, and any name that leads out of the place that was opened.
 mod dir;
-mod s3;
+pub(crate) mod s3;
 
 pub use dir::Dir;
-pub use s3::{Endpoint, S3};
+pub use s3::{Bucket, Endpoint, Made, S3};
 
 use crate::SinkError;
 use anyhow::anyhow;
 use async_trait::async_trait;
-use bytes::Bytes;
+pub use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use std::{fmt, fmt::Write as _, path::PathBuf, str::FromStr, sync::Arc};
 
@@ -51,6 +51,15 @@ pub trait Objects: Send + Sync + fmt::Debug {
     async fn put(&self, name: &str, bytes: Bytes, when: When) -> Result<Put, SinkError>;
     /// The names that begin with `prefix`, in byte order.
     async fn list(&self, prefix: &str) -> Result<Vec<String>, SinkError>;
+    /// Visits the same names, in any order, without holding more of them than it must.
+    async fn each(
+        &self,
+        prefix: &str,
+        visit: &mut (dyn for<'n> FnMut(&'n str) + Send),
+    ) -> Result<(), SinkError> {
+        self.list(prefix).await?.iter().for_each(|name| visit(name));
+        Ok(())
+    }
     /// Harmless where there is nothing.
     async fn delete(&self, name: &str) -> Result<(), SinkError>;
     /// Where an operator finds it: `s3://BUCKET/KEY` or a path.

@@ -1,6 +1,11 @@
 //! Objects in a bucket, below a prefix. One request a call: whoever calls decides on retries.
+mod bucket;
+pub(crate) mod errors;
+
+pub use bucket::{Bucket, Made};
+
 use super::{Object, Objects, Put, Tag, When, bad_name, check_name};
-use crate::SinkError;
+use crate::{SinkError, aws};
 use anyhow::{Context as _, anyhow};
 use async_trait::async_trait;
 use aws_config::{
@@ -15,6 +20,8 @@ use aws_sdk_s3::{
     error::{ProvideErrorMetadata, SdkError},
 };
 use bytes::Bytes;
+use errors::{chain, classify};
+use metrics::histogram;
 use std::time::Duration;
 
 /// Where S3 is. Nothing set: AWS itself, in the region that the environment names.
@@ -68,6 +75,7 @@ impl S3 {
             .force_path_style(shared.endpoint_url().is_some())
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts(0))
+            .interceptor(aws::Timed("s3"))
             .stalled_stream_protection(
                 StalledStreamProtectionConfig::enabled()
                     .grace_period(Duration::from_millis(READ_MS_MAX))
@@ -101,13 +109,10 @@ impl S3 {
     {
         let status = e.raw_response().map(|r| r.status().as_u16());
         let text = chain(e);
-        classify(
-            &self.bucket,
-            &format!("s3:{what} of {}", self.address(name)),
-            e.code(),
-            status,
-            &text,
-        )
+        let call = format!("s3:{what} of {}", self.address(name));
+        let error = classify(&self.bucket, &call, e.code(), status, &text);
+        aws::count_error("s3", what, e.code(), error.class());
+        error
     }
 }
 
@@ -141,6 +146,7 @@ impl Objects for S3 {
             When::IfAbsent => request = request.if_none_match("*"),
             When::IfMatch(Tag(tag)) => request = request.if_match(tag),
         }
+        histogram!("cdc_aws_put_bytes", "api" => "s3").record(bytes.len() as f64);
         let config = aws_sdk_s3::config::Builder::new().timeout_config(timeouts(bytes.len()));
         match request.customize().config_override(config).send().await {
             Ok(done) => Ok(Put::Done(tag(done.e_tag, name)?)),
@@ -153,6 +159,16 @@ impl Objects for S3 {
 
     async fn list(&self, prefix: &str) -> Result<Vec<String>, SinkError> {
         let mut names = Vec::new();
+        self.each(prefix, &mut |name| names.push(name.to_owned())).await?;
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    async fn each(
+        &self,
+        prefix: &str,
+        visit: &mut (dyn for<'n> FnMut(&'n str) + Send),
+    ) -> Result<(), SinkError> {
         let mut pages = self
             .client
             .list_objects_v2()
@@ -164,10 +180,10 @@ impl Objects for S3 {
             let page = page.map_err(|e| self.failed("ListBucket", prefix, &e))?;
             let keys =
                 page.contents.unwrap_or_default().into_iter().filter_map(|object| object.key);
-            names.extend(keys.filter_map(|key| key.strip_prefix(&self.prefix).map(str::to_owned)));
+            keys.filter_map(|key| key.strip_prefix(&self.prefix).map(str::to_owned))
+                .for_each(|name| visit(&name));
         }
-        names.sort_unstable();
-        Ok(names)
+        Ok(())
     }
 
     async fn delete(&self, name: &str) -> Result<(), SinkError> {
@@ -190,8 +206,11 @@ fn is_held<E>(code: Option<&str>, e: &SdkError<E>) -> bool {
 }
 
 fn tag(tag: Option<String>, name: &str) -> Result<Tag, SinkError> {
+    // Not fatal: a page that something on the way made up looks the same.
     tag.map(Tag).ok_or_else(|| {
-        SinkError::fatal(anyhow!("the store gives no ETag for {name}; it cannot be used"))
+        SinkError::transient(anyhow!(
+            "the answer for {name} has no ETag: if the store never gives one, it cannot be used"
+        ))
     })
 }
 
@@ -208,91 +227,4 @@ fn timeouts(bytes: usize) -> TimeoutConfig {
         .operation_attempt_timeout(request)
         .operation_timeout(request)
         .build()
-}
-
-/// The error and its causes, without the answer's body.
-fn chain(e: &dyn std::error::Error) -> String {
-    let mut text = e.to_string();
-    let mut cause = e.source();
-    while let Some(e) = cause {
-        text.push_str(": ");
-        text.push_str(&e.to_string());
-        cause = e.source();
-    }
-    text
-}
-
-/// What an operator can do about it decides the class. `call` names the operation and the object.
-fn classify(
-    bucket: &str,
-    call: &str,
-    code: Option<&str>,
-    status: Option<u16>,
-    text: &str,
-) -> SinkError {
-    let later = |advice: &str| SinkError::Transient(anyhow!("{call}: {advice} ({text})"));
-    let never = |advice: &str| SinkError::Fatal(anyhow!("{call}: {advice} ({text})"));
-    match (code.unwrap_or_default(), status) {
-        ("NoSuchBucket", _) => {
-            never(&format!("bucket {bucket} does not exist: create it, or correct the name"))
-        }
-        (
-            "PermanentRedirect"
-            | "AuthorizationHeaderMalformed"
-            | "IllegalLocationConstraintException",
-            _,
-        ) => never(&format!("bucket {bucket} is in another region: set AWS_REGION to it")),
-        ("ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired", _) => {
-            later("the AWS credentials have expired: renew them, it goes on by itself")
-        }
-        ("RequestTimeTooSkewed", _) => later("this machine's clock is wrong: set it"),
-        ("InvalidAccessKeyId" | "SignatureDoesNotMatch" | "InvalidToken", _) => {
-            never("AWS does not accept the credentials: correct AWS_ACCESS_KEY_ID and its secret")
-        }
-        ("AccessDenied" | "AllAccessDisabled" | "Forbidden", _) | (_, Some(403)) => {
-            never(&format!("access denied: allow it in the role's policy, for bucket {bucket}"))
-        }
-        ("EntityTooLarge", _) => never("the object is larger than the store takes in one put"),
-        ("RequestTimeout" | "SlowDown" | "OperationAborted" | "ConditionalRequestConflict", _)
-        | (_, None | Some(408 | 409 | 412 | 429 | 500..)) => {
-            later("the store does not answer as it should")
-        }
-        (_, Some(200..300)) => later("the store's answer cannot be read"),
-        _ => never("the store refuses the request"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn errors_are_classed_by_what_helps() {
-        let fatal = |code, status| {
-            let e = classify("b", "s3:PutObject of s3://b/n", code, status, "cause");
-            (matches!(e, SinkError::Fatal(_)), e.to_string())
-        };
-        for (code, status, word) in [
-            ("NoSuchBucket", 404, "does not exist"),
-            ("AccessDenied", 403, "access denied"),
-            ("SomethingNew", 403, "access denied"),
-            ("PermanentRedirect", 301, "another region"),
-            ("InvalidAccessKeyId", 403, "credentials"),
-            ("InvalidArgument", 400, "refuses"),
-        ] {
-            let (is_fatal, text) = fatal(Some(code), Some(status));
-            assert!(is_fatal && text.contains(word), "{code}: {text}");
-        }
-        for (code, status, word) in [
-            (Some("ExpiredToken"), Some(400), "expired"),
-            (Some("ConditionalRequestConflict"), Some(409), "s3://b/n"),
-            (Some("SlowDown"), Some(503), "s3://b/n"),
-            (Some("RequestTimeout"), Some(400), "s3://b/n"),
-            (None, Some(500), "s3://b/n"),
-            (None, None, "s3://b/n"),
-        ] {
-            let (is_fatal, text) = fatal(code, status);
-            assert!(!is_fatal && text.contains(word), "{code:?}: {text}");
-        }
-    }
 }
