@@ -10,23 +10,33 @@
 //! dead letter, is not durable.
 #![deny(clippy::disallowed_methods)]
 
+mod gate;
 mod lane;
+pub mod placement;
+mod publication;
+mod replays;
 
 use crate::{
     handler::{Handler, Keys, Step},
-    policy::{OnRefusal, Policy, Reaction, react},
+    policy::{
+        Millis, OnRefusal, Policy, Reaction,
+        breaker::{Breaker, State},
+        react,
+    },
+    replay::{Look, Verdict, Whose},
     source::{Bounds, Record},
 };
 use debezium::{Decoder, Envelope};
-use lane::{Chunk, Entry, Lane, Phase, digest};
-use sinks::{Alert, Batch, Checkpoint, Key, Letter, Partition, Receipt, SinkError, dlq::Reason};
+use lane::{Chunk, Entry, Lane, Phase, Placement, digest};
+use replays::Origin;
+use sinks::{
+    Alert, Batch, Checkpoint, Key, Letter, Mark, Partition, Receipt, SinkError,
+    dlq::{Outcome, Reason, Replayed},
+};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
-
-/// Time since some start, in ms; never goes back.
-pub type Millis = u64;
 
 /// Names one question of one life of a lane: an answer to an earlier life, or a second answer, is ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -52,11 +62,14 @@ pub enum Event<'a> {
     Opened(Ticket, Result<Standing, SinkError>),
     Fetched(Ticket, Result<Vec<Option<Vec<u8>>>, SinkError>),
     Scanned(Ticket, Result<Vec<(Key, Vec<u8>)>, SinkError>),
+    Looked(Ticket, Result<Verdict, SinkError>),
     Committed(Ticket, Result<Receipt, SinkError>),
     Published(Ticket, Result<(), SinkError>),
     Tick,
-    /// No more records are wanted: what was read becomes durable at once.
+    /// The source has ended: what was read becomes durable at once.
     Drain,
+    /// The process is to end: what is in flight becomes durable, what was read ahead is given back.
+    Stop,
 }
 
 #[derive(Debug)]
@@ -70,6 +83,8 @@ pub enum Action {
     Resume(Partition),
     Fetch(Ticket, Vec<Key>),
     Scan(Ticket, Key),
+    /// Has the key of a replayed letter moved on, in this part of the log?
+    Look(Ticket, Look),
     Commit(Ticket, Arc<Batch>, Arc<[Letter]>),
     /// With what is committed now.
     Publish(Ticket, Checkpoint),
@@ -85,23 +100,33 @@ pub enum Action {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
     pub records: u64,
+    /// Of these: forgotten before they were durable, by a stop, a rebalance or a new load. Whoever has the partition next
+    /// reads them again.
+    pub given_back: u64,
     pub bytes: u64,
     /// Records of other tables, heartbeats, transaction markers, messages.
     pub skipped: u64,
     pub tombstones: u64,
+    /// Durable ones, by reason.
     pub letters: BTreeMap<&'static str, u64>,
+    /// Replays of letters that were dead again: no letters of their own.
+    pub failed_again: u64,
     pub writes: u64,
     pub batches: u64,
     pub retries: u64,
     pub reloads: u64,
     pub alerts: u64,
+    /// What the outside answered with, by what is done about it.
+    pub errors: BTreeMap<&'static str, u64>,
 }
 
 pub struct Engine<H: Handler> {
     handler: H,
     decoder: Decoder,
     policy: Policy,
+    breaker: Breaker,
     fingerprint: String,
+    whose: Option<Whose>,
     lanes: BTreeMap<Partition, Lane<H::Fact>>,
     actions: VecDeque<Action>,
     tally: Tally,
@@ -117,6 +142,34 @@ enum Asked<F> {
     Dead(Reason, String),
 }
 
+/// The rules that a state is bound to, with what its views are written to, where that is not the state itself.
+pub fn fingerprint(rules: &str, target: &str) -> String {
+    if target.is_empty() { rules.to_owned() } else { format!("{rules}; {target}") }
+}
+
+/// What a lane that finds this would do, asked beforehand: where it would begin, with a warning if there is one, or
+/// why it would halt.
+pub fn foresee(
+    standing: Standing,
+    fingerprint: &str,
+    policy: &Policy,
+) -> Result<(i64, Option<String>), String> {
+    Lane::<()>::new(0, ' ', BTreeMap::new(), 0).stand_on(standing, fingerprint, policy, 0)
+}
+
+/// The record that was applied last, as far as one can tell.
+pub fn is_record(mark: &Mark, timestamp_ms: i64, key: Option<&[u8]>) -> bool {
+    mark.timestamp_ms == timestamp_ms && mark.key_digest == digest(key)
+}
+
+/// Why nothing may be applied when another record has its offset.
+pub fn made_anew(offset: i64) -> String {
+    format!(
+        "the record at offset {offset} is not the one that was applied: the topic was made anew; start with a new \
+         GENERATION, which builds its views anew"
+    )
+}
+
 impl<H: Handler> Engine<H> {
     pub fn new(handler: H, decoder: Decoder, policy: Policy) -> Self {
         Self {
@@ -124,6 +177,8 @@ impl<H: Handler> Engine<H> {
             handler,
             decoder,
             policy,
+            breaker: Breaker::default(),
+            whose: None,
             lanes: BTreeMap::new(),
             actions: VecDeque::new(),
             tally: Tally::default(),
@@ -136,9 +191,7 @@ impl<H: Handler> Engine<H> {
     /// do.
     #[must_use]
     pub fn writing_to(mut self, target: &str) -> Self {
-        if !target.is_empty() {
-            self.fingerprint = format!("{}; {target}", self.fingerprint);
-        }
+        self.fingerprint = fingerprint(&self.fingerprint, target);
         self
     }
 
@@ -157,9 +210,25 @@ impl<H: Handler> Engine<H> {
     pub fn tally(&self) -> &Tally {
         &self.tally
     }
+    /// Whether the outside is taken to answer.
+    pub fn breaker(&self) -> &Breaker {
+        &self.breaker
+    }
     /// Where each partition stands, durably.
     pub fn positions(&self) -> impl Iterator<Item = (&Partition, i64)> {
         self.lanes.iter().map(|(partition, lane)| (partition, lane.checkpoint.next))
+    }
+    /// Bytes of what was read and is not durable yet.
+    pub fn buffered(&self) -> usize {
+        self.lanes.values().map(|lane| lane.buffered).sum()
+    }
+    /// Whether anything of this partition was read and is not durable yet.
+    pub fn has_in_hand(&self, partition: &Partition) -> bool {
+        self.lanes.get(partition).is_some_and(|lane| lane.unsettled > 0)
+    }
+    /// How many lanes wait for their state.
+    pub fn opening(&self) -> usize {
+        self.lanes.values().filter(|lane| lane.is_opening()).count()
     }
     /// Something was asked of the outside and not answered yet.
     pub fn is_waiting_for_answers(&self) -> bool {
@@ -170,16 +239,25 @@ impl<H: Handler> Engine<H> {
     }
     /// Everything read is durable and published. `opening`: whether lanes still being opened count as work.
     pub fn is_idle(&self, opening: bool) -> bool {
-        self.lanes.values().all(|lane| match &lane.phase {
-            Phase::Opening => !opening,
-            Phase::Waiting { then, .. } => !opening && matches!(**then, Phase::Opening),
-            Phase::Verifying(_) => !opening,
-            Phase::Open => lane.chunks.is_empty() && !self.is_publication_due(lane, Millis::MAX),
-            _ => false,
-        })
+        // A partition that the breaker holds back may have records that were not read.
+        (!opening || self.breaker.is_closed())
+            && self.lanes.values().all(|lane| match &lane.phase {
+                Phase::Opening => !opening,
+                Phase::Waiting { then, .. } => !opening && matches!(**then, Phase::Opening),
+                Phase::Verifying(_) => !opening,
+                Phase::Open => {
+                    lane.chunks.is_empty() && !self.is_publication_due(lane, Millis::MAX)
+                }
+                _ => false,
+            })
     }
     /// When the engine wants to be asked again, at the latest.
     pub fn deadline(&self) -> Option<Millis> {
+        match self.breaker.state() {
+            State::Closed => {}
+            State::Open { until } => return Some(*until),
+            State::HalfOpen { .. } => return None,
+        }
         let of = |lane: &Lane<H::Fact>| match &lane.phase {
             Phase::Waiting { until, .. } => Some(*until),
             Phase::Open => {
@@ -200,17 +278,25 @@ impl<H: Handler> Engine<H> {
     pub fn handle(&mut self, now: Millis, event: Event<'_>) {
         match event {
             Event::Assigned(partition) => self.assigned(partition),
-            Event::Revoked(partition) => self.forget(&partition),
+            Event::Revoked(partition) => drop(self.take_down(&partition)),
             Event::Broken(partition, why) => self.on_broken(now, &partition, &why),
             Event::Record(record) => self.on_record(now, &record),
             Event::Opened(ticket, result) => self.on_opened(now, ticket, result),
             Event::Fetched(ticket, result) => self.on_fetched(now, &ticket, result),
             Event::Scanned(ticket, result) => self.on_scanned(now, &ticket, result),
+            Event::Looked(ticket, result) => self.on_looked(now, &ticket, result),
             Event::Committed(ticket, result) => self.on_committed(now, ticket, result),
             Event::Published(ticket, result) => self.on_published(now, &ticket, result),
             Event::Tick => self.on_tick(now),
             Event::Drain => {
                 self.draining = true;
+                self.on_tick(now);
+            }
+            Event::Stop => {
+                self.draining = true;
+                for lane in self.lanes.values_mut() {
+                    self.tally.given_back += lane.drop_chunks();
+                }
                 self.on_tick(now);
             }
         }
@@ -219,7 +305,7 @@ impl<H: Handler> Engine<H> {
     // ------------------------------------------------------------ lanes come and go
 
     fn assigned(&mut self, partition: Partition) {
-        self.forget(&partition);
+        self.take_down(&partition);
         let tables = self.handler.tables();
         let of_topic = |name: &str| {
             partition
@@ -245,17 +331,19 @@ impl<H: Handler> Engine<H> {
         attempt: u32,
     ) {
         self.lives += 1;
-        let mut lane = Lane::new(self.lives, tag, refused, attempt);
-        let ticket = lane.ask(&partition);
+        let lane = Lane::new(self.lives, tag, refused, attempt);
         self.actions.push_back(Action::Pause(partition.clone()));
-        self.actions.push_back(Action::Open(ticket));
-        self.lanes.insert(partition, lane);
+        self.lanes.insert(partition.clone(), lane);
+        self.begin(&partition, Phase::Opening);
     }
 
-    fn forget(&mut self, partition: &Partition) {
-        if let Some(mut lane) = self.lanes.remove(partition) {
-            self.actions.push_back(Action::Close(lane.ask(partition)));
-        }
+    /// The lane as it was; what it had in hand is read again by whoever comes next.
+    fn take_down(&mut self, partition: &Partition) -> Option<Lane<H::Fact>> {
+        let mut lane = self.lanes.remove(partition)?;
+        self.tally.given_back += lane.unsettled;
+        self.breaker.gone(partition);
+        self.actions.push_back(Action::Close(lane.ask(partition)));
+        Some(lane)
     }
 
     fn reload(&mut self, now: Millis, partition: &Partition, mut refusals: Vec<sinks::Refusal>) {
@@ -264,15 +352,15 @@ impl<H: Handler> Engine<H> {
             refusals.sort_by_key(|refusal| refusal.offset);
             refusals.truncate(1);
         }
-        let Some(mut lane) = self.lanes.remove(partition) else { return };
+        let Some(lane) = self.take_down(partition) else { return };
         self.tally.reloads += 1;
-        self.actions.push_back(Action::Close(lane.ask(partition)));
         let pause = refusals.is_empty();
         let mut refused = lane.refused;
         refused.extend(refusals.into_iter().map(|refusal| (refusal.offset, refusal.reason)));
         self.lives += 1;
         let attempt = lane.attempt.saturating_add(1);
         let mut fresh = Lane::new(self.lives, lane.tag, refused, attempt);
+        fresh.placement = lane.placement;
         self.actions.push_back(Action::Pause(partition.clone()));
         if pause {
             // Somebody else owns the partition, perhaps: do not take it back and forth without a breath.
@@ -284,9 +372,25 @@ impl<H: Handler> Engine<H> {
                 self.actions.push_back(Action::Warn(text));
             }
             fresh.phase = Phase::Waiting { until, then: Box::new(Phase::Opening) };
+            fresh.not_before = until;
+            self.lanes.insert(partition.clone(), fresh);
         } else {
-            self.actions.push_back(Action::Open(fresh.ask(partition)));
+            self.lanes.insert(partition.clone(), fresh);
+            self.begin(partition, Phase::Opening);
         }
+    }
+
+    /// The record at `offset` is not where its key puts it: opens the lane again before that record is applied, and
+    /// so asks for the count of partitions, after a pause in which all brokers learn of a new one.
+    fn doubt(&mut self, now: Millis, partition: &Partition, offset: i64, pause: Millis) {
+        let Some(lane) = self.take_down(partition) else { return };
+        self.tally.reloads += 1;
+        self.actions.push_back(Action::Pause(partition.clone()));
+        self.lives += 1;
+        let mut fresh = Lane::new(self.lives, lane.tag, lane.refused, lane.attempt);
+        fresh.placement = Placement::Doubted(offset);
+        fresh.not_before = now + pause;
+        fresh.phase = Phase::Waiting { until: fresh.not_before, then: Box::new(Phase::Opening) };
         self.lanes.insert(partition.clone(), fresh);
     }
 
@@ -310,8 +414,9 @@ impl<H: Handler> Engine<H> {
 
     /// One place reacts to errors: waits and tries the same step again, starts the lane over, or stops.
     fn react(&mut self, now: Millis, ticket: &Ticket, then: Phase<H::Fact>, error: SinkError) {
-        match react(error) {
+        match self.reaction(error) {
             Reaction::Retry(cause) => {
+                self.failed(now, ticket, &cause);
                 let pause = self.retry(&ticket.partition, &cause);
                 let Some(lane) = self.lanes.get_mut(&ticket.partition) else { return };
                 lane.phase = Phase::Waiting { until: now + pause, then: Box::new(then) };
@@ -322,6 +427,11 @@ impl<H: Handler> Engine<H> {
         }
     }
 
+    fn reaction(&mut self, error: SinkError) -> Reaction {
+        *self.tally.errors.entry(error.class()).or_default() += 1;
+        react(error)
+    }
+
     /// Counts a failed attempt, says why (each time the number of attempts has doubled), gives the pause.
     fn retry(&mut self, partition: &Partition, cause: &str) -> Millis {
         self.tally.retries += 1;
@@ -330,8 +440,11 @@ impl<H: Handler> Engine<H> {
         let pause = self.policy.backoff(lane.attempt, lane.life);
         if lane.attempt.is_power_of_two() {
             let n = lane.attempt;
-            let text =
-                format!("{partition}: {cause}; trying again in {pause} ms (attempt {n} failed)");
+            let when = match self.breaker.is_closed() {
+                true => format!("in {pause} ms"),
+                false => "when it is this partition's turn, or another one's try works".into(),
+            };
+            let text = format!("{partition}: {cause}; trying again {when} (attempt {n} failed)");
             self.actions.push_back(Action::Warn(text));
         }
         pause
@@ -347,18 +460,20 @@ impl<H: Handler> Engine<H> {
             Ok(standing) => standing,
             Err(error) => return self.react(now, &ticket, Phase::Opening, error),
         };
+        self.worked(now, &ticket);
+        let Some(lane) = self.live(&ticket) else { return };
         let is_first = standing.checkpoint.is_none();
         match lane.stand_on(standing, &fingerprint, &policy, now) {
             Ok((from, warning)) => {
                 lane.paused = is_first;
-                if let Some(text) = warning {
+                for text in warning.into_iter().chain(lane.settle_placement()) {
                     self.actions.push_back(Action::Warn(format!("{}: {text}", ticket.partition)));
                 }
                 self.actions.push_back(Action::Seek(ticket.partition.clone(), from));
                 if is_first {
                     return self.store_start(&ticket.partition);
                 }
-                self.actions.push_back(Action::Resume(ticket.partition));
+                self.resume(&ticket.partition);
             }
             Err(why) => self.halt(&ticket.partition, &why),
         }
@@ -373,10 +488,8 @@ impl<H: Handler> Engine<H> {
         let none = (Vec::new(), Vec::new());
         let batch =
             Batch::new(partition.clone(), tag, next, none.0, none.1, checkpoint, BTreeSet::new());
-        let (batch, letters): (_, Arc<[Letter]>) = (Arc::new(batch), Arc::new([]));
-        lane.phase = Phase::Committing { batch: batch.clone(), letters: letters.clone() };
-        let ticket = lane.ask(partition);
-        self.actions.push_back(Action::Commit(ticket, batch, letters));
+        let step = Phase::Committing { batch: Arc::new(batch), letters: Arc::new([]) };
+        self.begin(partition, step);
     }
 
     // ------------------------------------------------------------ records come in
@@ -387,30 +500,25 @@ impl<H: Handler> Engine<H> {
             if record.offset < mark.offset {
                 return;
             }
-            let same =
-                mark.timestamp_ms == record.timestamp_ms && mark.key_digest == digest(record.key);
+            let same = is_record(mark, record.timestamp_ms, record.key);
             if record.offset == mark.offset && !same {
-                let why = format!(
-                    "the record at offset {} is not the one that was applied: the topic was made anew; \
-                     start with a new GENERATION, which builds its views anew",
-                    mark.offset
-                );
+                let why = made_anew(mark.offset);
                 return self.halt(record.partition, &why);
             }
             lane.phase = Phase::Open;
         }
-        let opening = |phase: &Phase<H::Fact>| matches!(phase, Phase::Opening);
-        let closed = match &lane.phase {
-            Phase::Waiting { then, .. } => opening(then),
-            phase => opening(phase),
-        };
-        if closed || record.offset < lane.expected() {
+        if lane.is_opening() || record.offset < lane.expected() {
             return;
+        }
+        if let Some(pause) = self.policy.doubt_ms
+            && lane.is_misplaced(record)
+        {
+            return self.doubt(now, record.partition, record.offset, pause);
         }
         self.tally.records += 1;
         self.tally.bytes += record.value.map_or(0, <[u8]>::len) as u64;
-        let asked = self.read(record);
-        self.add(now, record, asked);
+        let (origin, asked) = self.read_as(record);
+        self.add(now, record, asked, &origin);
     }
 
     /// What the record asks for: depends on the record alone.
@@ -448,7 +556,7 @@ impl<H: Handler> Engine<H> {
     }
 
     /// Puts the record into the lane's last chunk.
-    fn add(&mut self, now: Millis, record: &Record<'_>, asked: Asked<H::Fact>) {
+    fn add(&mut self, now: Millis, record: &Record<'_>, asked: Asked<H::Fact>, origin: &Origin) {
         let lanes = self.lanes.len().max(1);
         let policy = &self.policy;
         let lane = self.lanes.get_mut(record.partition).expect("on_record found it");
@@ -462,7 +570,13 @@ impl<H: Handler> Engine<H> {
             return self.halt(record.partition, &why);
         }
         let expected = lane.expected();
-        if truncate && let Some(last) = lane.chunks.back_mut() {
+        let refused = lane.refused.get(&record.offset);
+        let wanted = refused.is_none() || policy.on_refusal == OnRefusal::SkipWrite;
+        let is_fact = wanted && matches!(asked, Asked::Fact(..));
+        let look = self.whose.as_ref().filter(|_| is_fact).and_then(|w| origin.look(record, w));
+        if (truncate || look.is_some())
+            && let Some(last) = lane.chunks.back_mut()
+        {
             last.closed = true;
         }
         if lane.chunks.back().is_none_or(|chunk| chunk.closed) {
@@ -470,13 +584,14 @@ impl<H: Handler> Engine<H> {
         }
         let chunk = lane.chunks.back_mut().expect("just made");
         chunk.count(record);
+        lane.unsettled += 1;
+        chunk.closed |= look.is_some();
+        chunk.look = look;
         let mut dead = None;
-        let refused = lane.refused.get(&record.offset);
         if let (Asked::Fact(..) | Asked::Truncate(..), Some(text)) = (&asked, refused) {
             dead = Some((Reason::Refused, text.clone()));
             chunk.forgiven.insert(record.offset);
         }
-        let wanted = refused.is_none() || policy.on_refusal == OnRefusal::SkipWrite;
         match asked {
             Asked::Dead(reason, text) => dead = Some((reason, text)),
             Asked::Truncate(table, source_ts_ms) if wanted => {
@@ -491,14 +606,15 @@ impl<H: Handler> Engine<H> {
             }
             _ => {}
         }
-        let flood = lane.flood.count(dead.is_some(), policy).map(|why| {
+        let counts = matches!(origin, Origin::Ordinary);
+        let flood = counts.then(|| lane.flood.count(dead.is_some(), policy)).flatten().map(|why| {
             let last = dead.as_ref().map_or("", |(_, text)| text.as_str());
             format!("{why}. The last, at offset {}: {last}", record.offset)
         });
         chunk.bad_run = lane.flood.in_a_row();
         if let Some((reason, text)) = dead {
-            *self.tally.letters.entry(reason.as_str()).or_default() += 1;
-            let letter = letter(record, reason, &text);
+            let mut letter = letter(record, reason, &text);
+            letter.replayed = origin.failed();
             let bytes = letter.value.as_ref().map_or(0, Vec::len);
             chunk.bytes += bytes;
             lane.buffered += bytes;
@@ -520,6 +636,7 @@ impl<H: Handler> Engine<H> {
     // ------------------------------------------------------------ chunks become batches
 
     fn on_tick(&mut self, now: Millis) {
+        self.probe(now);
         let partitions: Vec<Partition> = self.lanes.keys().cloned().collect();
         for partition in partitions {
             self.wake(now, &partition);
@@ -527,35 +644,11 @@ impl<H: Handler> Engine<H> {
         }
     }
 
-    /// Tries again what failed, when its pause is over.
-    fn wake(&mut self, now: Millis, partition: &Partition) {
-        let Some(lane) = self.lanes.get_mut(partition) else { return };
-        if !matches!(&lane.phase, Phase::Waiting { until, .. } if *until <= now) {
-            return;
-        }
-        let Phase::Waiting { then, .. } = std::mem::replace(&mut lane.phase, Phase::Open) else {
-            return;
-        };
-        let ticket = lane.ask(partition);
-        let action = match &*then {
-            Phase::Opening => Action::Open(ticket),
-            Phase::Fetching { keys, .. } => Action::Fetch(ticket, keys.clone()),
-            Phase::Scanning { prefix, .. } => Action::Scan(ticket, prefix.clone()),
-            Phase::Committing { batch, letters } => {
-                Action::Commit(ticket, batch.clone(), letters.clone())
-            }
-            // Nothing else waits: a failed publication is tried again by the clock.
-            _ => return,
-        };
-        lane.phase = *then;
-        self.actions.push_back(action);
-    }
-
     /// Starts whatever an open lane has to do: the next chunk if it is due, else a publication.
     fn advance(&mut self, now: Millis, partition: &Partition) {
         let (linger, draining) = (self.policy.linger_ms, self.draining);
         let Some(lane) = self.lanes.get_mut(partition) else { return };
-        if !matches!(lane.phase, Phase::Open) {
+        if !matches!(lane.phase, Phase::Open) || !self.breaker.is_closed() {
             return;
         }
         // Between two chunks, or a busy partition would never publish; at the end only once.
@@ -574,11 +667,9 @@ impl<H: Handler> Engine<H> {
                 let why = format!("offset {}: this service cannot truncate {table}", chunk.end - 1);
                 return self.halt(partition, &why);
             };
-            let ticket = lane.ask(partition);
-            lane.phase = Phase::Scanning { chunk, prefix: prefix.clone() };
-            return self.actions.push_back(Action::Scan(ticket, prefix));
+            return self.begin(partition, Phase::Scanning { chunk, prefix });
         }
-        self.fetch(partition, chunk, false);
+        self.look_or_fetch(partition, chunk);
     }
 
     /// Asks for the rows that the chunk needs and the lane does not hold; applies it when it holds them all.
@@ -602,9 +693,7 @@ impl<H: Handler> Engine<H> {
             let keys: Vec<Key> =
                 needs.0.iter().filter(|key| !lane.rows.knows(key)).cloned().collect();
             if !keys.is_empty() {
-                let ticket = lane.ask(partition);
-                lane.phase = Phase::Fetching { chunk, keys: keys.clone(), followed: round };
-                return self.actions.push_back(Action::Fetch(ticket, keys));
+                return self.begin(partition, Phase::Fetching { chunk, keys, followed: round });
             }
             if round {
                 break;
@@ -628,6 +717,8 @@ impl<H: Handler> Engine<H> {
         };
         match result {
             Ok(rows) if rows.len() == keys.len() => {
+                self.worked(now, ticket);
+                let Some(lane) = self.live(ticket) else { return };
                 for (key, row) in keys.into_iter().zip(rows) {
                     lane.rows.learn(key, row);
                 }
@@ -659,6 +750,7 @@ impl<H: Handler> Engine<H> {
         };
         match result {
             Ok(rows) => {
+                self.worked(now, ticket);
                 let (offset, source_ts_ms) =
                     (chunk.end - 1, chunk.truncate.take().map_or(0, |t| t.1));
                 let gone = rows.iter().filter_map(|(key, _)| self.handler.gone(key));
@@ -689,20 +781,10 @@ impl<H: Handler> Engine<H> {
         };
         let (start, tag) = (lane.checkpoint.next, lane.tag);
         let rows = lane.rows.take_changed();
-        self.tally.writes += writes.len() as u64;
-        let batch = Arc::new(Batch::new(
-            partition.clone(),
-            tag,
-            start,
-            writes,
-            rows,
-            checkpoint,
-            chunk.forgiven,
-        ));
+        let (name, forgiven) = (partition.clone(), chunk.forgiven);
+        let batch = Batch::new(name, tag, start, writes, rows, checkpoint, forgiven);
         let letters: Arc<[Letter]> = chunk.letters.into();
-        lane.phase = Phase::Committing { batch: batch.clone(), letters: letters.clone() };
-        let ticket = lane.ask(partition);
-        self.actions.push_back(Action::Commit(ticket, batch, letters));
+        self.begin(partition, Phase::Committing { batch: Arc::new(batch), letters });
     }
 
     fn on_committed(&mut self, now: Millis, ticket: Ticket, result: Result<Receipt, SinkError>) {
@@ -720,72 +802,32 @@ impl<H: Handler> Engine<H> {
                 return self.react(now, &ticket, Phase::Committing { batch, letters }, error);
             }
         };
+        self.worked(now, &ticket);
+        let Some(lane) = self.live(&ticket) else { return };
         let next = batch.span.end;
         lane.checkpoint = batch.checkpoint.clone();
         lane.attempt = 0;
         lane.refused.retain(|offset, _| *offset >= next);
-        lane.buffered = lane.chunks.iter().map(|chunk| chunk.bytes).sum();
+        lane.settle();
         lane.trim_rows(cache);
         let resume = lane.paused && lane.buffered <= buffer / lanes / 2;
         lane.paused &= !resume;
         self.tally.batches += 1;
+        self.tally.writes += batch.writes.len() as u64;
+        for letter in &*letters {
+            match &letter.replayed {
+                None => *self.tally.letters.entry(letter.reason.as_str()).or_default() += 1,
+                Some(Replayed { outcome: Outcome::FailedAgain, .. }) => {
+                    self.tally.failed_again += 1;
+                }
+                Some(_) => {}
+            }
+        }
         self.tally.alerts += receipt.alerts.len() as u64;
         self.actions.extend(receipt.alerts.into_iter().map(Action::Alert));
         self.actions.push_back(Action::Acknowledge(ticket.partition.clone(), next));
         if resume {
-            self.actions.push_back(Action::Resume(ticket.partition.clone()));
-        }
-        self.advance(now, &ticket.partition);
-    }
-
-    // ------------------------------------------------------------ what is committed is published
-
-    fn publication_at(&self, lane: &Lane<H::Fact>, every: Millis) -> Millis {
-        let at = if self.draining { 0 } else { lane.published.0.saturating_add(every) };
-        at.max(lane.publish_not_before)
-    }
-
-    fn is_publication_due(&self, lane: &Lane<H::Fact>, now: Millis) -> bool {
-        self.policy.publish_every_ms.is_some_and(|every| {
-            lane.published.1 < lane.checkpoint.next
-                && lane.checkpoint.next > 0
-                && now >= self.publication_at(lane, every)
-        })
-    }
-
-    fn publish_if_due(&mut self, now: Millis, partition: &Partition) {
-        if !self.is_publication_due(&self.lanes[partition], now) {
-            return;
-        }
-        let Some(lane) = self.lanes.get_mut(partition) else { return };
-        lane.phase = Phase::Publishing;
-        let (ticket, at) = (lane.ask(partition), lane.checkpoint.clone());
-        self.actions.push_back(Action::Publish(ticket, at));
-    }
-
-    fn on_published(&mut self, now: Millis, ticket: &Ticket, result: Result<(), SinkError>) {
-        let Some(lane) =
-            self.lanes.get_mut(&ticket.partition).filter(|lane| lane.life == ticket.life)
-        else {
-            return;
-        };
-        if !matches!(lane.phase, Phase::Publishing) {
-            return;
-        }
-        lane.phase = Phase::Open;
-        match result.map_err(react) {
-            Ok(()) => {
-                lane.published = (now, lane.checkpoint.next);
-                lane.attempt = 0;
-            }
-            Err(Reaction::Retry(cause)) => {
-                let pause = self.retry(&ticket.partition, &cause);
-                if let Some(lane) = self.lanes.get_mut(&ticket.partition) {
-                    lane.publish_not_before = now + pause;
-                }
-            }
-            Err(Reaction::Halt(why)) => return self.halt(&ticket.partition, &why),
-            Err(_) => return self.reload(now, &ticket.partition, Vec::new()),
+            self.resume(&ticket.partition);
         }
         self.advance(now, &ticket.partition);
     }
@@ -805,5 +847,6 @@ fn letter(record: &Record<'_>, reason: Reason, text: &str) -> Letter {
             "topic {}, partition {}, offset {}: {text}",
             record.partition.topic, record.partition.index, record.offset
         ),
+        replayed: None,
     }
 }

@@ -3,7 +3,12 @@ pub mod kafka;
 pub mod ndjson;
 
 use sinks::Partition;
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    ops::ControlFlow,
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
+    time::Duration,
+};
 
 /// A record, borrowed from the source's buffer.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +28,10 @@ pub struct Record<'a> {
 pub struct Headers<'a>(pub &'a dyn ListHeaders);
 pub trait ListHeaders {
     fn list(&self) -> Vec<(String, Option<Vec<u8>>)>;
+    /// Those whose names begin so; no others are copied. Costs next to nothing where the record has no headers.
+    fn list_with(&self, prefix: &str) -> Vec<(String, Option<Vec<u8>>)> {
+        self.list().into_iter().filter(|(name, _)| name.starts_with(prefix)).collect()
+    }
 }
 impl std::fmt::Debug for Headers<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -38,6 +47,9 @@ impl ListHeaders for () {
 impl ListHeaders for Vec<(String, Option<Vec<u8>>)> {
     fn list(&self) -> Vec<(String, Option<Vec<u8>>)> {
         self.clone()
+    }
+    fn list_with(&self, prefix: &str) -> Vec<(String, Option<Vec<u8>>)> {
+        self.iter().filter(|(name, _)| name.starts_with(prefix)).cloned().collect()
     }
 }
 
@@ -71,9 +83,42 @@ pub struct Bounds {
     pub partitions: i32,
 }
 
+/// What a source tells of itself for people to look at; nothing is decided by it.
+#[derive(Debug, Default)]
+pub struct Link {
+    /// Whether somebody has said which partitions are ours; they may be none.
+    pub joined: AtomicBool,
+    ends: Mutex<HashMap<Partition, End>>,
+}
+/// The end of a partition's log, as the broker said last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct End {
+    pub offset: i64,
+    /// Everything up to there was fetched and handed over: what is left holds no records (transaction markers).
+    pub is_reached: bool,
+}
+impl Link {
+    pub fn end(&self, partition: &Partition) -> Option<End> {
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner).get(partition).copied()
+    }
+    pub fn set_ends(&self, ends: impl Iterator<Item = (Partition, End)>) {
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner).extend(ends);
+    }
+}
+
 /// Asks the broker, from any thread; may block for seconds.
 pub trait Probe: Send + Sync {
     fn bounds(&self, partition: &Partition) -> anyhow::Result<Bounds>;
+
+    /// Shows the log's records from `from` up to `to`, in order, until `visit` has seen enough.
+    /// `false`: the log does not reach back to `from` any more.
+    fn read(
+        &self,
+        partition: &Partition,
+        from: i64,
+        to: i64,
+        visit: &mut dyn FnMut(&Record<'_>) -> ControlFlow<()>,
+    ) -> anyhow::Result<bool>;
 }
 
 /// Used by one thread, the only one that polls.

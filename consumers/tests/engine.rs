@@ -1,4 +1,9 @@
 //! What the engine refuses to go on from, and how it holds back.
+#[path = "engine/breaker.rs"]
+mod breaker;
+#[path = "engine/outage.rs"]
+mod outage;
+
 use consumers::{
     engine::{Action, Engine, Event, Standing, Ticket},
     handler::{Handler, Keys, Reject, Step, Table},
@@ -82,11 +87,18 @@ fn halted(actions: &[Action]) -> &str {
     why.unwrap_or_else(|| panic!("not halted: {actions:?}"))
 }
 fn feed(engine: &mut Engine<Idle>, offset: i64, value: &str) {
+    feed_keyed(engine, offset, Some(HERE), value);
+}
+/// Belongs into partition 0 of any count up to 4.
+const HERE: &[u8] = br#"{"id":1}"#;
+/// Belongs into partition 1 of 2.
+const ELSEWHERE: &[u8] = br#"{"id":3}"#;
+fn feed_keyed(engine: &mut Engine<Idle>, offset: i64, key: Option<&[u8]>, value: &str) {
     let record = Record {
         partition: &partition(),
         offset,
         timestamp_ms: 1_000 + offset,
-        key: Some(br#"{"id":1}"#),
+        key,
         value: Some(value.as_bytes()),
         headers: Headers(&()),
     };
@@ -317,4 +329,146 @@ fn a_mark_that_left_the_log_is_looked_at_again() {
     let seen = actions(&mut engine);
     assert!(!seen.iter().any(|action| matches!(action, Action::Halt(_))), "{seen:?}");
     assert!(engine.is_idle(false), "nothing is in its hands");
+}
+
+/// A lane of a topic with 2 partitions, whose first three records are durable, is fed a record of another partition.
+fn astray(policy: Policy) -> (Engine<Idle>, Checkpoint, Vec<Action>) {
+    let mut engine = engine(policy);
+    open(&mut engine, None, bounds(0, 100, 2));
+    (0..3).for_each(|offset| feed(&mut engine, offset, &row("c")));
+    let (ticket, batch) = commits(actions(&mut engine)).pop().expect("a batch");
+    engine.handle(1, Event::Committed(ticket, Ok(Receipt::default())));
+    feed(&mut engine, 3, &row("c"));
+    feed_keyed(&mut engine, 4, Some(ELSEWHERE), &row("c"));
+    feed(&mut engine, 5, &row("c"));
+    let seen = actions(&mut engine);
+    (engine, batch.checkpoint.clone(), seen)
+}
+fn by_threes() -> Policy {
+    Policy { batch_records_max: 3, linger_ms: 1_000, doubt_ms: Some(500), ..Policy::default() }
+}
+/// Waits the pause out; answers the question for the state.
+fn asked_again(engine: &mut Engine<Idle>, stood: Checkpoint, bounds: Bounds) -> Vec<Action> {
+    let at = engine.deadline().expect("a time to ask again");
+    assert!(at >= 500, "brokers had no time to learn of it: {at}");
+    engine.handle(at - 1, Event::Tick);
+    assert!(actions(engine).is_empty(), "asked too early");
+    engine.handle(at, Event::Tick);
+    let ticket = match &actions(engine)[..] {
+        [Action::Open(ticket)] => ticket.clone(),
+        other => panic!("asks again, and does nothing else: {other:?}"),
+    };
+    engine.handle(at, Event::Opened(ticket, Ok(Standing { checkpoint: Some(stood), bounds })));
+    actions(engine)
+}
+
+#[test]
+fn a_key_that_moved_halts_before_it_is_applied() {
+    let (mut engine, stood, seen) = astray(by_threes());
+    assert!(matches!(&seen[..], [.., Action::Close(_), Action::Pause(_)]), "{seen:?}");
+    assert!(commits(seen).is_empty(), "nothing from there on");
+    let seen = asked_again(&mut engine, stood, bounds(0, 100, 3));
+    let why = halted(&seen);
+    assert!(why.contains("3 partitions") && why.contains("made with 2"), "{why}");
+    assert!(why.contains("GENERATION") && why.contains("snapshot"), "{why}");
+}
+
+#[test]
+fn another_placement_is_asked_about_once_in_a_life() {
+    let (mut engine, stood, _) = astray(by_threes());
+    let seen = asked_again(&mut engine, stood, bounds(0, 100, 2));
+    let warned = |action: &Action| matches!(action, Action::Warn(text) if text.contains("offset 4") && text.contains("cdc verify"));
+    assert_eq!(seen.iter().filter(|action| warned(action)).count(), 1, "{seen:?}");
+    let from = seen.iter().find_map(|action| match action {
+        Action::Seek(_, from) => Some(*from),
+        _ => None,
+    });
+    assert_eq!(from, Some(2), "to the record applied last");
+    (2..4).for_each(|offset| feed(&mut engine, offset, &row("c")));
+    feed_keyed(&mut engine, 4, Some(ELSEWHERE), &row("c"));
+    feed_keyed(&mut engine, 5, Some(ELSEWHERE), &row("c"));
+    let (ticket, batch) = commits(actions(&mut engine)).pop().expect("goes on");
+    assert_eq!((batch.span.start, batch.span.end), (3, 6));
+    // A lane that is loaded again for another reason does not ask anew.
+    engine.handle(2_000, Event::Committed(ticket, Err(SinkError::Fenced)));
+    let until = engine.deadline().expect("loads again");
+    engine.handle(until, Event::Tick);
+    let ticket = actions(&mut engine).into_iter().find_map(|action| match action {
+        Action::Open(ticket) => Some(ticket),
+        _ => None,
+    });
+    let standing =
+        Standing { checkpoint: Some(batch.checkpoint.clone()), bounds: bounds(0, 100, 2) };
+    engine.handle(until, Event::Opened(ticket.expect("loads again"), Ok(standing)));
+    feed_keyed(&mut engine, 5, Some(ELSEWHERE), &row("c"));
+    (6..9).for_each(|offset| feed_keyed(&mut engine, offset, Some(ELSEWHERE), &row("c")));
+    assert_eq!(commits(actions(&mut engine)).len(), 1);
+    assert_eq!(engine.tally().reloads, 2, "one for the placement, one for the fence");
+}
+
+#[test]
+fn a_first_record_elsewhere_costs_one_reload() {
+    let mut engine = engine(by_threes());
+    open(&mut engine, None, bounds(0, 100, 2));
+    feed_keyed(&mut engine, 0, Some(ELSEWHERE), &row("c"));
+    let stood = Checkpoint { partitions: 2, ..stored(0) };
+    assert!(matches!(&actions(&mut engine)[..], [Action::Close(_), Action::Pause(_)]));
+    asked_again(&mut engine, stood, bounds(0, 100, 2));
+    (0..3).for_each(|offset| feed_keyed(&mut engine, offset, Some(ELSEWHERE), &row("c")));
+    assert_eq!(commits(actions(&mut engine)).len(), 1);
+}
+
+#[test]
+fn placement_is_not_looked_at_without_keys_nor_in_files() {
+    let unlooked = Policy { doubt_ms: None, ..by_threes() };
+    for (policy, key) in
+        [(by_threes(), None), (by_threes(), Some(HERE)), (unlooked, Some(ELSEWHERE))]
+    {
+        let mut engine = engine(policy);
+        open(&mut engine, None, bounds(0, 100, 2));
+        (0..3).for_each(|offset| feed_keyed(&mut engine, offset, key, &row("c")));
+        assert_eq!(commits(actions(&mut engine)).len(), 1, "{key:?}");
+        assert_eq!(engine.tally().reloads, 0, "{key:?}");
+    }
+}
+
+#[test]
+fn a_drain_does_not_wait_for_an_answer_about_placement() {
+    let (mut engine, ..) = astray(by_threes());
+    engine.handle(2, Event::Drain);
+    assert!(engine.is_idle(false), "nothing is in its hands");
+}
+
+#[test]
+fn a_stop_finishes_what_is_in_flight_and_gives_the_rest_back() {
+    let mut engine = engine(by_threes());
+    open(&mut engine, None, bounds(0, 100, 1));
+    (0..8).for_each(|offset| feed_keyed(&mut engine, offset, Some(HERE), &row("c")));
+    let in_flight = commits(actions(&mut engine));
+    assert_eq!(in_flight.len(), 1, "one at a time");
+    engine.handle(2, Event::Stop);
+    assert!(!engine.is_idle(false), "a batch is in flight");
+    assert!(actions(&mut engine).is_empty());
+    for (ticket, _) in in_flight {
+        engine.handle(3, Event::Committed(ticket, Ok(Receipt::default())));
+    }
+    engine.handle(4, Event::Stop);
+    let done = actions(&mut engine);
+    assert!(matches!(done[..], [Action::Acknowledge(_, 3)]), "{done:?}");
+    assert!(engine.is_idle(false));
+    let tally = engine.tally();
+    assert_eq!((tally.records, tally.given_back), (8, 5));
+}
+
+#[test]
+fn what_a_revoked_lane_had_in_hand_counts_as_given_back_and_its_letters_do_not_count() {
+    let mut engine = engine(by_threes());
+    open(&mut engine, None, bounds(0, 100, 1));
+    (0..2).for_each(|offset| feed_keyed(&mut engine, offset, Some(HERE), &row("c")));
+    feed_keyed(&mut engine, 2, Some(HERE), "no envelope");
+    assert_eq!(commits(actions(&mut engine)).len(), 1);
+    engine.handle(2, Event::Revoked(partition()));
+    let tally = engine.tally();
+    assert_eq!((tally.records, tally.given_back), (3, 3));
+    assert!(tally.letters.is_empty(), "nobody knows whether they are durable");
 }

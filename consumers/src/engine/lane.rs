@@ -1,8 +1,9 @@
 //! One partition in one owner's hands: what was read and is not yet durable, and what is being done about it.
-use super::{Millis, Standing, Ticket};
+use super::{Millis, Standing, Ticket, placement::home};
 use crate::{
     handler::Rows,
     policy::{Flood, Policy},
+    replay::Look,
     source::Record,
 };
 use sinks::{Batch, Checkpoint, Key, Letter, Mark};
@@ -30,6 +31,11 @@ pub(super) enum Phase<F> {
         chunk: Chunk<F>,
         prefix: Key,
     },
+    /// Whether the key of the replay that is alone in this chunk has moved on.
+    Looking {
+        chunk: Chunk<F>,
+        look: Look,
+    },
     Committing {
         batch: Arc<Batch>,
         letters: Arc<[Letter]>,
@@ -40,6 +46,17 @@ pub(super) enum Phase<F> {
         until: Millis,
         then: Box<Phase<F>>,
     },
+}
+
+/// Whether records are where their keys put them: if not, the topic may have more partitions by now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Placement {
+    /// All so far.
+    Holds,
+    /// The record at this offset was not: how many partitions the topic has is asked again before it is applied.
+    Doubted(i64),
+    /// As many as before: the producer places records by rules of its own.
+    Otherwise,
 }
 
 /// What one record asks for.
@@ -56,6 +73,8 @@ pub(super) struct Chunk<F> {
     pub forgiven: BTreeSet<i64>,
     /// The table that the only record of this chunk truncates.
     pub truncate: Option<(String, i64)>,
+    /// What has to be looked for in the log before the replay that is alone in this chunk takes effect.
+    pub look: Option<Look>,
     pub records: usize,
     pub bytes: usize,
     /// When its first record was read.
@@ -75,6 +94,7 @@ impl<F> Chunk<F> {
             letters: Vec::new(),
             forgiven: BTreeSet::new(),
             truncate: None,
+            look: None,
             records: 0,
             bytes: 0,
             opened,
@@ -127,14 +147,20 @@ pub(super) struct Lane<F> {
     pub checkpoint: Checkpoint,
     /// How many partitions the topic has.
     pub partitions: i32,
+    pub placement: Placement,
     pub chunks: VecDeque<Chunk<F>>,
     /// Of records read and not yet durable.
     pub buffered: usize,
+    /// How many they are.
+    pub unsettled: u64,
     pub flood: Flood,
     pub rows: Rows,
     /// Records whose writes the sink refused, with the reason.
     pub refused: BTreeMap<i64, String>,
     pub attempt: u32,
+    /// Another owner took it over: it is not loaded again before this, whatever else there is.
+    pub not_before: Millis,
+    /// By itself: not opened yet, or too much is buffered. The breaker pauses, too.
     pub paused: bool,
     /// When the state was last published, and what stood there then.
     pub published: (Millis, i64),
@@ -151,12 +177,15 @@ impl<F> Lane<F> {
             phase: Phase::Opening,
             checkpoint: Checkpoint::default(),
             partitions: 0,
+            placement: Placement::Holds,
             chunks: VecDeque::new(),
             buffered: 0,
+            unsettled: 0,
             flood: Flood::default(),
             rows: Rows::default(),
             refused,
             attempt,
+            not_before: 0,
             paused: true,
             published: (0, -1),
             publish_not_before: 0,
@@ -166,6 +195,13 @@ impl<F> Lane<F> {
     pub fn ask(&mut self, partition: &sinks::Partition) -> Ticket {
         self.question += 1;
         Ticket { partition: partition.clone(), life: self.life, question: self.question }
+    }
+
+    pub fn is_opening(&self) -> bool {
+        match &self.phase {
+            Phase::Waiting { then, .. } => matches!(**then, Phase::Opening),
+            phase => matches!(phase, Phase::Opening),
+        }
     }
 
     /// The next offset that has not been read yet.
@@ -230,6 +266,43 @@ impl<F> Lane<F> {
         }
     }
 
+    /// The record has a key that belongs into another partition, by the count that the lane was opened with.
+    pub fn is_misplaced(&self, record: &Record<'_>) -> bool {
+        self.placement == Placement::Holds
+            && self.partitions > 1
+            && record.key.is_some_and(|key| home(key, self.partitions) != record.partition.index)
+    }
+
+    /// The lane was opened again and the count of partitions is what it was: a warning, if that was in doubt.
+    pub fn settle_placement(&mut self) -> Option<String> {
+        let Placement::Doubted(offset) = self.placement else { return None };
+        self.placement = Placement::Otherwise;
+        Some(format!(
+            "the record at offset {offset} is not where Kafka's default partitioner puts its key, and the topic has {} \
+             partitions as before. If its producer places records by other rules, nothing is wrong, but partitions \
+             that are added later are noticed late. If partitions were added after that record was written, its key \
+             may count twice: run `cdc verify`",
+            self.partitions
+        ))
+    }
+
+    /// What was in flight is durable: the chunks are left.
+    pub fn settle(&mut self) {
+        self.buffered = self.chunks.iter().map(|chunk| chunk.bytes).sum();
+        self.unsettled = self.chunks.iter().map(|chunk| chunk.records as u64).sum();
+    }
+
+    /// Forgets what was read and not begun, and says how many records that was.
+    pub fn drop_chunks(&mut self) -> u64 {
+        let mut records = 0;
+        for chunk in self.chunks.drain(..) {
+            records += chunk.records as u64;
+            self.buffered -= chunk.bytes;
+        }
+        self.unsettled -= records;
+        records
+    }
+
     /// Drops the remembered rows when they are too many; they can be fetched again.
     pub fn trim_rows(&mut self, bytes_max: usize) {
         if self.rows.bytes() > bytes_max {
@@ -240,7 +313,9 @@ impl<F> Lane<F> {
 
 fn end_of<F>(phase: &Phase<F>) -> Option<i64> {
     match phase {
-        Phase::Fetching { chunk, .. } | Phase::Scanning { chunk, .. } => Some(chunk.end),
+        Phase::Fetching { chunk, .. }
+        | Phase::Scanning { chunk, .. }
+        | Phase::Looking { chunk, .. } => Some(chunk.end),
         Phase::Committing { batch, .. } => Some(batch.span.end),
         _ => None,
     }
@@ -262,7 +337,9 @@ fn refuse(
     }
     if stored.partitions != bounds.partitions {
         return Err(format!(
-            "the topic has {} partitions and the state was made with {}: keys have moved; {again}",
+            "the topic has {} partitions and the state was made with {}: keys have moved, and their older records \
+             are still where they were, so they would count twice. Have Debezium write a new snapshot to topics made \
+             anew (or under another topic.prefix), then {again}",
             bounds.partitions, stored.partitions
         ));
     }

@@ -7,11 +7,13 @@
 //! Absent on purpose: partition queues (dropping one can make its partition unreachable), auto commit, stored
 //! offsets, and any start position taken from the group.
 mod context;
+mod range;
 mod settings;
 
+pub use range::Range;
 pub use settings::{Settings, problem};
 
-use super::{Bounds, Flow, Headers, ListHeaders, Probe, Record, Signal, Source};
+use super::{Bounds, Flow, Headers, Link, ListHeaders, Probe, Record, Signal, Source};
 use anyhow::{Context as _, bail};
 use context::{Client, Context, Event, log_commit_error};
 use rdkafka::{
@@ -23,6 +25,7 @@ use rdkafka::{
 use sinks::Partition;
 use std::{
     collections::HashMap,
+    ops::ControlFlow,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Weak, mpsc},
     thread,
@@ -101,14 +104,18 @@ pub struct Kafka {
     ack_last: Instant,
     complained: HashMap<i32, Instant>,
     seeking_since: Option<Instant>,
+    settings: Arc<Settings>,
+    link: Arc<Link>,
 }
 
 impl Kafka {
     /// Joins the group. With `until_end` asks the broker first, for a minute at most, where every partition ends.
     pub fn new(settings: &Settings) -> anyhow::Result<Self> {
         let config = settings.client_config().map_err(|all| anyhow::anyhow!(all.join("\n")))?;
+        let context = Context::default();
+        let link = context.link.clone();
         let client: Client = config
-            .create_with_context(Context::default())
+            .create_with_context(context)
             .context("no Kafka client can be made of these settings")?;
         let client = Arc::new(client);
         let ends = settings.until_end.then(|| ends(&client, settings)).transpose()?;
@@ -123,7 +130,14 @@ impl Kafka {
             ack_last: Instant::now(),
             complained: HashMap::new(),
             seeking_since: None,
+            settings: Arc::new(settings.clone()),
+            link,
         })
+    }
+
+    /// What it tells of itself.
+    pub fn link(&self) -> Arc<Link> {
+        self.link.clone()
     }
 
     fn client(&self) -> anyhow::Result<Arc<Client>> {
@@ -224,6 +238,13 @@ impl Kafka {
                         visit(Signal::Broken(partition, why));
                     }
                 }
+                Event::MadeAnew(topic) => {
+                    let ours = |p: &&mut Place| *p.partition.topic == *topic && !p.broken;
+                    for place in self.places.iter_mut().filter(ours) {
+                        place.broken = true;
+                        visit(Signal::Broken(place.partition.clone(), MADE_ANEW.to_owned()));
+                    }
+                }
                 Event::Failed(why) => bail!(why),
             }
         }
@@ -248,7 +269,7 @@ impl Kafka {
             }
         }
         let place = &mut self.places[self.last];
-        let Some(next) = place.next.filter(|_| !place.seeking) else { return };
+        let Some(next) = place.next.filter(|_| !place.seeking && !place.broken) else { return };
         if place.held || offset < next {
             // librdkafka is not where it was told to be: tell it again, and come back to `next`.
             place.seeking = true;
@@ -397,6 +418,8 @@ impl Source for Kafka {
         if let Some(place) = self.place(partition) {
             place.next = Some(next.max(0));
             place.seeking = true;
+            // Whoever seeks has looked at the log again.
+            place.broken = false;
             place.drained = 0;
         }
         Ok(())
@@ -446,7 +469,8 @@ impl Source for Kafka {
     }
 
     fn probe(&self) -> Arc<dyn Probe> {
-        Arc::new(Questions(self.client.as_ref().map(Arc::downgrade).unwrap_or_default()))
+        let client = self.client.as_ref().map(Arc::downgrade).unwrap_or_default();
+        Arc::new(Questions(client, self.settings.clone()))
     }
 }
 
@@ -473,7 +497,7 @@ impl Drop for Kafka {
 }
 
 /// Only a look at the client: questions never keep it from closing.
-struct Questions(Weak<Client>);
+struct Questions(Weak<Client>, Arc<Settings>);
 impl Probe for Questions {
     fn bounds(&self, partition: &Partition) -> anyhow::Result<Bounds> {
         let client = self.0.upgrade().context("the Kafka client is closed")?;
@@ -489,21 +513,42 @@ impl Probe for Questions {
         }
         Ok(Bounds { begin, end, partitions: i32::try_from(partitions)? })
     }
+
+    fn read(
+        &self,
+        partition: &Partition,
+        from: i64,
+        to: i64,
+        visit: &mut dyn FnMut(&Record<'_>) -> ControlFlow<()>,
+    ) -> anyhow::Result<bool> {
+        Range::new(&self.1)?.read(partition, from, to, visit)
+    }
 }
 
 /// A message's headers, looked at when asked for.
 struct Lazy<'m>(&'m BorrowedMessage<'m>);
-impl ListHeaders for Lazy<'_> {
-    fn list(&self) -> Vec<(String, Option<Vec<u8>>)> {
+impl Lazy<'_> {
+    fn read(&self, wanted: impl Fn(&str) -> bool) -> Vec<(String, Option<Vec<u8>>)> {
         let Some(headers) = self.0.headers() else { return Vec::new() };
         let one = |at| {
-            let header = headers.try_get(at)?;
+            let header = headers.try_get(at).filter(|header| wanted(header.key))?;
             Some((header.key.to_owned(), header.value.map(<[u8]>::to_vec)))
         };
         // rdkafka panics at a name that is not UTF-8.
         let safe = |at| catch_unwind(AssertUnwindSafe(|| one(at)));
-        let unreadable = || Some(("(name is not UTF-8)".to_owned(), None));
+        let unreadable = || {
+            let name = "(name is not UTF-8)";
+            wanted(name).then(|| (name.to_owned(), None))
+        };
         (0..headers.count()).filter_map(|at| safe(at).unwrap_or_else(|_| unreadable())).collect()
+    }
+}
+impl ListHeaders for Lazy<'_> {
+    fn list(&self) -> Vec<(String, Option<Vec<u8>>)> {
+        self.read(|_| true)
+    }
+    fn list_with(&self, prefix: &str) -> Vec<(String, Option<Vec<u8>>)> {
+        self.read(|name| name.starts_with(prefix))
     }
 }
 
@@ -555,6 +600,9 @@ fn ends(client: &Client, settings: &Settings) -> anyhow::Result<HashMap<(String,
         missing.join(", ")
     )
 }
+
+const MADE_ANEW: &str = "the topic was deleted and made anew: nothing of the new log was applied. Start with a new \
+                         GENERATION, after a new Debezium snapshot";
 
 fn out_of_range(partition: &Partition, next: i64, begin: i64, end: i64) -> String {
     if next < begin {

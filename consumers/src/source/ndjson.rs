@@ -22,6 +22,8 @@ use std::{
     fmt,
     fs::File,
     io::{self, BufRead, BufReader, Read, Seek, SeekFrom},
+    ops::ControlFlow,
+    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -45,7 +47,7 @@ struct Entry {
 struct Lane {
     partition: Partition,
     /// In offset order.
-    entries: Vec<Entry>,
+    entries: Arc<Vec<Entry>>,
     /// Index into `entries`; `None` until the first seek.
     next: Option<usize>,
     paused: bool,
@@ -53,7 +55,7 @@ struct Lane {
 
 pub struct Ndjson {
     /// By name, for messages.
-    files: Vec<(String, File)>,
+    files: Arc<Vec<(String, File)>>,
     lanes: Vec<Lane>,
     bounds: Arc<BTreeMap<Partition, Bounds>>,
     skipped: BTreeMap<String, u64>,
@@ -84,6 +86,7 @@ impl Ndjson {
                 "no record of a topic that is read here"
             );
         }
+        let files = Arc::new(files);
         Ok(Self { files, lanes, bounds, skipped, assigned: false, line: Vec::new() })
     }
 
@@ -109,19 +112,14 @@ impl Ndjson {
     fn deliver(&mut self, at: usize, visit: &mut dyn FnMut(Signal<'_>)) -> anyhow::Result<()> {
         let lane = &mut self.lanes[at];
         let Some(entry) = lane.next.and_then(|next| lane.entries.get(next)) else { return Ok(()) };
-        let (name, file) = &mut self.files[entry.file as usize];
-        let changed = || format!("{name} changed while it was read: start again");
-        self.line.resize(entry.bytes as usize, 0);
-        file.seek(SeekFrom::Start(entry.at)).with_context(changed)?;
-        file.read_exact(&mut self.line).with_context(changed)?;
-        let line = Line::parse(&self.line).map_err(anyhow::Error::msg).with_context(changed)?;
-        ensure!(line.offset == entry.offset, changed());
+        let line = fetch(&self.files, entry, &mut self.line)?;
+        let timestamp_ms = entry.timestamp_ms;
         lane.next = lane.next.map(|next| next + 1);
         let headers = line.headers.0;
         visit(Signal::Record(Record {
             partition: &lane.partition,
             offset: line.offset,
-            timestamp_ms: entry.timestamp_ms,
+            timestamp_ms,
             key: line.key.as_deref(),
             value: line.value.as_deref(),
             headers: Headers(&headers),
@@ -183,16 +181,62 @@ impl Source for Ndjson {
     }
 
     fn probe(&self) -> Arc<dyn Probe> {
-        Arc::new(Known(self.bounds.clone()))
+        let lanes = self.lanes.iter().map(|l| (l.partition.clone(), l.entries.clone()));
+        let (bounds, files) = (self.bounds.clone(), self.files.clone());
+        Arc::new(Known { bounds, files, lanes: lanes.collect() })
     }
 }
 
+/// A record's line, read where the first pass found it. Moves no cursor: others may read the same file.
+fn fetch(files: &[(String, File)], entry: &Entry, text: &mut Vec<u8>) -> anyhow::Result<Line> {
+    let (name, file) = &files[entry.file as usize];
+    let changed = || format!("{name} changed while it was read: start again");
+    text.resize(entry.bytes as usize, 0);
+    file.read_exact_at(text, entry.at).with_context(changed)?;
+    let line = Line::parse(text).map_err(anyhow::Error::msg).with_context(changed)?;
+    ensure!(line.offset == entry.offset, changed());
+    Ok(line)
+}
+
 /// What the first pass found.
-struct Known(Arc<BTreeMap<Partition, Bounds>>);
+struct Known {
+    bounds: Arc<BTreeMap<Partition, Bounds>>,
+    files: Arc<Vec<(String, File)>>,
+    lanes: BTreeMap<Partition, Arc<Vec<Entry>>>,
+}
 impl Probe for Known {
     fn bounds(&self, partition: &Partition) -> anyhow::Result<Bounds> {
-        let found = self.0.get(partition).copied();
+        let found = self.bounds.get(partition).copied();
         found.with_context(|| format!("the files hold no record of {partition}"))
+    }
+
+    fn read(
+        &self,
+        partition: &Partition,
+        from: i64,
+        to: i64,
+        visit: &mut dyn FnMut(&Record<'_>) -> ControlFlow<()>,
+    ) -> anyhow::Result<bool> {
+        if self.bounds(partition)?.begin > from {
+            return Ok(false);
+        }
+        let (entries, mut text) = (self.lanes.get(partition), Vec::new());
+        let entries = entries.into_iter().flat_map(|entries| entries.iter());
+        for entry in entries.filter(|entry| (from..to).contains(&entry.offset)) {
+            let line = fetch(&self.files, entry, &mut text)?;
+            let record = Record {
+                partition,
+                offset: line.offset,
+                timestamp_ms: entry.timestamp_ms,
+                key: line.key.as_deref(),
+                value: line.value.as_deref(),
+                headers: Headers(&line.headers.0),
+            };
+            if visit(&record).is_break() {
+                break;
+            }
+        }
+        Ok(true)
     }
 }
 
@@ -253,7 +297,7 @@ fn lane(partition: Partition, mut entries: Vec<Entry>) -> anyhow::Result<Lane> {
             two[0].offset
         );
     }
-    Ok(Lane { partition, entries, next: None, paused: true })
+    Ok(Lane { partition, entries: Arc::new(entries), next: None, paused: true })
 }
 
 fn bounds(lanes: &[Lane]) -> BTreeMap<Partition, Bounds> {

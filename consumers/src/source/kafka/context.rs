@@ -1,5 +1,7 @@
 //! librdkafka's callbacks. They run inside `poll`, on its thread, and never wait for the network: they note what
 //! happened, and the poll loop tells it.
+use crate::source::{End, Link};
+use metrics::counter;
 use rdkafka::{
     ClientContext, Offset, Statistics, TopicPartitionList,
     config::RDKafkaLogLevel,
@@ -9,8 +11,8 @@ use rdkafka::{
 };
 use sinks::Partition;
 use std::{
-    collections::VecDeque,
-    sync::{Mutex, MutexGuard, PoisonError},
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
 };
 
 pub(super) type Client = BaseConsumer<Context>;
@@ -23,6 +25,8 @@ pub(super) enum Event {
     /// The next offset to fetch, while nothing fetched waits for us: topic, partition, next.
     Drained(Vec<(String, i32, i64)>),
     Broken(Partition, String),
+    /// The topic has another id now: it was deleted and made anew.
+    MadeAnew(String),
     /// Nothing can go on.
     Failed(String),
 }
@@ -30,8 +34,11 @@ pub(super) enum Event {
 #[derive(Default)]
 pub(super) struct Context {
     events: Mutex<VecDeque<Event>>,
+    /// The id of each topic, as last heard of.
+    ids: Mutex<HashMap<String, String>>,
     /// Text of the error event that poll returns next as a bare code.
     reason: Mutex<String>,
+    pub link: Arc<Link>,
 }
 
 /// A panic elsewhere while the lock was held leaves whole values: they are only ever pushed and taken.
@@ -48,6 +55,14 @@ impl Context {
     }
     pub fn reason(&self) -> String {
         lock(&self.reason).clone()
+    }
+
+    /// Told before anything of the new log can be fetched: librdkafka logs the new id before it fetches by it.
+    fn identify(&self, topic: &str, id: &str) {
+        let was = lock(&self.ids).insert(topic.to_owned(), id.to_owned());
+        if was.is_some_and(|was| was != id) {
+            self.tell(Event::MadeAnew(topic.to_owned()));
+        }
     }
 
     /// Paused before anything can be delivered: we are inside `poll`, and a pause outdates what was fetched before
@@ -73,6 +88,19 @@ impl Context {
     }
 }
 
+/// Topic and id of librdkafka's line `Topic NAME changed id from ID to ID`: the only place where it tells of ids (its
+/// calls that give them are not in the Rust client), and all that it does about a topic made anew: it fetches on at
+/// the old position. `debug=metadata` makes it write that line, see [`super::settings`].
+fn new_id(message: &str) -> Option<(&str, &str)> {
+    let (before, after) = message.split_once(" changed id from ")?;
+    let (_, topic) = before.rsplit_once(' ')?;
+    let (_, id) = after.split_once(" to ")?;
+    let id = id.trim();
+    // Brokers before Kafka 2.8 have none.
+    let is_none = id.bytes().all(|byte| byte == b'A');
+    (!is_none).then_some((topic, id))
+}
+
 fn partitions(list: &TopicPartitionList) -> Vec<Partition> {
     list.elements().iter().map(|e| Partition::new(e.topic(), e.partition())).collect()
 }
@@ -82,14 +110,19 @@ impl ConsumerContext for Context {
         let found = partitions(list);
         let names: Vec<String> = found.iter().map(Partition::to_string).collect();
         let names = names.join(" ");
+        counter!("cdc_rebalances_total").increment(1);
         let done = if what == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
             tracing::info!(partitions = %names, "assigned");
+            self.link.joined.store(true, Ordering::Relaxed);
             let done = self.assign(client, list);
             found.into_iter().for_each(|p| self.tell(Event::Assigned(p)));
             done
         } else {
             let lost = client.assignment_lost();
             tracing::info!(partitions = %names, lost, "revoked");
+            if lost {
+                self.link.joined.store(false, Ordering::Relaxed);
+            }
             found.into_iter().for_each(|p| self.tell(Event::Revoked(p)));
             self.unassign(client, list)
         };
@@ -129,6 +162,11 @@ pub(super) fn log_commit_error(error: &KafkaError) {
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        if facility == "METADATA"
+            && let Some((topic, id)) = new_id(message)
+        {
+            self.identify(topic, id);
+        }
         match level {
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
                 tracing::error!(target: "librdkafka", facility, "{message}");
@@ -142,6 +180,15 @@ impl ClientContext for Context {
     }
 
     fn stats(&self, statistics: Statistics) {
+        let known = statistics.topics.values().flat_map(|topic| {
+            let known = topic.partitions.values().filter(|p| p.partition >= 0 && p.hi_offset >= 0);
+            known.map(|p| {
+                let is_reached = p.fetchq_cnt == 0 && p.next_offset >= p.hi_offset;
+                let end = End { offset: p.hi_offset, is_reached };
+                (Partition::new(&topic.topic, p.partition), end)
+            })
+        });
+        self.link.set_ends(known);
         let topics = statistics.topics.into_values();
         let places = topics.flat_map(|t| {
             let name = t.topic;
@@ -151,5 +198,25 @@ impl ClientContext for Context {
                 .map(move |p| (name.clone(), p.partition, p.next_offset))
         });
         self.tell(Event::Drained(places.collect()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_id_of_a_topic_is_told_once() {
+        let context = Context::default();
+        let line = |from, to| format!("[thrd:main]: Topic shop.a changed id from {from} to {to}");
+        let none = "AAAAAAAAAAAAAAAAAAAAAA";
+        for (from, to) in [(none, "x1"), ("x1", none), (none, "x1"), ("x1", "x1")] {
+            context.log(RDKafkaLogLevel::Debug, "METADATA", &line(from, to));
+            assert!(context.next().is_none(), "{from} {to}");
+        }
+        // Also when librdkafka forgot the topic meanwhile.
+        context.log(RDKafkaLogLevel::Debug, "METADATA", &line(none, "y2"));
+        assert!(matches!(context.next(), Some(Event::MadeAnew(topic)) if topic == "shop.a"));
+        assert!(context.next().is_none());
     }
 }

@@ -31,7 +31,7 @@ const OURS: [(&str, &str, &str); 3] = [
     ),
 ];
 
-const DEFAULTS: [(&str, &str); 12] = [
+const DEFAULTS: [(&str, &str); 14] = [
     ("session.timeout.ms", "30000"),
     ("heartbeat.interval.ms", "10000"),
     ("partition.assignment.strategy", "cooperative-sticky"),
@@ -41,11 +41,18 @@ const DEFAULTS: [(&str, &str); 12] = [
     ("fetch.max.bytes", "16777216"),
     ("max.partition.fetch.bytes", "4194304"),
     ("fetch.wait.max.ms", "250"),
+    // A topic that Debezium makes with its first change, and partitions that are added, are found this soon. The default
+    // is five minutes.
+    ("topic.metadata.refresh.interval.ms", "10000"),
     ("reconnect.backoff.ms", "100"),
     ("reconnect.backoff.max.ms", "10000"),
     ("socket.keepalive.enable", "true"),
     ("log.connection.close", "false"),
+    ("debug", TELLS_IDS),
 ];
+
+/// What librdkafka must log for us to hear that a topic was made anew: a few lines with each answer about topics.
+const TELLS_IDS: &str = "metadata";
 
 /// The new group protocol (KIP-848) keeps these on the broker and refuses clients that name them.
 const CLASSIC_ONLY: [&str; 3] =
@@ -64,13 +71,15 @@ impl Settings {
         config.set("bootstrap.servers", &self.bootstrap_servers);
         config.set("group.id", &self.group_id);
         config.set("client.id", &self.client_id);
-        if self.until_end {
-            config.set("statistics.interval.ms", "500");
-        }
+        // With `until_end` they say when the end is reached; else they are for people to look at.
+        config.set("statistics.interval.ms", if self.until_end { "500" } else { "5000" });
         let mut problems = Vec::new();
         for (name, value) in &self.properties {
             match problem(name, value) {
                 Some(text) => problems.push(text),
+                None if name == "debug" => {
+                    config.set(name, format!("{TELLS_IDS},{value}"));
+                }
                 None => {
                     config.set(name, value);
                 }
@@ -79,9 +88,22 @@ impl Settings {
         for (name, value, _) in OURS {
             config.set(name, value);
         }
-        config.set_log_level(RDKafkaLogLevel::Info);
+        problems.extend(too_late(&config));
+        config.set_log_level(RDKafkaLogLevel::Debug);
         if problems.is_empty() { Ok(config) } else { Err(problems) }
     }
+}
+
+/// librdkafka takes these two as they come; the group would then throw its members out again and again.
+fn too_late(config: &ClientConfig) -> Option<String> {
+    let ms = |name| config.get(name).and_then(|text| text.parse::<u64>().ok());
+    let (heartbeat, session) = (ms("heartbeat.interval.ms")?, ms("session.timeout.ms")?);
+    (heartbeat * 2 > session).then(|| {
+        format!(
+            "`heartbeat.interval.ms` ({heartbeat}) must be half of `session.timeout.ms` ({session}) at most, better a \
+             third: set both."
+        )
+    })
 }
 
 /// What is wrong with one property, without its value (it may be a password).

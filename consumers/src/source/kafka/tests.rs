@@ -441,8 +441,8 @@ fn properties_pass_through_and_three_are_ours() {
         settings.properties.insert(name.into(), value.into());
         settings.client_config()
     };
-    let config = set("session.timeout.ms", "10000").expect("fine");
-    assert_eq!(config.get("session.timeout.ms"), Some("10000"));
+    let config = set("session.timeout.ms", "20000").expect("fine");
+    assert_eq!(config.get("session.timeout.ms"), Some("20000"));
     assert_eq!(config.get("heartbeat.interval.ms"), Some("10000"));
     assert_eq!(config.get("auto.offset.reset"), Some("error"));
     let all = set("auto.offset.reset", "latest").expect_err("ours");
@@ -474,4 +474,39 @@ fn tls_and_sasl_are_built_in() {
     for wanted in ["ssl", "sasl_scram", "sasl_plain", "gzip", "zstd", "lz4", "snappy"] {
         assert!(features.split(',').any(|f| f.trim() == wanted), "{wanted} is not in {features}");
     }
+}
+
+#[test]
+fn a_part_of_the_log_is_read_beside_the_member_and_outside_the_group() {
+    let broker = Broker::new(2);
+    broker.fill(1, 0..20);
+    let headers = OwnedHeaders::new()
+        .insert(Header { key: "cdc-replay-service", value: Some("s") })
+        .insert(Header { key: "trace", value: Some("7") });
+    broker.send(BaseRecord::to(TOPIC).partition(1).key("k").payload("20").headers(headers));
+    broker.flush();
+    let member = broker.member(|_| {}).joined(2);
+    let probe = member.source.probe();
+    let read = |from, to, most: usize| {
+        let (mut seen, mut ours) = (Vec::new(), Vec::new());
+        let whole = probe.read(&at(1), from, to, &mut |record| {
+            assert_eq!(record.value, Some(record.offset.to_string().as_bytes()));
+            ours.extend(record.headers.0.list_with("cdc-replay-"));
+            seen.push(record.offset);
+            if seen.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        (whole.expect("an answer"), seen, ours)
+    };
+    assert_eq!(read(5, 9, 9), (true, vec![5, 6, 7, 8], vec![]));
+    assert_eq!(read(5, 9, 2), (true, vec![5, 6], vec![]));
+    assert_eq!(read(9, 9, 9), (true, vec![], vec![]));
+    let header = ("cdc-replay-service".to_owned(), Some(b"s".to_vec()));
+    assert_eq!(read(19, 21, 9), (true, vec![19, 20], vec![header]));
+    let beyond = probe.read(&at(1), 20, 30, &mut |_| ControlFlow::Continue(()));
+    let why = beyond.expect_err("nobody can have seen so far").to_string();
+    assert!(why.contains("ends before offset 30"), "{why}");
+    assert_eq!(member.revoked, Vec::<i32>::new());
+    let range = Range::new(&broker.settings()).expect("a client");
+    assert_eq!(range.bounds(&at(1)).expect("an answer"), (0, 21));
+    assert_eq!(range.acknowledged(&at(1)).expect("an answer"), None);
 }

@@ -198,3 +198,26 @@ fn no_record_of_a_topic_read_here_is_an_end() {
     let folder = folder(&[("t.ndjson", &line("t", 0, 0, 0))]);
     assert!(read_all(&mut open(&folder, |_| false).expect("opens")).is_empty());
 }
+
+#[test]
+fn the_probe_reads_a_part_of_the_log_and_disturbs_nobody() {
+    let lines: Vec<String> = [3, 4, 7, 9].iter().map(|n| line("t", 0, *n, *n)).collect();
+    let folder = folder(&[("a.ndjson", &lines.join("\n")), ("b.ndjson.gz", &line("t", 1, 0, 0))]);
+    let path = folder.path().display().to_string();
+    let mut source = Ndjson::open(&path, |_| true).expect("readable");
+    let probe = source.probe();
+    let read = |from, to, most: usize| {
+        let mut seen = Vec::new();
+        let whole = probe.read(&Partition::new("t", 0), from, to, &mut |record| {
+            assert_eq!(record.value, Some(&b"v"[..]));
+            seen.push(record.offset);
+            if seen.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        (whole.expect("readable"), seen)
+    };
+    assert_eq!(read(3, 9, 9), (true, vec![3, 4, 7]));
+    assert_eq!(read(5, 100, 1), (true, vec![7]));
+    assert_eq!(read(4, 4, 9), (true, vec![]));
+    assert_eq!(read(2, 9, 9), (false, vec![]), "it does not reach back so far");
+    assert_eq!(read_all(&mut source).len(), 5);
+}

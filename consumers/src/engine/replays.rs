@@ -1,0 +1,156 @@
+//! Letters that come back: a replay of our own takes effect at its new offset, unless its key has moved on; everybody
+//! else's is passed over. Failing again marks the letter, and counts towards no flood, nor ends one: replays are an
+//! operator's doing, and must not stop a service.
+use super::{Action, Asked, Engine, Millis, Phase, Ticket, lane::Chunk};
+use crate::{
+    handler::Handler,
+    replay::{Look, Replay, Verdict, Whose},
+    source::Record,
+};
+use sinks::{
+    Letter, Partition, SinkError,
+    dlq::{Outcome, Reason, Replayed},
+};
+
+/// Where a record comes from.
+pub(super) enum Origin {
+    Ordinary,
+    /// The letter of another service or generation: it applied, or judged, the original.
+    Foreign,
+    Own(Replay),
+}
+impl Origin {
+    /// A replay between which and the command's look other records may have come must be looked for.
+    pub fn look(&self, record: &Record<'_>, whose: &Whose) -> Option<Look> {
+        let Self::Own(replay) = self else { return None };
+        (record.offset > replay.clean_to).then(|| Look {
+            whose: whose.clone(),
+            key: record.key.map(<[u8]>::to_vec),
+            offset: replay.offset,
+            from: replay.clean_to,
+            to: record.offset,
+        })
+    }
+    /// What to say of its letter if it is dead again.
+    pub fn failed(&self) -> Option<Replayed> {
+        match self {
+            Self::Own(replay) => {
+                Some(Replayed { of: replay.offset, outcome: Outcome::FailedAgain })
+            }
+            _ => None,
+        }
+    }
+}
+
+impl<H: Handler> Engine<H> {
+    /// Whose letters' replays take effect here. Without it none do.
+    #[must_use]
+    pub fn replaying_as(mut self, service: &str, generation: u64) -> Self {
+        self.whose = Some(Whose { service: service.to_owned(), generation });
+        self
+    }
+
+    /// Where the record comes from and what it asks for: depends on the record alone.
+    pub(super) fn read_as(&mut self, record: &Record<'_>) -> (Origin, Asked<H::Fact>) {
+        match self.origin(record) {
+            Ok(Origin::Foreign) => {
+                self.tally.skipped += 1;
+                (Origin::Foreign, Asked::Nothing)
+            }
+            Ok(origin @ Origin::Own(_)) => {
+                let asked = match self.read(record) {
+                    Asked::Truncate(table, _) => {
+                        let why = format!("a truncate of {table} is not replayed");
+                        Asked::Dead(Reason::Invalid, why)
+                    }
+                    asked => asked,
+                };
+                (origin, asked)
+            }
+            Ok(origin) => (origin, self.read(record)),
+            Err(why) => (Origin::Ordinary, Asked::Dead(Reason::Malformed, why)),
+        }
+    }
+
+    fn origin(&self, record: &Record<'_>) -> Result<Origin, String> {
+        let Some((service, replay)) = Replay::of(record.headers) else {
+            return Ok(Origin::Ordinary);
+        };
+        let Some(whose) = self.whose.as_ref().filter(|whose| whose.service == service) else {
+            return Ok(Origin::Foreign);
+        };
+        let replay = replay?;
+        if replay.generation != whose.generation {
+            return Ok(Origin::Foreign);
+        }
+        if replay.offset >= replay.clean_to || replay.clean_to > record.offset {
+            return Err(format!(
+                "it says that it replays offset {}, clean to {}: neither can be",
+                replay.offset, replay.clean_to
+            ));
+        }
+        Ok(Origin::Own(replay))
+    }
+
+    /// The next step of a chunk that is due.
+    pub(super) fn look_or_fetch(&mut self, partition: &Partition, mut chunk: Chunk<H::Fact>) {
+        let Some(look) = chunk.look.take() else { return self.fetch(partition, chunk, false) };
+        self.begin(partition, Phase::Looking { chunk, look });
+    }
+
+    pub(super) fn on_looked(
+        &mut self,
+        now: Millis,
+        ticket: &Ticket,
+        result: Result<Verdict, SinkError>,
+    ) {
+        let Some(lane) = self.live(ticket) else { return };
+        let phase = std::mem::replace(&mut lane.phase, Phase::Open);
+        let Phase::Looking { mut chunk, look } = phase else {
+            lane.phase = phase;
+            return;
+        };
+        let (of, at) = (look.offset, look.to);
+        let verdict = match result {
+            Ok(verdict) => verdict,
+            Err(error) => return self.react(now, ticket, Phase::Looking { chunk, look }, error),
+        };
+        self.worked(now, ticket);
+        let why = match verdict {
+            Verdict::Clean => return self.fetch(&ticket.partition, chunk, false),
+            Verdict::MovedOn { at: newer } => format!("a newer record at offset {newer}"),
+            Verdict::Replayed { at: earlier } => format!("replayed already at offset {earlier}"),
+            Verdict::Unknown => {
+                format!("the log does not reach back to offset {}: nobody can tell", look.from)
+            }
+        };
+        chunk.entries.clear();
+        chunk.forgiven.clear();
+        chunk.letters.clear();
+        if !matches!(verdict, Verdict::Replayed { .. }) {
+            chunk.letters.push(moved_on(&ticket.partition, at, of, &why));
+        }
+        self.tally.skipped += 1;
+        let text = format!(
+            "{}: the letter of offset {of}, replayed at {at}, is left out: {why}",
+            ticket.partition
+        );
+        self.actions.push_back(Action::Warn(text));
+        self.fetch(&ticket.partition, chunk, false);
+    }
+}
+
+/// Never a letter: the word that marks one.
+fn moved_on(partition: &Partition, at: i64, of: i64, why: &str) -> Letter {
+    Letter {
+        partition: partition.clone(),
+        offset: at,
+        timestamp_ms: -1,
+        key: None,
+        value: None,
+        headers: Vec::new(),
+        reason: Reason::Invalid,
+        error: why.to_owned(),
+        replayed: Some(Replayed { of, outcome: Outcome::MovedOn }),
+    }
+}
