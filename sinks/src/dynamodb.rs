@@ -6,25 +6,30 @@
 //! the same name. One that a crash left standing for [`ORPHANED_MS`] is told by whichever partition meets it.
 //!
 //! Absent on purpose: retries (also those of the AWS SDK), transactions, deletes of items, logged values.
+mod errors;
 pub mod keyed;
 mod limits;
+mod look;
 mod read;
 pub mod request;
 mod seen;
 mod tables;
 mod wire;
 
+/// What [`Connection::connect`] makes.
+pub use aws_sdk_dynamodb::Client;
 pub use limits::{LIMITS, Limits};
-pub use tables::create_tables;
+pub use look::{Cursor, Mend, Mended, Seen};
+pub use tables::{Facts, Fault, Inspection, create_tables, generation_seen, inspect, try_access};
 
 use crate::{
-    Alert, Batch, Cell, Checkpoint, Kind, Partition, Receipt, Refusal, Sink, SinkError, View, Write,
+    Alert, Batch, Cell, Checkpoint, Kind, Partition, Receipt, Refusal, Sink, SinkError, View,
+    Write, aws,
 };
 use anyhow::anyhow;
 use async_trait::async_trait;
-use aws_sdk_dynamodb::{
-    Client,
-    config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig},
+use aws_sdk_dynamodb::config::{
+    BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig,
 };
 use futures::{StreamExt, stream};
 use keyed::{Ask, Shape, Step, Writer};
@@ -70,7 +75,8 @@ impl Connection {
         if let Some(region) = &self.region {
             loader = loader.region(Region::new(region.clone()));
         }
-        Client::new(&loader.load().await)
+        let config = aws_sdk_dynamodb::config::Builder::from(&loader.load().await);
+        Client::from_conf(config.interceptor(aws::Timed("dynamodb")).build())
     }
 }
 

@@ -13,10 +13,12 @@
 //! exactly as of the offset in its `as_of`. The same position gives the same bytes: `generated_at` is the timestamp of
 //! the newest record in it, not the time at which it was written. Of owners that publish at the same time, the last
 //! one to read sees all of their parts, so once all are quiet `latest.json` shows all of them.
+mod mend;
 mod merge;
 mod part;
 mod table;
 
+pub use mend::Latest;
 pub(crate) use table::Row;
 pub use table::{Figure, Settings, Top};
 

@@ -436,7 +436,7 @@ fn base_of(row: &[Cell]) -> Option<i128> {
     row.last().and_then(Cell::int).map(i128::from)
 }
 
-fn attributes<'a>(
+pub(super) fn attributes<'a>(
     columns: &'a [&'static str],
     row: &'a [Cell],
 ) -> impl Iterator<Item = (String, Value)> + 'a {
@@ -445,7 +445,7 @@ fn attributes<'a>(
 
 /// Keys of `name-index` and `price-index`. An index key may be neither empty nor longer than a table key, so a long
 /// name is found by its beginning.
-fn index(item: &mut Item) {
+pub(super) fn index(item: &mut Item) {
     item.insert(CATALOG.into(), Value::Text("all".into()));
     let Some(Value::Text(name)) = item.get("name") else { return };
     let mut name = name.to_lowercase();

@@ -1,9 +1,10 @@
 //! What readers see, for tests: hidden items left out, every page, consistent.
 use super::{
     DynamoDb, Table,
+    errors::{Class, classify},
     keyed::{BASE, LIVE, Shape},
     request::Value,
-    wire::{self, Attributes, Class},
+    wire::{self, Attributes},
 };
 use crate::{Cell, Column, SinkError, Type};
 use anyhow::anyhow;
@@ -73,14 +74,14 @@ impl DynamoDb {
         }
     }
 
-    fn table(&self, view: &str) -> Result<&Table, SinkError> {
+    pub(super) fn table(&self, view: &str) -> Result<&Table, SinkError> {
         let found = self.tables.iter().find(|table| table.view.name == view);
         found.ok_or_else(|| SinkError::Fatal(anyhow!("view `{view}` has no DynamoDB table")))
     }
 }
 
 /// An item without it does not exist for readers.
-fn shown_by(shape: &Shape) -> &'static str {
+pub(super) fn shown_by(shape: &Shape) -> &'static str {
     match shape {
         Shape::Stock { .. } => BASE,
         Shape::Row { .. } => LIVE,
@@ -95,14 +96,14 @@ pub fn error<E>(
 where
     E: aws_sdk_dynamodb::error::ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
-    match wire::classify(table, call, e) {
+    match classify(table, call, e) {
         Class::Error(e) => e,
         Class::Refused(why) => SinkError::Fatal(anyhow!(why)),
     }
 }
 
 /// An attribute as its column has it; one that is not there is null, or the empty set.
-fn cell(column: &Column, item: &Attributes) -> Cell {
+pub(super) fn cell(column: &Column, item: &Attributes) -> Cell {
     let value = item.get(column.name).and_then(wire::value_of);
     match (value, column.kind) {
         (None, Type::Words) => Cell::Words(BTreeSet::new()),

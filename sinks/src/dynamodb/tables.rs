@@ -1,5 +1,9 @@
-//! The tables that the views need. Made here for tests; in production by hand or Terraform, from the table list in
-//! `CONSUMER_DEPLOYMENT.md`.
+//! The tables that the views need. Made here for tests and by `cdc doctor --fix`; in production by hand or Terraform
+//! too, from the table list in `CONSUMER_DEPLOYMENT.md`. Making and checking ([`check`]) share one truth: [`Needed`].
+mod check;
+
+pub use check::{Facts, Fault, Inspection, generation_seen, inspect, try_access};
+
 use super::{
     Config,
     keyed::{BASE, CATALOG, EXPIRES, LOW, NAME_LOWER, SOLD, STOCK, Shape, UPDATED},
@@ -15,7 +19,7 @@ use aws_sdk_dynamodb::{
         AttributeDefinition, BillingMode, CreateGlobalSecondaryIndexAction, GlobalSecondaryIndex,
         GlobalSecondaryIndexUpdate, IndexStatus, KeySchemaElement, KeyType, Projection,
         ProjectionType, ScalarAttributeType, TableDescription, TableStatus,
-        TimeToLiveSpecification, TimeToLiveStatus,
+        TimeToLiveSpecification,
     },
 };
 use std::time::Duration;
@@ -32,30 +36,55 @@ struct Index {
     shows: &'static [&'static str],
 }
 
-/// Makes what is missing: tables, indexes, expiry. Waits until all of it is active. Changes nothing that is there.
-pub async fn create_tables(client: &Client, config: &Config) -> Result<(), SinkError> {
+/// What the table of a view must have.
+struct Needed {
+    key: Vec<Part>,
+    indexes: Vec<Index>,
+    /// Tombstones have a time after which DynamoDB removes them.
+    expiry: bool,
+}
+impl Needed {
+    fn of(view: &View) -> Result<Self, SinkError> {
+        let shape = shape_of(view)?;
+        let expiry = matches!(shape, Shape::Row { .. });
+        Ok(Self { key: key_parts(view), indexes: indexes_of(&shape), expiry })
+    }
+}
+
+/// Makes what is missing: tables, indexes, expiry. Waits until all of it is active. Changes nothing that is there, and
+/// stops at a table that cannot become what its view needs. Returns what was made, a few words each.
+pub async fn create_tables(client: &Client, config: &Config) -> Result<Vec<String>, SinkError> {
+    let mut made = Vec::new();
     for view in &config.views {
         let table = config.table_of(view);
-        let shape = shape_of(view)?;
-        let indexes = indexes_of(&shape);
-        if describe(client, &table).await?.is_none() {
-            create(client, &table, view, &indexes).await?;
+        let needed = Needed::of(view)?;
+        if describe(client, &table).await?.is_none() && create(client, &table, &needed).await? {
+            made.push(format!("table `{table}`"));
         }
-        let made = active(client, &table).await?;
-        check_key(&table, view, &made)?;
-        for index in &indexes {
-            let there =
-                made.global_secondary_indexes().iter().any(|i| i.index_name() == Some(index.name));
-            if !there {
-                add_index(client, &table, view, index).await?;
-                active(client, &table).await?;
+        let there = active(client, &table).await?;
+        let expiry = expiry(client, &table).await?;
+        for fault in check::faults(&there, expiry.as_deref(), &needed) {
+            match fault {
+                Fault::NoIndex(name) => {
+                    for index in needed.indexes.iter().filter(|index| index.name == name) {
+                        add_index(client, &table, view, index).await?;
+                        active(client, &table).await?;
+                        made.push(format!("index `{name}` of table `{table}`"));
+                    }
+                }
+                Fault::NoExpiry => {
+                    expire(client, &table).await?;
+                    made.push(format!("expiry on `{EXPIRES}` of table `{table}`"));
+                }
+                Fault::Key { .. } | Fault::IndexKey { .. } => {
+                    let why = format!("DynamoDB table `{table}` {fault}: {}", fault.advice(&table));
+                    return Err(SinkError::Fatal(anyhow!(why)));
+                }
+                _ => {}
             }
         }
-        if matches!(shape, Shape::Row { .. }) {
-            expire(client, &table).await?;
-        }
     }
-    Ok(())
+    Ok(made)
 }
 
 fn indexes_of(shape: &Shape) -> Vec<Index> {
@@ -124,13 +153,9 @@ async fn describe(client: &Client, table: &str) -> Result<Option<TableDescriptio
     }
 }
 
-async fn create(
-    client: &Client,
-    table: &str,
-    view: &View,
-    indexes: &[Index],
-) -> Result<(), SinkError> {
-    let key = key_parts(view);
+/// `false`: somebody else was faster.
+async fn create(client: &Client, table: &str, needed: &Needed) -> Result<bool, SinkError> {
+    let Needed { key, indexes, .. } = needed;
     let build = |index: &Index| {
         GlobalSecondaryIndex::builder()
             .index_name(index.name)
@@ -145,15 +170,14 @@ async fn create(
         .create_table()
         .table_name(table)
         .billing_mode(BillingMode::PayPerRequest)
-        .set_key_schema(Some(schema(&key).map_err(SinkError::fatal)?))
+        .set_key_schema(Some(schema(key).map_err(SinkError::fatal)?))
         .set_attribute_definitions(Some(definitions(parts).map_err(SinkError::fatal)?))
         .set_global_secondary_indexes(Some(built).filter(|built| !built.is_empty()))
         .send()
         .await;
     match made {
-        Ok(_) => Ok(()),
-        // Somebody else was faster.
-        Err(e) if e.as_service_error().is_some_and(aws_sdk_dynamodb::operation::create_table::CreateTableError::is_resource_in_use_exception) => Ok(()),
+        Ok(_) => Ok(true),
+        Err(e) if e.as_service_error().is_some_and(aws_sdk_dynamodb::operation::create_table::CreateTableError::is_resource_in_use_exception) => Ok(false),
         Err(e) => Err(error(table, "CreateTable", e)),
     }
 }
@@ -207,34 +231,20 @@ async fn active(client: &Client, table: &str) -> Result<TableDescription, SinkEr
     }
 }
 
-fn check_key(table: &str, view: &View, made: &TableDescription) -> Result<(), SinkError> {
-    let want = key_parts(view);
-    let got: Vec<&str> = made.key_schema().iter().map(KeySchemaElement::attribute_name).collect();
-    let kinds = made.attribute_definitions();
-    let kind = |part: &Part| {
-        kinds.iter().any(|d| d.attribute_name() == part.0 && *d.attribute_type() == part.1)
-    };
-    if got.iter().eq(want.iter().map(|part| &part.0)) && want.iter().all(kind) {
-        return Ok(());
-    }
-    let text = |part: &Part| format!("{} ({})", part.0, part.1.as_str());
-    let want: Vec<String> = want.iter().map(text).collect();
-    Err(SinkError::Fatal(anyhow!(
-        "DynamoDB table `{table}` has the key ({}), and view `{}` needs ({}): name another table, or delete this one",
-        got.join(", "),
-        view.name,
-        want.join(", ")
-    )))
+/// The attribute by which DynamoDB removes items, if it does.
+async fn expiry(client: &Client, table: &str) -> Result<Option<String>, SinkError> {
+    use aws_sdk_dynamodb::types::TimeToLiveStatus as Status;
+    let now = client.describe_time_to_live().table_name(table).send().await;
+    let now = now.map_err(|e| error(table, "DescribeTimeToLive", e))?;
+    let now = now.time_to_live_description;
+    let on = now.filter(|ttl| {
+        matches!(ttl.time_to_live_status(), Some(Status::Enabled | Status::Enabling))
+    });
+    Ok(on.map(|ttl| ttl.attribute_name.unwrap_or_default()))
 }
 
 /// Lets DynamoDB remove tombstones whose time is over.
 async fn expire(client: &Client, table: &str) -> Result<(), SinkError> {
-    let now = client.describe_time_to_live().table_name(table).send().await;
-    let now = now.map_err(|e| error(table, "DescribeTimeToLive", e))?;
-    let status = now.time_to_live_description().and_then(|ttl| ttl.time_to_live_status());
-    if matches!(status, Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling)) {
-        return Ok(());
-    }
     let wanted = TimeToLiveSpecification::builder().attribute_name(EXPIRES).enabled(true).build();
     client
         .update_time_to_live()

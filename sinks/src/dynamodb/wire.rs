@@ -1,7 +1,10 @@
-//! Requests and items as the AWS SDK knows them, and what its errors mean to us.
-use super::request::{Action, Change, Item, Request, Value, When};
+//! Requests and items as the AWS SDK knows them. One item a request: no batch calls, which report what they did not do
+//! as done (`UnprocessedItems`).
+use super::{
+    errors::{Class, classify},
+    request::{Action, Change, Item, Request, Value, When},
+};
 use crate::SinkError;
-use anyhow::anyhow;
 use aws_sdk_dynamodb::{
     Client,
     config::http::HttpResponse,
@@ -97,117 +100,6 @@ where
         Class::Refused(why) => Ok(Answer::Refused(why)),
         Class::Error(e) => Err(e),
     }
-}
-
-pub enum Class {
-    Refused(String),
-    Error(SinkError),
-}
-
-/// An error's reaction. Sorted by what the service names it; what it never answered is transient.
-pub fn classify<E>(table: &str, call: &str, e: SdkError<E, HttpResponse>) -> Class
-where
-    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
-{
-    let transient = |why: String| Class::Error(SinkError::Transient(anyhow!(why)));
-    let fatal = |why: String| Class::Error(SinkError::Fatal(anyhow!(why)));
-    let status = e.raw_response().map(|raw| raw.status().as_u16());
-    let (code, message) = match e.as_service_error() {
-        Some(service) => {
-            (service.code().unwrap_or_default(), service.message().unwrap_or_default())
-        }
-        None => ("", ""),
-    };
-    match (code, status) {
-        ("ResourceNotFoundException", _) => fatal(format!(
-            "DynamoDB table `{table}` does not exist: create it as the table list in CONSUMER_DEPLOYMENT.md says, or \
-             name the one to use; AWS_REGION and AWS_ENDPOINT_URL decide where it is looked for. If it existed before, \
-             restore it, or start with a new GENERATION: its items are gone, and the state stands further on"
-        )),
-        ("ValidationException", _) if schema_differs(message) => fatal(format!(
-            "DynamoDB table `{table}` has another key than this view ({message}): name another table, one made \
-             as the table list in CONSUMER_DEPLOYMENT.md says"
-        )),
-        ("ValidationException", _) if our_fault(message) => {
-            fatal(format!("{call} on DynamoDB table `{table}` was not understood: {message}"))
-        }
-        ("ValidationException" | "ItemCollectionSizeLimitExceededException", _) => {
-            Class::Refused(format!("DynamoDB table `{table}` refuses the item: {message}"))
-        }
-        (_, Some(413)) => Class::Refused(format!(
-            "DynamoDB table `{table}` refuses the item: the request is too large"
-        )),
-        ("AccessDeniedException", _) => fatal(format!(
-            "no permission for dynamodb:{call} on table `{table}`: allow it for the role of this service"
-        )),
-        (
-            "UnrecognizedClientException"
-            | "InvalidSignatureException"
-            | "MissingAuthenticationTokenException"
-            | "IncompleteSignatureException"
-            | "InvalidClientTokenId",
-            _,
-        ) => fatal(format!(
-            "AWS does not accept the credentials for {call} on table `{table}` ({code}): check the access key, or \
-             the clock"
-        )),
-        (
-            "ProvisionedThroughputExceededException"
-            | "ThrottlingException"
-            | "RequestLimitExceeded"
-            | "LimitExceededException"
-            | "InternalServerError"
-            | "InternalFailure"
-            | "ServiceUnavailable"
-            | "TransactionConflictException"
-            | "ReplicatedWriteConflictException"
-            | "ExpiredTokenException"
-            | "ResourceInUseException",
-            _,
-        ) => transient(format!("{call} on table `{table}`: {code}: {message}")),
-        (_, Some(429 | 500..)) => transient(format!(
-            "{call} on table `{table}`: HTTP status {}: {code}",
-            status.unwrap_or(0)
-        )),
-        _ => match &e {
-            SdkError::ConstructionFailure(_) => Class::Error(SinkError::Fatal(
-                anyhow::Error::new(e).context(format!("{call} cannot be built")),
-            )),
-            SdkError::ServiceError(_) => {
-                fatal(format!("{call} on table `{table}`: {code}: {message}"))
-            }
-            _ => Class::Error(SinkError::Transient(
-                anyhow::Error::new(e).context(format!("{call} on table `{table}` had no answer")),
-            )),
-        },
-    }
-}
-
-/// The table, not the item, is wrong.
-fn schema_differs(message: &str) -> bool {
-    [
-        "does not match the schema",
-        "Missing the key",
-        "required keys was not given",
-        "Type mismatch for key",
-        "Type mismatch for Index Key",
-        "number of conditions on the keys",
-    ]
-    .iter()
-    .any(|text| message.contains(text))
-}
-/// No record can cause this.
-fn our_fault(message: &str) -> bool {
-    [
-        "Invalid UpdateExpression",
-        "Invalid ConditionExpression",
-        "ExpressionAttribute",
-        "Invalid table/index name",
-        "Invalid TableName",
-    ]
-    .iter()
-    .any(|text| message.contains(text))
-        && !message.contains("empty string")
 }
 
 /// Expressions, with the names and values that they speak of.

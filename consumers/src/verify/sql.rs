@@ -1,0 +1,280 @@
+//! The views, as PostgreSQL computes them itself: one statement a view, over the shop's tables *patched* with the
+//! changes that the log has beyond the snapshot.
+//!
+//! A patch (`$1`, `$2`: JSON, one for each table) holds for each row touched what it is at the position that is
+//! verified. All other rows are as in the snapshot. With keys (the last parameter) only these rows of the view are
+//! computed, each with the patch rows made `for` it: each may stand at a position of its own.
+use crate::{
+    config::{Config, Service},
+    handlers::{analytics, inventory, search},
+};
+use sinks::StockMode;
+
+/// A table of the shop, as a statement sees it.
+#[derive(Debug, Clone)]
+pub struct Table {
+    /// What the views below call it.
+    pub alias: &'static str,
+    /// Quoted, with its schema.
+    place: String,
+    /// Its own name, without schema, as Debezium says it.
+    pub name: String,
+    pub topic: String,
+    id: String,
+    columns: Vec<Column>,
+    /// The column by which a row counts towards a view's row (`id` or `product_id`), where that is one number.
+    pub key: &'static str,
+}
+#[derive(Debug, Clone)]
+struct Column {
+    ours: &'static str,
+    yours: String,
+    kind: &'static str,
+}
+impl Column {
+    fn new(ours: &'static str, yours: &str, kind: &'static str) -> Self {
+        Self { ours, yours: quoted(yours), kind }
+    }
+    /// Through text: a `double precision` then reads as Debezium writes it.
+    fn read(&self) -> String {
+        let Self { ours, yours, kind } = self;
+        let through = if *kind == "numeric" { "::text" } else { "" };
+        format!("t.{yours}{through}::{kind} as {ours}")
+    }
+}
+
+/// As an identifier.
+pub fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// The tables that a service reads, in the order of its topics.
+pub fn tables(config: &Config, schema: &str) -> Vec<Table> {
+    let Config { products, orders, order_items: items, .. } = config;
+    let make = |alias, name: &str, id: &str, key, columns| Table {
+        alias,
+        place: format!("{}.{}", quoted(schema), quoted(name)),
+        name: name.to_owned(),
+        topic: String::new(),
+        id: quoted(id),
+        columns,
+        key,
+    };
+    let mut lines = vec![
+        Column::new("product_id", &items.product_id, "bigint"),
+        Column::new("quantity", &items.quantity, "bigint"),
+    ];
+    let mut tables = match config.service {
+        Service::Inventory => vec![
+            make(
+                "products",
+                &products.table,
+                &products.id,
+                "id",
+                vec![
+                    Column::new("name", &products.name, "text"),
+                    Column::new("price", &products.price, "numeric"),
+                    Column::new("stock_quantity", &products.stock_quantity, "bigint"),
+                ],
+            ),
+            make("order_items", &items.table, &items.id, "product_id", lines),
+        ],
+        Service::Search => vec![make(
+            "products",
+            &products.table,
+            &products.id,
+            "id",
+            vec![
+                Column::new("name", &products.name, "text"),
+                Column::new("description", &products.description, "text"),
+                Column::new("price", &products.price, "numeric"),
+                Column::new("category", &products.category, "text"),
+            ],
+        )],
+        Service::Analytics => {
+            lines.push(Column::new("unit_price", &items.unit_price, "numeric"));
+            vec![
+                make(
+                    "orders",
+                    &orders.table,
+                    &orders.id,
+                    "id",
+                    vec![
+                        Column::new("customer_id", &orders.customer_id, "bigint"),
+                        Column::new("status", &orders.status, "text"),
+                        Column::new("total", &orders.total, "numeric"),
+                        Column::new("created_at", &orders.created_at, "timestamptz"),
+                    ],
+                ),
+                make("order_items", &items.table, &items.id, "product_id", lines),
+            ]
+        }
+    };
+    for (table, topic) in tables.iter_mut().zip(&config.kafka.topics) {
+        table.topic.clone_from(topic);
+    }
+    tables
+}
+
+impl Table {
+    /// Our names of the columns, in the order of a patch row's values.
+    pub fn columns(&self) -> impl Iterator<Item = &'static str> {
+        self.columns.iter().map(|column| column.ours)
+    }
+
+    /// For each of these rows that the snapshot has, the view's row that it counts towards.
+    pub fn keys_of(&self) -> String {
+        let Self { place, id, .. } = self;
+        let key = self.key_column();
+        format!(
+            "select t.{id}::bigint, t.{key}::bigint from {place} t where t.{id} = any($1::bigint[])"
+        )
+    }
+
+    /// As the source calls that column.
+    pub fn key_name(&self) -> &str {
+        self.key_column().trim_matches('"')
+    }
+    fn key_column(&self) -> &str {
+        let found = self.columns.iter().find(|column| column.ours == self.key);
+        found.map_or(&self.id, |column| &column.yours)
+    }
+
+    /// `patch_<alias>` and `<alias>`, the table as it is at the position.
+    fn patched(&self, patch: usize, keys: Option<usize>) -> String {
+        let Self { alias, place, id, key, .. } = self;
+        let column = self.key_column();
+        let declared: String = self
+            .columns
+            .iter()
+            .map(|Column { ours, kind, .. }| match *kind {
+                "text" => format!(", {ours} text, {ours}_kept boolean"),
+                kind => format!(", {ours} {kind}"),
+            })
+            .collect();
+        let base: String = self.columns.iter().map(|c| format!(", {}", c.read())).collect();
+        let touched: String = self
+            .columns
+            .iter()
+            .map(|Column { ours, yours, kind }| match *kind {
+                // Not sent because it did not change: it stands in the snapshot.
+                "text" => {
+                    format!(", case when p.{ours}_kept then t.{yours}::text else p.{ours} end")
+                }
+                _ => format!(", p.{ours}"),
+            })
+            .collect();
+        let (of_base, of_patch, only) = match keys {
+            Some(keys) => (
+                format!("t.{column} = any(${keys}::bigint[]) and"),
+                format!("and p.{key} = p.for_key"),
+                format!("and p.for_key = t.{column}"),
+            ),
+            None => Default::default(),
+        };
+        format!(
+            "patch_{alias} as materialized (\n  select * from json_to_recordset(${patch}::text::json)\n    \
+             as p(for_key bigint, id bigint, deleted boolean{declared})\n),\n\
+             {alias} as (\n  select t.{id}::bigint as id{base}\n  from {place} t\n  \
+             where {of_base} not exists (select from patch_{alias} p where p.id = t.{id} {only})\n  \
+             union all\n  select p.id{touched}\n  from patch_{alias} p left join {place} t on t.{id} = p.id\n  \
+             where not p.deleted {of_patch}\n)"
+        )
+    }
+}
+
+/// What a statement gives: the rows of a view, or of a report that shows some of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rows {
+    All,
+    /// Of these keys: the last parameter.
+    Keys,
+    /// As a report shows them: the first 100 by rank, where it ranks.
+    Ranked,
+}
+
+/// Key and columns of the view as text, in the order of the keys (of the ranks).
+pub fn view(config: &Config, tables: &[Table], view: &str, rows: Rows) -> Option<String> {
+    let keys = (rows == Rows::Keys).then_some(tables.len() + 1);
+    let patched: Vec<String> =
+        tables.iter().enumerate().map(|(at, table)| table.patched(at + 1, keys)).collect();
+    let select = match view {
+        inventory::VIEW => stock(config.stock_mode, config.low_stock_threshold),
+        search::INDEX => SEARCH.to_owned(),
+        analytics::DAILY => DAILY.to_owned(),
+        analytics::STATUS => STATUS.to_owned(),
+        analytics::PRODUCTS => ranked(PRODUCTS, "revenue", "product_id", rows),
+        analytics::CUSTOMERS => ranked(CUSTOMERS, "spent", "customer_id", rows),
+        SUMMARY => SUMMARY_SQL.to_owned(),
+        _ => return None,
+    };
+    Some(format!("with {}\n{select}", patched.join(",\n")))
+}
+
+/// Qualified: an output column of the same name is text, and sorts as text.
+fn ranked(select: &str, by: &str, key: &str, rows: Rows) -> String {
+    match rows {
+        Rows::Ranked => format!("{select}\norder by s.{by} desc, s.{key} limit 100"),
+        _ => format!("{select}\norder by s.{key}"),
+    }
+}
+
+fn stock(mode: StockMode, low_below: i64) -> String {
+    let stock = match mode {
+        StockMode::Derived => "p.stock_quantity - coalesce(s.sold, 0)",
+        StockMode::Source => "p.stock_quantity",
+    };
+    format!(
+        "select p.id::text, p.name, p.price::text, p.stock_quantity::text, coalesce(s.sold, 0)::text,\n       \
+         ({stock})::text, case when {stock} < {low_below} then '1' end\n\
+         from products p\n\
+         left join (select product_id, sum(quantity) as sold from order_items group by 1) s on s.product_id = p.id\n\
+         where p.stock_quantity is not null\n\
+         order by p.id"
+    )
+}
+
+/// Its words are made of name and description by the search service's own rules.
+const SEARCH: &str = "\
+select p.id::text, p.name, p.description, p.price::text, p.category
+from products p
+order by p.id";
+
+const DAILY: &str = "\
+select d.day::text, count(*)::text, coalesce(sum(d.total), 0)::text
+from (select (created_at at time zone 'UTC')::date as day, total from orders where created_at is not null) d
+group by d.day
+order by d.day::text collate \"C\"";
+
+const STATUS: &str = "\
+select o.status, count(*)::text
+from orders o
+where o.status is not null
+group by o.status
+order by o.status collate \"C\"";
+
+const PRODUCTS: &str = "\
+select product_id::text, quantity::text, revenue::text
+from (select product_id, coalesce(sum(quantity), 0) as quantity, coalesce(sum(quantity * unit_price), 0) as revenue
+      from order_items
+      where product_id is not null
+      group by 1) s";
+
+/// The sum is given 30 more places, so that the quotient is exact enough to be rounded once.
+const CUSTOMERS: &str = "\
+select customer_id::text, orders::text, spent::text, round(spent * 1.000000000000000000000000000000 / orders, 2)::text,
+       (extract(epoch from last_order_at)::numeric * 1000000)::bigint::text
+from (select customer_id, count(*) as orders, coalesce(sum(total), 0) as spent, max(created_at) as last_order_at
+      from orders
+      where customer_id is not null
+      group by 1) s";
+
+/// The report of one row.
+pub const SUMMARY: &str = "summary";
+const SUMMARY_SQL: &str = "\
+select d.orders::text, d.revenue::text, c.customers::text, p.products_sold::text, p.units::text,
+       case when d.orders > 0 then round(d.revenue * 1.000000000000000000000000000000 / d.orders, 2) end::text
+from (select count(*) as orders, coalesce(sum(total), 0) as revenue from orders where created_at is not null) d,
+     (select count(distinct customer_id) as customers from orders) c,
+     (select count(distinct product_id) as products_sold, coalesce(sum(quantity), 0) as units
+      from order_items where product_id is not null) p";

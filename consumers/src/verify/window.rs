@@ -1,0 +1,285 @@
+//! The log between the snapshot and a sink's position, as patches of the shop's tables.
+//!
+//! Everything below the window is in the snapshot; everything that the snapshot sees is below every position that is
+//! asked for. So a row that the window touches is, at a position, what its last record before the position says; one
+//! that it does not touch is as in the snapshot. That the window begins somewhat early does no harm.
+use super::{
+    log::{Log, Positions},
+    sql::Table,
+};
+use crate::{
+    config::{Config, Service},
+    handler::{Handler, Reject},
+    handlers::{Analytics, Inventory, Search, analytics, inventory},
+    service,
+};
+use anyhow::bail;
+use chrono::{DateTime, SecondsFormat};
+use debezium::{Change, Decoder, Envelope, Kept};
+use rdkafka::Message;
+use serde_json::{Map, Value, json};
+use sinks::Partition;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// More records than this between snapshot and sink are no answer: memory is bounded.
+const CHANGES_MAX: usize = 2_000_000;
+
+/// A row's values in the order of its table's columns, as text; `Unchanged`: not sent.
+type Values = Vec<Kept<Option<String>>>;
+
+/// A row that a record touches; `None`: deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Touched {
+    /// In the order of the service's tables.
+    pub table: usize,
+    pub id: i64,
+    pub row: Option<Values>,
+}
+
+/// Reads records as the service does: what it would put among the dead letters changes nothing here either.
+pub enum Reader {
+    Inventory(Inventory),
+    Analytics(Analytics),
+    Search(Search),
+}
+impl Reader {
+    pub fn new(config: &Config) -> Self {
+        match config.service {
+            Service::Inventory => Self::Inventory(service::inventory(config)),
+            Service::Analytics => Self::Analytics(service::analytics(config)),
+            Service::Search => Self::Search(service::search(config)),
+        }
+    }
+
+    fn read(&self, change: &Change<'_>) -> Result<Option<Touched>, Reject> {
+        let touched = |table, id, row| Some(Touched { table, id, row });
+        Ok(match self {
+            Self::Inventory(handler) => match handler.read(change)? {
+                None => None,
+                Some(inventory::Fact::Product { id, row }) => touched(
+                    0,
+                    id,
+                    row.map(|row| vec![row.name, text(row.price.map(plain)), text(row.base_stock)]),
+                ),
+                Some(inventory::Fact::Item { id, row }) => {
+                    touched(1, id, row.map(|row| vec![text(row.product_id), text(row.quantity)]))
+                }
+            },
+            Self::Search(handler) => match handler.read(change)? {
+                None => None,
+                Some(fact) => touched(
+                    0,
+                    fact.id,
+                    fact.row.map(|row| {
+                        vec![row.name, row.description, text(row.price.map(plain)), row.category]
+                    }),
+                ),
+            },
+            Self::Analytics(handler) => match handler.read(change)? {
+                None => None,
+                Some(analytics::Fact::Order { id, row }) => touched(
+                    0,
+                    id,
+                    row.map(|row| {
+                        let total = text(row.total.map(plain));
+                        let created = text(row.created_us.and_then(instant));
+                        vec![text(row.customer_id), row.status, total, created]
+                    }),
+                ),
+                Some(analytics::Fact::Item { id, row }) => touched(
+                    1,
+                    id,
+                    row.map(|row| {
+                        let price = text(row.unit_price.decimal().cloned().map(plain));
+                        vec![text(row.product_id), text(row.quantity), price]
+                    }),
+                ),
+            },
+        })
+    }
+}
+
+fn text<T: ToString>(value: Option<T>) -> Kept<Option<String>> {
+    Kept::New(value.map(|value| value.to_string()))
+}
+#[allow(clippy::needless_pass_by_value)] // for `Option::map`
+fn plain(decimal: bigdecimal::BigDecimal) -> String {
+    decimal.to_plain_string()
+}
+fn instant(us: i64) -> Option<String> {
+    let time = DateTime::from_timestamp_micros(us)?;
+    Some(time.to_rfc3339_opts(SecondsFormat::Micros, true))
+}
+
+struct Record {
+    partition: Partition,
+    offset: i64,
+    row: Option<Values>,
+}
+
+/// What a row is at a position; `None`: gone.
+pub type Patch = BTreeMap<i64, Option<Values>>;
+
+pub struct Window {
+    decoder: Decoder,
+    read_to: Positions,
+    /// Of each table, by primary key; each row's records in the log's order.
+    rows: Vec<HashMap<i64, Vec<Record>>>,
+    records: usize,
+    /// Where a table was emptied.
+    truncated: Vec<(Partition, i64)>,
+}
+
+impl Window {
+    /// Begins there, empty.
+    pub fn new(config: &Config, from: Positions, tables: usize) -> Self {
+        Self {
+            decoder: Decoder::new(config.formats.clone(), debezium::Limits::default()),
+            read_to: from,
+            rows: (0..tables).map(|_| HashMap::new()).collect(),
+            records: 0,
+            truncated: Vec::new(),
+        }
+    }
+
+    /// Reads on, as far as that.
+    pub fn extend(&mut self, log: &Log, reader: &Reader, to: &Positions) -> anyhow::Result<()> {
+        for (partition, to) in to {
+            let from = self.read_to.get(partition).copied().unwrap_or(0);
+            log.read(partition, from, *to, &mut |message| {
+                self.take(reader, partition, message.offset(), message.key(), message.payload())
+            })?;
+            self.read_to.insert(partition.clone(), from.max(*to));
+        }
+        Ok(())
+    }
+
+    fn take(
+        &mut self,
+        reader: &Reader,
+        partition: &Partition,
+        offset: i64,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+    ) -> anyhow::Result<()> {
+        let change = match self.decoder.decode(&partition.topic, key, value) {
+            Ok(Envelope::Change(change)) => change,
+            Ok(Envelope::Truncate(_)) => {
+                self.truncated.push((partition.clone(), offset));
+                return Ok(());
+            }
+            Ok(_) | Err(_) => return Ok(()),
+        };
+        let Ok(Some(touched)) = reader.read(&change) else { return Ok(()) };
+        self.records += 1;
+        if self.records > CHANGES_MAX {
+            bail!(
+                "more than {CHANGES_MAX} changes lie between the snapshot and the sink: verify again when there is \
+                 less traffic"
+            );
+        }
+        let record = Record { partition: partition.clone(), offset, row: touched.row };
+        self.rows[touched.table].entry(touched.id).or_default().push(record);
+        Ok(())
+    }
+
+    pub fn records(&self) -> usize {
+        self.records
+    }
+
+    /// Every row of the table that the window touches before the position. Partitions without one count whole.
+    pub fn patch(&self, table: usize, at: &Positions) -> anyhow::Result<Patch> {
+        self.check(at)?;
+        let rows = self.rows[table].iter();
+        Ok(rows.filter_map(|(id, records)| Some((*id, state(records, at)?))).collect())
+    }
+
+    /// The same, of these rows only.
+    pub fn patch_of<'a>(
+        &self,
+        table: usize,
+        ids: impl Iterator<Item = &'a i64>,
+        at: &Positions,
+    ) -> anyhow::Result<Patch> {
+        self.check(at)?;
+        let one = |id: &i64| Some((*id, state(self.rows[table].get(id)?, at)?));
+        Ok(ids.filter_map(one).collect())
+    }
+
+    fn check(&self, at: &Positions) -> anyhow::Result<()> {
+        let below = |(partition, offset): &&(Partition, i64)| {
+            at.get(partition).is_none_or(|position| offset < position)
+        };
+        match self.truncated.iter().find(below) {
+            Some((partition, offset)) => bail!(
+                "{partition} offset {offset} is a TRUNCATE, in the midst of what is verified: verify again"
+            ),
+            None => Ok(()),
+        }
+    }
+
+    /// Of the table's rows: all primary keys, and which of them ever counted towards each key, column `of` of the row.
+    pub fn touched(&self, table: usize, of: Option<usize>) -> HashMap<i64, BTreeSet<i64>> {
+        let mut by_key: HashMap<i64, BTreeSet<i64>> = HashMap::new();
+        for (id, records) in &self.rows[table] {
+            let Some(of) = of else {
+                by_key.entry(*id).or_default().insert(*id);
+                continue;
+            };
+            for values in records.iter().filter_map(|record| record.row.as_ref()) {
+                if let Kept::New(Some(text)) = &values[of]
+                    && let Ok(key) = text.parse()
+                {
+                    by_key.entry(key).or_default().insert(*id);
+                }
+            }
+        }
+        by_key
+    }
+    pub fn ids(&self, table: usize) -> Vec<i64> {
+        self.rows[table].keys().copied().collect()
+    }
+}
+
+/// What the last record before the position says; `None`: there is none. A value that was not sent is the one before.
+fn state(records: &[Record], at: &Positions) -> Option<Option<Values>> {
+    let before =
+        |record: &&Record| at.get(&record.partition).is_none_or(|next| record.offset < *next);
+    let mut now: Option<Option<Values>> = None;
+    for record in records.iter().filter(before) {
+        let Some(values) = &record.row else {
+            now = Some(None);
+            continue;
+        };
+        let last = now.take();
+        let onto = |(i, value): (usize, &Kept<Option<String>>)| match (value, &last) {
+            (Kept::New(_), _) => value.clone(),
+            (Kept::Unchanged, Some(Some(last))) => last[i].clone(),
+            // Inserted without its text: nobody knows it, and the service shows none.
+            (Kept::Unchanged, Some(None)) => Kept::New(None),
+            (Kept::Unchanged, None) => Kept::Unchanged,
+        };
+        now = Some(Some(values.iter().enumerate().map(onto).collect()));
+    }
+    now
+}
+
+/// As the statements take it. `for_key`: the view's row that these are for, where each has a patch of its own.
+pub fn json(table: &Table, patch: Patch, for_key: Option<i64>, out: &mut Vec<Value>) {
+    for (id, row) in patch {
+        let mut object = Map::new();
+        object.insert("id".into(), id.into());
+        object.insert("for_key".into(), for_key.into());
+        object.insert("deleted".into(), row.is_none().into());
+        for (name, value) in table.columns().zip(row.into_iter().flatten()) {
+            match value {
+                Kept::New(text) => object.insert(name.into(), json!(text)),
+                Kept::Unchanged => object.insert(format!("{name}_kept"), true.into()),
+            };
+        }
+        out.push(Value::Object(object));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+use super::*;
+use crate::handlers::inventory;
+use serde_json::json;
+
+fn reader() -> Reader {
+    Reader::Inventory(Inventory::new(inventory::Settings::default(), ""))
+}
+fn window() -> Window {
+    Window {
+        decoder: Decoder::new(debezium::Formats::default(), debezium::Limits::default()),
+        read_to: Positions::new(),
+        rows: vec![HashMap::new(), HashMap::new()],
+        records: 0,
+        truncated: Vec::new(),
+    }
+}
+const P: &str = "products";
+const I: &str = "order_items";
+fn event(table: &str, op: &str, id: i64, after: Value) -> (Value, Value) {
+    let source = json!({"table": table, "ts_ms": 1});
+    (json!({"id": id}), json!({"op": op, "source": source, "after": after}))
+}
+fn product(op: &str, id: i64, name: &str, stock: i64) -> (Value, Value) {
+    event(P, op, id, json!({"id": id, "name": name, "price": 2.50, "stock_quantity": stock}))
+}
+fn item(op: &str, id: i64, product: i64, quantity: i64) -> (Value, Value) {
+    event(I, op, id, json!({"id": id, "product_id": product, "quantity": quantity}))
+}
+fn put(window: &mut Window, topic: &str, index: i32, offset: i64, (key, value): (Value, Value)) {
+    let partition = Partition::new(topic, index);
+    let (key, value) = (key.to_string(), value.to_string());
+    window
+        .take(&reader(), &partition, offset, Some(key.as_bytes()), Some(value.as_bytes()))
+        .expect("taken");
+}
+fn at(places: &[(&str, i32, i64)]) -> Positions {
+    places.iter().map(|(topic, index, next)| (Partition::new(topic, *index), *next)).collect()
+}
+fn new(text: &str) -> Kept<Option<String>> {
+    Kept::New(Some(text.to_owned()))
+}
+
+#[test]
+fn a_row_is_what_its_last_record_before_the_position_says() {
+    let mut window = window();
+    put(&mut window, I, 1, 4, item("c", 7, 1, 2));
+    put(&mut window, I, 1, 6, item("u", 7, 1, 5));
+    put(&mut window, I, 1, 9, item("d", 7, 0, 0));
+    put(&mut window, I, 2, 5, item("c", 8, 1, 1));
+    let of = |next| window.patch(1, &at(&[(I, 1, next), (I, 2, 0)])).expect("a patch");
+    assert_eq!(of(4), Patch::new(), "nothing yet");
+    assert_eq!(of(5)[&7], Some(vec![new("1"), new("2")]));
+    assert_eq!(of(9)[&7], Some(vec![new("1"), new("5")]));
+    assert_eq!(of(10)[&7], None, "deleted");
+    assert!(!of(10).contains_key(&8), "of another partition, beyond its position");
+}
+
+#[test]
+fn a_key_change_is_two_rows() {
+    let mut window = window();
+    put(&mut window, P, 0, 1, event(P, "d", 5, Value::Null));
+    put(&mut window, P, 1, 3, product("c", 6, "a", 9));
+    let patch = window.patch(0, &at(&[(P, 0, 9), (P, 1, 9)])).expect("a patch");
+    assert_eq!(patch[&5], None);
+    assert_eq!(patch[&6], Some(vec![new("a"), new("2.5"), new("9")]));
+}
+
+#[test]
+fn a_text_that_was_not_sent_is_the_one_before() {
+    const GONE: &str = "__debezium_unavailable_value";
+    let mut window = window();
+    put(&mut window, P, 0, 1, product("u", 1, GONE, 1));
+    put(&mut window, P, 0, 2, product("u", 1, "b", 2));
+    put(&mut window, P, 0, 3, product("u", 1, GONE, 3));
+    put(&mut window, P, 0, 4, event(P, "d", 1, Value::Null));
+    put(&mut window, P, 0, 5, product("c", 1, GONE, 5));
+    let name = |next| match &window.patch(0, &at(&[(P, 0, next)])).expect("a patch")[&1] {
+        Some(row) => row[0].clone(),
+        None => panic!("deleted"),
+    };
+    assert_eq!(name(2), Kept::Unchanged, "as in the snapshot");
+    assert_eq!(name(4), new("b"));
+    assert_eq!(name(6), Kept::New(None), "nobody knows it");
+}
+
+#[test]
+fn what_the_service_cannot_read_changes_nothing() {
+    let mut window = window();
+    put(&mut window, I, 0, 1, item("c", 7, 1, 2));
+    put(
+        &mut window,
+        I,
+        0,
+        2,
+        event(I, "u", 7, json!({"id": 7, "product_id": 1, "quantity": "many"})),
+    );
+    window.take(&reader(), &Partition::new(I, 0), 3, None, Some(b"{")).expect("taken");
+    let patch = window.patch(1, &at(&[(I, 0, 9)])).expect("a patch");
+    assert_eq!(patch[&7], Some(vec![new("1"), new("2")]));
+}
+
+#[test]
+fn a_truncate_below_the_position_is_no_answer() {
+    let mut window = window();
+    let truncate = json!({"op": "t", "source": {"table": I, "ts_ms": 1}}).to_string();
+    window
+        .take(&reader(), &Partition::new(I, 0), 5, None, Some(truncate.as_bytes()))
+        .expect("taken");
+    assert!(window.patch(1, &at(&[(I, 0, 5)])).is_ok());
+    assert!(window.patch(1, &at(&[(I, 0, 6)])).is_err());
+}
+
+#[test]
+fn every_key_that_a_row_counted_towards_is_known() {
+    let mut window = window();
+    put(&mut window, I, 0, 1, item("c", 7, 1, 2));
+    put(&mut window, I, 0, 2, item("u", 7, 3, 2));
+    let touched = window.touched(1, Some(0));
+    assert_eq!(touched[&1], BTreeSet::from([7]));
+    assert_eq!(touched[&3], BTreeSet::from([7]));
+}

@@ -1,0 +1,355 @@
+//! Whole items, for `verify`: a table's scan in pages, one item, and a repair that loses to everybody else.
+use super::{
+    DynamoDb, Table, key_of,
+    keyed::{self, AT, BASE, EXPIRES, GEN, LIVE, LOW, SOLD, STOCK, Shape, UPDATED},
+    now_ms,
+    read::{cell, error, shown_by},
+    request::{Action, Change, Item, Request, Value, When},
+    wire::{self, Answer, Attributes},
+};
+use crate::{Cell, Column, SinkError, StockMode};
+use anyhow::anyhow;
+use chrono::{DateTime, SecondsFormat};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// An item, with what it says about itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Seen {
+    pub key: Vec<Cell>,
+    /// `None`: it does not exist for readers.
+    pub row: Option<Vec<Cell>>,
+    pub generation: Option<i64>,
+    /// Of a stock item, each partition's (`p0`, `o63`): the last offset that touched it, and the share. One that
+    /// cannot be read is `None`.
+    pub entries: BTreeMap<String, Option<(i64, i64)>>,
+    /// Of a row: the last offset that touched it.
+    pub at: Option<i64>,
+    item: Item,
+}
+
+/// Where a scan goes on.
+#[derive(Debug, Clone)]
+pub struct Cursor(Attributes);
+
+/// What an item is to become.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Mend {
+    /// The row as people see it; `None`: none.
+    pub row: Option<Vec<Cell>>,
+    /// Of a stock item: every partition's entry.
+    pub entries: BTreeMap<String, (i64, i64)>,
+    /// Of a row: the offset that it is as of.
+    pub at: i64,
+    /// Names of entries that must not be there: those of the partitions that had none.
+    pub absent: BTreeSet<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mended {
+    Done,
+    /// The item is another one by now: look again.
+    Moved,
+}
+
+impl DynamoDb {
+    /// One page of one of `segments` parts of the table, consistent. Hidden items are left out.
+    pub async fn scan_page(
+        &self,
+        view: &str,
+        segment: i32,
+        segments: i32,
+        from: Option<Cursor>,
+    ) -> Result<(Vec<Seen>, Option<Cursor>), SinkError> {
+        let table = self.table(view)?;
+        let page = self
+            .client
+            .scan()
+            .table_name(&table.name)
+            .consistent_read(true)
+            .segment(segment)
+            .total_segments(segments)
+            .filter_expression(format!("attribute_exists({})", shown_by(&table.shape)))
+            .set_exclusive_start_key(from.map(|cursor| cursor.0))
+            .send()
+            .await
+            .map_err(|e| error(&table.name, "Scan", e))?;
+        let seen = page.items().iter().map(|item| seen(table, item)).collect();
+        Ok((seen, page.last_evaluated_key.map(Cursor)))
+    }
+
+    /// One item, consistent, hidden or not.
+    pub async fn look(&self, view: &str, key: &[Cell]) -> Result<Option<Seen>, SinkError> {
+        let table = self.table(view)?;
+        let Some(of_key) = key_of(&table.view, key) else { return Ok(None) };
+        let found = self
+            .client
+            .get_item()
+            .table_name(&table.name)
+            .consistent_read(true)
+            .set_key(Some(of_key))
+            .send()
+            .await
+            .map_err(|e| error(&table.name, "GetItem", e))?;
+        Ok(found.item().map(|item| seen(table, item)))
+    }
+
+    /// Makes the item what it should be, if it is still the one that was seen.
+    pub async fn mend(
+        &self,
+        view: &str,
+        key: &[Cell],
+        old: Option<&Seen>,
+        mend: &Mend,
+    ) -> Result<Mended, SinkError> {
+        let table = self.table(view)?;
+        if let Some(newer) = old.and_then(|old| old.generation).filter(|g| *g > self.generation) {
+            return Err(self.superseded(table, newer));
+        }
+        let Some(of_key) = key_of(&table.view, key) else {
+            return Err(SinkError::Fatal(anyhow!("{view}: a key column is null")));
+        };
+        let maker = Maker { generation: self.generation, now_ms: now_ms() };
+        let request = maker.request(&table.shape, old.map(|old| &old.item), mend);
+        match wire::send(&self.client, &table.name, &of_key, &request).await? {
+            Answer::Done(_) => Ok(Mended::Done),
+            Answer::Failed(_) => Ok(Mended::Moved),
+            Answer::Refused(why) => Err(SinkError::Fatal(anyhow!(why))),
+        }
+    }
+
+    /// Every item of ours says it.
+    pub fn generation(&self) -> i64 {
+        self.generation
+    }
+}
+
+fn seen(table: &Table, attributes: &Attributes) -> Seen {
+    let item = wire::item_of(attributes);
+    let cells =
+        |columns: &[Column]| columns.iter().map(|c| cell(c, attributes)).collect::<Vec<Cell>>();
+    let whole =
+        |name: &str| item.get(name).and_then(Value::int).and_then(|n| i64::try_from(n).ok());
+    let mut entries = BTreeMap::new();
+    if matches!(table.shape, Shape::Stock { .. }) {
+        for (name, value) in &item {
+            if let (true, Value::Bytes(bytes)) = (is_entry(name), value) {
+                entries.insert(name.clone(), keyed::read_entry(bytes));
+            }
+        }
+    }
+    let row = item.contains_key(shown_by(&table.shape)).then(|| cells(table.view.columns));
+    let (generation, at) = (whole(GEN), whole(AT));
+    let key = cells(table.view.key);
+    Seen { key, row, generation, entries, at, item }
+}
+
+/// A letter and a number.
+fn is_entry(name: &str) -> bool {
+    let mut letters = name.chars();
+    letters.next().is_some_and(|c| c.is_ascii_lowercase())
+        && name.len() > 1
+        && letters.all(|c| c.is_ascii_digit())
+}
+
+struct Maker {
+    generation: i64,
+    now_ms: i64,
+}
+impl Maker {
+    /// Whole items for rows and for what is not there; else the attributes that the repair is about, so that alerts
+    /// that are due stay due.
+    fn request(&self, shape: &Shape, old: Option<&Item>, mend: &Mend) -> Request {
+        let condition = When::All(as_seen(shape, old, mend));
+        let action = match (shape, old.filter(|old| old.contains_key(GEN))) {
+            (Shape::Row { columns, indexed }, _) => {
+                Action::Put(self.row(columns, *indexed, old, mend))
+            }
+            (Shape::Stock { mode, columns, .. }, None) => {
+                let changes = self.stock(*mode, columns, old, mend);
+                Action::Put(changes.into_iter().filter_map(set).collect())
+            }
+            (Shape::Stock { mode, columns, .. }, Some(_)) => {
+                Action::Update(self.stock(*mode, columns, old, mend))
+            }
+        };
+        Request { action, condition }
+    }
+
+    fn row(
+        &self,
+        columns: &[&'static str],
+        indexed: bool,
+        old: Option<&Item>,
+        mend: &Mend,
+    ) -> Item {
+        let changed = old.and_then(|old| old.get(keyed::CHANGED)).cloned();
+        let mut item = Item::from([
+            (GEN.to_owned(), Value::from(self.generation)),
+            (AT.to_owned(), Value::from(mend.at)),
+            (UPDATED.to_owned(), self.now()),
+            (keyed::CHANGED.to_owned(), changed.unwrap_or(Value::Int(0))),
+        ]);
+        match &mend.row {
+            Some(row) => {
+                item.insert(LIVE.into(), Value::Int(1));
+                item.extend(keyed::attributes(columns, row));
+                if indexed {
+                    keyed::index(&mut item);
+                }
+            }
+            None => {
+                let expiry = self.now_ms / 1000 + keyed::TOMBSTONE_SECS;
+                item.insert(EXPIRES.into(), expiry.into());
+            }
+        }
+        item
+    }
+
+    fn stock(
+        &self,
+        mode: StockMode,
+        columns: &[&'static str],
+        old: Option<&Item>,
+        mend: &Mend,
+    ) -> Vec<Change> {
+        let sold: i128 = mend.entries.values().map(|entry| i128::from(entry.1)).sum();
+        let base = mend.row.as_ref().and_then(|row| row.get(2)).and_then(Cell::int);
+        let base = base.map_or(0, i128::from);
+        let stock = if mode == StockMode::Derived { base - sold } else { base };
+        let mut changes = vec![
+            Change::Set(GEN, self.generation.into()),
+            Change::Set(SOLD, Value::Int(sold)),
+            Change::Set(STOCK, Value::Int(stock)),
+            Change::Set(UPDATED, self.now()),
+        ];
+        if old.is_none_or(|old| !old.contains_key(keyed::CHANGED)) {
+            changes.push(Change::Set(keyed::CHANGED, Value::Int(0)));
+        }
+        for (at, name) in columns.iter().enumerate() {
+            let value = mend.row.as_ref().and_then(|row| row.get(at)).and_then(Value::of);
+            changes.push(value.map_or(Change::Remove(name), |value| Change::Set(name, value)));
+        }
+        let low = mend.row.as_ref().and_then(|row| row.get(5)).and_then(Cell::int) == Some(1);
+        changes.push(if low { Change::Set(LOW, Value::Int(1)) } else { Change::Remove(LOW) });
+        for (name, (offset, share)) in &mend.entries {
+            let entry = Value::Bytes(keyed::write_entry(*offset, *share));
+            if old.and_then(|old| old.get(name)) != Some(&entry) {
+                changes.push(Change::SetEntry(name.clone(), entry));
+            }
+        }
+        changes
+    }
+
+    fn now(&self) -> Value {
+        let time = DateTime::from_timestamp_millis(self.now_ms).unwrap_or_default();
+        Value::Text(time.to_rfc3339_opts(SecondsFormat::Millis, true))
+    }
+}
+
+/// Of a new item: what a change sets.
+fn set(change: Change) -> Option<(String, Value)> {
+    match change {
+        Change::Set(name, value) => Some((name.to_owned(), value)),
+        Change::SetEntry(name, value) => Some((name, value)),
+        _ => None,
+    }
+}
+
+/// Holds only for the item that was seen: its generation, and everything by which writers tell what is in it.
+fn as_seen(shape: &Shape, old: Option<&Item>, mend: &Mend) -> Vec<When> {
+    let is = |name: &str| match old.and_then(|old| old.get(name)) {
+        Some(value) => When::Is(name.into(), value.clone()),
+        None => When::Missing(name.into()),
+    };
+    let mut when = vec![is(GEN)];
+    match shape {
+        Shape::Row { .. } => when.push(is(AT)),
+        Shape::Stock { .. } => {
+            when.extend([is(SOLD), is(STOCK), is(BASE)]);
+            let there = old.into_iter().flatten().map(|(name, _)| name);
+            let there: BTreeSet<&String> = there.filter(|name| is_entry(name)).collect();
+            when.extend(there.iter().map(|name| is(name)));
+            // An expression has its limits; what a new entry brings moves `sold` or the base as well.
+            let absent = mend.absent.iter().filter(|name| !there.contains(name)).take(ABSENT_MAX);
+            when.extend(absent.map(|name| When::Missing(name.clone())));
+        }
+    }
+    when
+}
+
+/// Entries of which an absence is part of the condition.
+const ABSENT_MAX: usize = 40;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COLUMNS: [&str; 3] = ["name", "price", BASE];
+    fn stock() -> Shape {
+        Shape::Stock { mode: StockMode::Derived, low_below: 10, columns: COLUMNS.to_vec() }
+    }
+    fn old() -> Item {
+        let entry = |offset, share| Value::Bytes(keyed::write_entry(offset, share));
+        Item::from([
+            (GEN.to_owned(), Value::Int(1)),
+            (SOLD.to_owned(), Value::Int(7)),
+            (STOCK.to_owned(), Value::Int(3)),
+            (BASE.to_owned(), Value::Int(10)),
+            (keyed::DUE.to_owned(), Value::Words(BTreeSet::from(["x".to_owned()]))),
+            ("o1".to_owned(), entry(5, 7)),
+        ])
+    }
+    fn mend() -> Mend {
+        let row = [Cell::from("a"), Cell::Null, 10.into(), 5.into(), 5.into(), 1.into()];
+        Mend {
+            row: Some(row.into()),
+            entries: BTreeMap::from([("o1".to_owned(), (5, 5))]),
+            at: 0,
+            absent: BTreeSet::from(["o0".to_owned(), "o1".to_owned()]),
+        }
+    }
+    const MAKER: Maker = Maker { generation: 1, now_ms: 0 };
+
+    #[test]
+    fn stands_under_everything_that_was_seen() {
+        let request = MAKER.request(&stock(), Some(&old()), &mend());
+        let When::All(when) = request.condition else { panic!("all of them") };
+        let is = |name: &str| When::Is(name.into(), old()[name].clone());
+        for one in [is(GEN), is(SOLD), is(STOCK), is(BASE), is("o1"), When::Missing("o0".into())] {
+            assert!(when.contains(&one), "{one:?}");
+        }
+        let When::All(when) = MAKER.request(&stock(), None, &mend()).condition else { panic!() };
+        assert!(when.contains(&When::Missing(GEN.into())));
+    }
+
+    #[test]
+    fn changes_what_differs_and_leaves_alerts() {
+        let Action::Update(changes) = MAKER.request(&stock(), Some(&old()), &mend()).action else {
+            panic!("an update")
+        };
+        assert!(changes.contains(&Change::Set(SOLD, Value::Int(5))));
+        assert!(changes.contains(&Change::Set(STOCK, Value::Int(5))));
+        assert!(changes.contains(&Change::Set(LOW, Value::Int(1))));
+        let entry = Value::Bytes(keyed::write_entry(5, 5));
+        assert!(changes.contains(&Change::SetEntry("o1".into(), entry)));
+        assert!(changes.contains(&Change::Remove("price")));
+        let due = |change: &Change| matches!(change, Change::Insert(..) | Change::Take(..));
+        assert!(!changes.iter().any(due), "alerts neither come nor go");
+    }
+
+    #[test]
+    fn a_row_too_many_becomes_a_tombstone() {
+        let shape = Shape::Row { columns: vec!["name", "price"], indexed: true };
+        let item = Item::from([(GEN.to_owned(), Value::Int(1)), (AT.to_owned(), Value::Int(8))]);
+        let gone = Mend { at: 8, ..Mend::default() };
+        let Request { action: Action::Put(put), condition } =
+            MAKER.request(&shape, Some(&item), &gone)
+        else {
+            panic!("a put")
+        };
+        assert!(!put.contains_key(LIVE) && put.contains_key(EXPIRES));
+        assert_eq!(put[AT], Value::Int(8));
+        let is = |name: &str, n| When::Is(name.into(), Value::Int(n));
+        assert_eq!(condition, When::All(vec![is(GEN, 1), is(AT, 8)]));
+    }
+}
