@@ -1,4 +1,13 @@
-//! Dead letters: records that could not be processed, byte for byte, kept before the position moves past them.
+//! Dead letters: records that could not be processed, byte for byte, kept before the position moves past them. What
+//! became of a letter that was replayed is told by a mark beside it, never by another letter.
+mod index;
+mod mark;
+
+pub use index::Index;
+pub use mark::{
+    Fate, MARK_SUFFIX, Outcome, ReplayMark, Replayed, mark_name, read_mark, write_mark,
+};
+
 use crate::{
     Partition, SinkError,
     objects::{Objects, Put, When, segment},
@@ -53,11 +62,14 @@ pub struct Letter {
     pub reason: Reason,
     /// Names topic, partition, offset and field, and says what to do; never a row value.
     pub error: String,
+    /// This record is the replay of a letter that is there already: it gets a mark, not a letter of its own.
+    pub replayed: Option<Replayed>,
 }
 
 #[async_trait]
 pub trait Dlq: Send + Sync {
     /// Durable on return. A letter's name is made of topic, partition and offset, so writing it again is harmless.
+    /// A letter that is the replay of another one marks that one instead.
     async fn publish(&self, letters: &[Letter]) -> Result<(), SinkError>;
 }
 
@@ -79,19 +91,19 @@ impl ObjectDlq {
         Self { objects, service: service.to_owned(), generation }
     }
 
-    /// Without its ending.
-    fn stem(&self, letter: &Letter) -> String {
-        let Partition { topic, index } = &letter.partition;
-        let (service, topic) = (segment(&self.service), segment(topic));
-        let mut stem = format!("{service}/{topic}/{index}/{}", letter.offset);
-        if self.generation > 1 {
-            stem.push_str(&format!(".g{}", self.generation));
+    async fn publish_one(&self, letter: &Letter) -> Result<(), SinkError> {
+        if let Some(replayed) = &letter.replayed {
+            let name = letter_name(&self.service, self.generation, &letter.partition, replayed.of);
+            // Without its letter a mark says nothing: then the record is kept itself.
+            if replayed.outcome == Outcome::MovedOn || self.objects.get(&name).await?.is_some() {
+                return self.mark(&name, letter, replayed).await;
+            }
         }
-        stem
+        self.keep(letter).await
     }
 
-    async fn publish_one(&self, letter: &Letter) -> Result<(), SinkError> {
-        let stem = self.stem(letter);
+    async fn keep(&self, letter: &Letter) -> Result<(), SinkError> {
+        let stem = stem(&self.service, self.generation, &letter.partition, letter.offset);
         let stored = Stored::new(letter, &self.service, self.generation, Utc::now());
         let bytes = Bytes::from(serde_json::to_vec_pretty(&stored).map_err(SinkError::fatal)?);
         let name = format!("{stem}.json");
@@ -168,6 +180,24 @@ impl Letter {
     }
 }
 
+/// The name of the letter of this record.
+pub fn letter_name(service: &str, generation: u64, partition: &Partition, offset: i64) -> String {
+    format!("{}.json", stem(service, generation, partition, offset))
+}
+
+fn stem(service: &str, generation: u64, partition: &Partition, offset: i64) -> String {
+    let mut stem = format!("{}/{offset}", folder(service, partition));
+    if generation > 1 {
+        stem.push_str(&format!(".g{generation}"));
+    }
+    stem
+}
+
+/// Where the letters of a partition are.
+pub fn folder(service: &str, partition: &Partition) -> String {
+    format!("{}/{}/{}", segment(service), segment(&partition.topic), partition.index)
+}
+
 /// A letter as it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
@@ -182,7 +212,7 @@ pub struct Found {
 /// partition in the order of their offsets.
 pub async fn list(objects: &dyn Objects, prefix: &str) -> Result<Vec<String>, SinkError> {
     let mut names = objects.list(prefix).await?;
-    names.retain(|name| name.ends_with(".json"));
+    names.retain(|name| name.ends_with(".json") && !name.ends_with(MARK_SUFFIX));
     names.sort_by_cached_key(|name| {
         let mut parts = name.rsplitn(3, '/');
         let (file, index) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
@@ -266,6 +296,7 @@ impl Stored {
             headers,
             reason: self.reason.parse().map_err(anyhow::Error::msg)?,
             error: self.error,
+            replayed: None,
         };
         let time = DateTime::parse_from_rfc3339(&self.time).context("field time")?;
         Ok((letter, time.to_utc()))

@@ -20,6 +20,7 @@ fn letter(topic: &str, offset: i64) -> Letter {
         headers: vec![("h".into(), Some(vec![0xfe])), ("h".into(), None)],
         reason: Reason::Invalid,
         error: format!("{topic}/3/{offset}: field total: not a number"),
+        replayed: None,
     }
 }
 
@@ -127,7 +128,7 @@ proptest! {
     ) {
         let sent = Letter {
             partition: Partition::new(&topic, partition),
-            offset, timestamp_ms, key, value, headers, reason, error,
+            offset, timestamp_ms, key, value, headers, reason, error, replayed: None,
         };
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let found = runtime.block_on(async {

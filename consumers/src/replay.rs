@@ -1,0 +1,225 @@
+//! A dead letter, back in the log: how its record says so, and whether its key has moved on since.
+//!
+//! A replayed record has the letter's key, value and headers, and four headers more. It takes effect at its new
+//! offset N, for the letter's service and generation alone, if no record of the same key, and no truncate, lies between
+//! the letter's offset and N. Up to `cdc-replay-clean-to` (E) the command looked before it sent; from E to N the engine
+//! looks when it meets the record. Both looks read the log alone, so a crash and a second look decide the same.
+#![deny(clippy::disallowed_methods)]
+
+use crate::source::{Headers, Record};
+use debezium::{Decoder, Envelope, Field};
+use std::collections::{BTreeMap, HashMap};
+
+/// All of ours begin so; a letter's own of these names are left out when it is sent.
+pub const PREFIX: &str = "cdc-replay-";
+pub const SERVICE: &str = "cdc-replay-service";
+pub const OFFSET: &str = "cdc-replay-offset";
+pub const GENERATION: &str = "cdc-replay-generation";
+pub const CLEAN_TO: &str = "cdc-replay-clean-to";
+
+/// What a replayed record says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replay {
+    pub service: String,
+    pub generation: u64,
+    /// The letter's offset, in the same partition.
+    pub offset: i64,
+    /// No record of the same key lies between the letter and here.
+    pub clean_to: i64,
+}
+
+impl Replay {
+    /// `None`: an ordinary record. Else whose replay it is, and which; `Err`: that cannot be read.
+    pub fn of(headers: Headers<'_>) -> Option<(String, Result<Self, String>)> {
+        let found = headers.0.list_with(PREFIX);
+        if found.is_empty() {
+            return None;
+        }
+        let text = |name: &str| {
+            let value = found.iter().rev().find(|(n, _)| n == name).and_then(|(_, v)| v.as_deref());
+            value.and_then(|bytes| std::str::from_utf8(bytes).ok())
+        };
+        let service = text(SERVICE)?.to_owned();
+        let number = |name: &str| {
+            let number = text(name).and_then(|t| t.parse::<i64>().ok()).filter(|n| *n >= 0);
+            number.ok_or_else(|| format!("the header {name} is missing or no offset or number"))
+        };
+        let read = || {
+            let (generation, offset) = (number(GENERATION)?.unsigned_abs(), number(OFFSET)?);
+            Ok(Self { service: service.clone(), generation, offset, clean_to: number(CLEAN_TO)? })
+        };
+        let read = read();
+        Some((service, read))
+    }
+
+    /// As they are sent.
+    pub fn headers(&self) -> [(&'static str, String); 4] {
+        [
+            (SERVICE, self.service.clone()),
+            (OFFSET, self.offset.to_string()),
+            (GENERATION, self.generation.to_string()),
+            (CLEAN_TO, self.clean_to.to_string()),
+        ]
+    }
+
+    fn is_of_letter(&self, service: &str, generation: u64, offset: i64) -> bool {
+        (self.service.as_str(), self.generation, self.offset) == (service, generation, offset)
+    }
+}
+
+/// Which service replays are for, here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Whose {
+    pub service: String,
+    pub generation: u64,
+}
+
+/// A record's key, so that equal keys are equal however they were written.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum KeyForm {
+    /// The key's columns, by name.
+    Columns(String),
+    /// What cannot be read as columns is only equal byte for byte.
+    Bytes(Option<Vec<u8>>),
+}
+impl KeyForm {
+    pub fn of(decoder: &mut Decoder, topic: &str, key: Option<&[u8]>) -> Self {
+        let columns = |key| {
+            let row = decoder.key(topic, "".into(), key).ok()??;
+            let column = |field: Field<'_>| {
+                let json = field.nullable(Field::json).ok()?.unwrap_or("null");
+                let value: serde_json::Value = serde_json::from_str(json).ok()?;
+                Some((field.name().to_owned(), value))
+            };
+            let columns = row.columns().ok()?.into_iter().map(column);
+            let columns = columns.collect::<Option<BTreeMap<_, _>>>().filter(|c| !c.is_empty())?;
+            serde_json::to_string(&columns).ok()
+        };
+        match key.and_then(columns) {
+            Some(columns) => Self::Columns(columns),
+            None => Self::Bytes(key.map(<[u8]>::to_vec)),
+        }
+    }
+    /// Whether it names a row: else order can only be judged among equal bytes.
+    pub fn is_readable(&self) -> bool {
+        matches!(self, Self::Columns(_))
+    }
+}
+
+/// What a look found first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    Clean,
+    /// A newer record of the same key, or a truncate, is there.
+    MovedOn {
+        at: i64,
+    },
+    /// An earlier replay of the same letter is there: that one was judged by itself.
+    Replayed {
+        at: i64,
+    },
+    /// The log does not reach back so far: nobody can tell.
+    Unknown,
+}
+
+/// A letter whose key is looked for.
+#[derive(Debug, Clone)]
+struct Sought {
+    offset: i64,
+    /// Replays of it up to here failed: they changed nothing.
+    failed_to: i64,
+    verdict: Verdict,
+}
+
+/// Judges letters of one partition by the records that came after them, shown in order.
+pub struct Judge {
+    whose: Whose,
+    decoder: Decoder,
+    topic: String,
+    by_key: HashMap<KeyForm, Vec<Sought>>,
+    open: usize,
+}
+
+impl Judge {
+    pub fn new(topic: &str, whose: Whose) -> Self {
+        let (decoder, by_key) = (Decoder::default(), HashMap::new());
+        Self { whose, decoder, topic: topic.to_owned(), by_key, open: 0 }
+    }
+
+    /// A letter; its replays up to `failed_to` are known to have failed.
+    pub fn seek(&mut self, key: Option<&[u8]>, offset: i64, failed_to: Option<i64>) -> KeyForm {
+        let form = KeyForm::of(&mut self.decoder, &self.topic, key);
+        let failed_to = failed_to.unwrap_or(-1);
+        let sought = Sought { offset, failed_to, verdict: Verdict::Clean };
+        self.by_key.entry(form.clone()).or_default().push(sought);
+        self.open += 1;
+        form
+    }
+
+    /// Nothing more can change.
+    pub fn is_done(&self) -> bool {
+        self.open == 0
+    }
+
+    pub fn see(&mut self, record: &Record<'_>) {
+        let decoded = self.decoder.decode(&self.topic, record.key, record.value);
+        if matches!(decoded, Ok(Envelope::Truncate(_))) {
+            let at = Verdict::MovedOn { at: record.offset };
+            let all = self.by_key.values_mut().flatten();
+            for sought in all.filter(|s| s.verdict == Verdict::Clean && s.offset < record.offset) {
+                sought.verdict = at;
+                self.open -= 1;
+            }
+            return;
+        }
+        let form = KeyForm::of(&mut self.decoder, &self.topic, record.key);
+        let Some(letters) = self.by_key.get_mut(&form) else { return };
+        let replay = Replay::of(record.headers).and_then(|(_, replay)| replay.ok());
+        for sought in letters.iter_mut() {
+            if sought.verdict != Verdict::Clean || sought.offset >= record.offset {
+                continue;
+            }
+            let own = replay.as_ref().is_some_and(|replay| {
+                let Whose { service, generation } = &self.whose;
+                replay.is_of_letter(service, *generation, sought.offset)
+            });
+            sought.verdict = match own {
+                true if record.offset <= sought.failed_to => continue,
+                true => Verdict::Replayed { at: record.offset },
+                false => Verdict::MovedOn { at: record.offset },
+            };
+            self.open -= 1;
+        }
+    }
+
+    /// By the letters' offsets.
+    pub fn verdicts(&self) -> BTreeMap<i64, Verdict> {
+        self.by_key.values().flatten().map(|sought| (sought.offset, sought.verdict)).collect()
+    }
+}
+
+/// What the engine asks when it meets a replay of its own: is its key in the log between `from` and `to`?
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    pub whose: Whose,
+    pub key: Option<Vec<u8>>,
+    /// The letter's.
+    pub offset: i64,
+    pub from: i64,
+    /// The replay itself is here, and not looked at.
+    pub to: i64,
+}
+impl Look {
+    pub fn judge(&self, topic: &str) -> Judge {
+        let mut judge = Judge::new(topic, self.whose.clone());
+        judge.seek(self.key.as_deref(), self.offset, None);
+        judge
+    }
+    /// After every record from `from` to `to` was seen.
+    pub fn verdict(&self, judge: &Judge) -> Verdict {
+        judge.verdicts().get(&self.offset).copied().unwrap_or(Verdict::Unknown)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,104 @@
+use super::*;
+use sinks::Partition;
+
+type List = Vec<(String, Option<Vec<u8>>)>;
+
+fn replay(offset: i64) -> Replay {
+    Replay { service: "s".into(), generation: 2, offset, clean_to: offset + 5 }
+}
+fn list(replay: &Replay) -> List {
+    let one = |(name, value): (&str, String)| (name.to_owned(), Some(value.into_bytes()));
+    replay.headers().into_iter().map(one).collect()
+}
+
+#[test]
+fn headers_come_back_as_they_went() {
+    let mut headers = list(&replay(7));
+    headers.insert(0, ("trace".into(), None));
+    assert_eq!(Replay::of(Headers(&headers)), Some(("s".into(), Ok(replay(7)))));
+    assert!(Replay::of(Headers(&())).is_none());
+    assert!(Replay::of(Headers(&vec![("trace".to_owned(), None)])).is_none());
+    for (at, bad) in [(1, "x"), (2, "-1"), (3, ""), (3, "99999999999999999999")] {
+        let mut headers = list(&replay(7));
+        headers[at].1 = Some(bad.into());
+        let found = Replay::of(Headers(&headers)).expect("says that it is a replay");
+        assert!(found.1.is_err(), "{at} {bad}: {found:?}");
+    }
+}
+
+#[test]
+fn keys_are_equal_however_they_are_written() {
+    let mut decoder = Decoder::default();
+    let mut form = |key: &str| KeyForm::of(&mut decoder, "t", Some(key.as_bytes()));
+    let schema = r#"{"schema":{"type":"struct","fields":[{"type":"int64","optional":false,"field":"id"}],"optional":false,"name":"t.Key"},"payload":{"id":1}}"#;
+    let one = form(r#"{"id":1}"#);
+    assert!(one.is_readable());
+    for same in [r#"{ "id" : 1 }"#, r#"{"\u0069d":1}"#, schema] {
+        assert_eq!(form(same), one, "{same}");
+    }
+    for other in [r#"{"id":2}"#, r#"{"id":"1"}"#, r#"{"id":1,"b":null}"#, r#"{"no":1}"#, "", "{"] {
+        assert_ne!(form(other), one, "{other}");
+    }
+    assert_eq!(form(r#"{"a":1,"b":"é"}"#), form(r#"{"b":"\u00e9","a":1}"#));
+    assert!(!form("{").is_readable() && !form("null").is_readable());
+}
+
+struct Shown {
+    judge: Judge,
+    partition: Partition,
+}
+impl Shown {
+    fn new() -> Self {
+        let whose = Whose { service: "s".into(), generation: 2 };
+        Self { judge: Judge::new("t", whose), partition: Partition::new("t", 0) }
+    }
+    fn see(&mut self, offset: i64, key: Option<&str>, value: Option<&str>, headers: &List) {
+        self.judge.see(&Record {
+            partition: &self.partition,
+            offset,
+            timestamp_ms: 0,
+            key: key.map(str::as_bytes),
+            value: value.map(str::as_bytes),
+            headers: Headers(headers),
+        });
+    }
+}
+const KEY: &str = r#"{"id":1}"#;
+
+#[test]
+fn the_same_key_later_has_moved_on_and_the_first_one_counts() {
+    let mut shown = Shown::new();
+    shown.judge.seek(Some(KEY.as_bytes()), 10, None);
+    shown.judge.seek(Some(br#"{"id":2}"#), 11, None);
+    shown.see(10, Some(KEY), Some("{"), &vec![]);
+    shown.see(12, Some(r#"{"id":3}"#), Some("{"), &vec![]);
+    assert!(shown.judge.verdicts().values().all(|verdict| *verdict == Verdict::Clean));
+    // A tombstone counts, and what cannot be read otherwise does too.
+    shown.see(13, Some(r#"{"id": 1}"#), None, &vec![]);
+    shown.see(14, Some(KEY), Some("{"), &vec![]);
+    let verdicts = shown.judge.verdicts();
+    assert_eq!((verdicts[&10], verdicts[&11]), (Verdict::MovedOn { at: 13 }, Verdict::Clean));
+    assert!(!shown.judge.is_done());
+    let truncate = r#"{"before":null,"after":null,"source":{"connector":"postgresql","ts_ms":5,"table":"t"},"op":"t","ts_ms":6}"#;
+    shown.see(15, None, Some(truncate), &vec![]);
+    assert_eq!(shown.judge.verdicts()[&11], Verdict::MovedOn { at: 15 });
+    assert!(shown.judge.is_done());
+}
+
+#[test]
+fn an_earlier_replay_counts_unless_it_failed() {
+    for (failed_to, whose, wanted) in [
+        (None, replay(10), Verdict::Replayed { at: 20 }),
+        (Some(19), replay(10), Verdict::Replayed { at: 20 }),
+        (Some(20), replay(10), Verdict::Clean),
+        // Of another letter of the key, service or generation.
+        (Some(20), replay(9), Verdict::MovedOn { at: 20 }),
+        (Some(20), Replay { service: "x".into(), ..replay(10) }, Verdict::MovedOn { at: 20 }),
+        (Some(20), Replay { generation: 1, ..replay(10) }, Verdict::MovedOn { at: 20 }),
+    ] {
+        let mut shown = Shown::new();
+        shown.judge.seek(Some(KEY.as_bytes()), 10, failed_to);
+        shown.see(20, Some(KEY), Some("{"), &list(&whose));
+        assert_eq!(shown.judge.verdicts()[&10], wanted, "{failed_to:?} {whose:?}");
+    }
+}
