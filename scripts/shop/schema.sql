@@ -28,6 +28,11 @@ create table order_items (
   quantity   int not null,
   unit_price numeric(10,2) not null
 );
+create index order_items_order on order_items (order_id);
+create index order_items_product on order_items (product_id) include (quantity);
+
+-- Whoever wants to know whether everything up to now has been applied writes a row here, and looks for its change.
+create table cdc_marker (id text primary key, at timestamptz not null default now());
 
 -- Debezium reads requests for snapshots here.
 create table debezium_signal (id text primary key, type text not null, data text);
