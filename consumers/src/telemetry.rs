@@ -1,28 +1,31 @@
-//! What people see of a run: logs on standard output, count lines, alerts. Never a row's values; an alert names the
-//! product, its stock and the threshold, which is what it is for.
-use crate::{
-    config::Logs,
-    engine::{Engine, Millis, Tally},
-    handler::Handler,
-    runtime::{Observer, positions},
-};
-use sinks::Alert;
-use std::io::{IsTerminal, stdout};
-use tracing_subscriber::EnvFilter;
+//! What people see of a run: count lines, alerts and warnings in the log, metrics, health, traces. Never a row's values;
+//! an alert names the product, its stock and the threshold, which is what it is for.
+pub mod health;
+pub mod http;
+pub mod logs;
+pub mod metrics;
+mod traces;
 
-/// Call once, first thing.
-pub fn init(logs: &Logs) {
-    // SlateDB says much at info; whoever names it in the filter gets what it asks for.
-    let quiet = if logs.filter.contains("slatedb") { "" } else { ",slatedb=warn" };
-    let filter = EnvFilter::try_new(format!("{}{quiet}", logs.filter));
-    let filter = filter.unwrap_or_else(|_| EnvFilter::new("info"));
-    let plain = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stdout);
-    // An error means that somebody (a test) has set one already.
-    let _ = match logs.json {
-        true => plain.json().flatten_event(true).try_init(),
-        false => plain.with_ansi(stdout().is_terminal()).try_init(),
-    };
-}
+use crate::{
+    config::Config,
+    engine::{Engine, Tally},
+    handler::Handler,
+    policy::{
+        Millis,
+        breaker::{Breaker, State},
+    },
+    runtime::{Observer, positions, wall_ms},
+    source::{Link, Record},
+};
+use ::metrics::{counter, histogram};
+use health::{Health, Status};
+use metrics::{Standing, float};
+use sinks::{Alert, Batch};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+use traces::Traces;
 
 /// Decides when a count line is due: after this many records or this long, and never two within a second.
 #[derive(Debug, Clone, Default)]
@@ -46,15 +49,47 @@ impl Pace {
     }
 }
 
-/// Watches a run and writes it down.
+/// Watches a run and writes it down: logs, metrics, health.
 pub struct Watch {
     low_stock_threshold: i64,
+    generation: u64,
+    buffer_limit: usize,
+    health: Arc<Health>,
+    link: Option<Arc<Link>>,
+    traces: Option<Traces>,
     pace: Pace,
     last: Tally,
+    breaker: State,
+    opening: usize,
+    shown: Option<Millis>,
 }
 impl Watch {
-    pub fn new(low_stock_threshold: i64) -> Self {
-        Self { low_stock_threshold, pace: Pace::default(), last: Tally::default() }
+    /// Metrics and health are shown this often.
+    const SHOW_MS: Millis = 1_000;
+
+    pub fn new(config: &Config, health: Arc<Health>) -> Self {
+        Self {
+            low_stock_threshold: config.low_stock_threshold,
+            generation: config.generation,
+            buffer_limit: config.policy.buffer_bytes_max,
+            health,
+            link: None,
+            traces: None,
+            pace: Pace::default(),
+            last: Tally::default(),
+            breaker: State::Closed,
+            opening: 0,
+            shown: None,
+        }
+    }
+    /// Of a broker: whether we have joined, where logs end.
+    pub fn follow(&mut self, link: Arc<Link>) {
+        self.link = Some(link);
+    }
+    /// Sends traces, if the environment says where to.
+    pub fn trace(&mut self, service: &'static str) -> anyhow::Result<()> {
+        self.traces = Traces::from_env(service, self.generation)?;
+        Ok(())
     }
     /// As of the last turn.
     pub fn tally(&self) -> &Tally {
@@ -62,7 +97,36 @@ impl Watch {
     }
     /// The last count line, at exit.
     pub fn finish(&self) {
+        self.health.end();
+        self.traces.iter().for_each(Traces::finish);
+        metrics::show_tally(&self.last);
         log_counts(&self.last, None, None);
+    }
+
+    fn show<H: Handler>(&self, engine: &Engine<H>) {
+        let standing = |(partition, position): (&sinks::Partition, i64)| {
+            let end = self.link.as_ref().and_then(|link| link.end(partition));
+            let lag = end.map(|end| match end.is_reached && !engine.has_in_hand(partition) {
+                true => 0,
+                false => (end.offset - position).max(0),
+            });
+            Standing {
+                topic: partition.topic.to_string(),
+                partition: partition.index,
+                position,
+                end: end.map(|end| end.offset),
+                lag,
+            }
+        };
+        let standings: Vec<Standing> = engine.positions().map(standing).collect();
+        metrics::show(self, &standings, engine.buffered());
+        self.health.set(Status {
+            joined: self.link.as_ref().is_none_or(|link| link.joined.load(Ordering::Relaxed)),
+            opening: engine.opening(),
+            breaker: engine.breaker().state().as_str(),
+            cause: Some(engine.breaker().cause().to_owned()).filter(|cause| !cause.is_empty()),
+            standings,
+        });
     }
 }
 
@@ -72,6 +136,7 @@ fn log_counts(tally: &Tally, rate: Option<u64>, positions: Option<&str>) {
     tracing::info!(
         records = tally.records,
         records_per_second = rate,
+        given_back = tally.given_back,
         bytes = tally.bytes,
         writes = tally.writes,
         batches = tally.batches,
@@ -85,6 +150,35 @@ fn log_counts(tally: &Tally, rate: Option<u64>, positions: Option<&str>) {
         durable_up_to = positions,
         "counts"
     );
+}
+
+/// A line for each change: it opens, somebody tries, that failed too, it closes.
+fn log_breaker(now: Millis, before: &State, breaker: &Breaker) {
+    let (state, cause) = (breaker.state().as_str(), breaker.cause());
+    match (before, breaker.state()) {
+        (State::Closed, State::Open { until }) => tracing::warn!(
+            breaker = state,
+            failures = breaker.failures_in_a_row(),
+            cause,
+            next_try_ms = until.saturating_sub(now),
+            "one call after another fails: nothing is sent and nothing is read until a single try works"
+        ),
+        (_, State::Open { until }) => tracing::info!(
+            breaker = state,
+            cause,
+            next_try_ms = until.saturating_sub(now),
+            "the try failed, too"
+        ),
+        (_, State::HalfOpen { probe }) => tracing::info!(
+            breaker = state,
+            partition = %probe,
+            probes = breaker.probes(),
+            "one partition tries again"
+        ),
+        (_, State::Closed) => {
+            tracing::info!(breaker = state, "every partition goes on where it stood");
+        }
+    }
 }
 
 impl<H: Handler> Observer<H> for Watch {
@@ -101,9 +195,53 @@ impl<H: Handler> Observer<H> for Watch {
     fn warning(&mut self, text: &str) {
         tracing::warn!("{text}");
     }
+    fn record(&mut self, record: &Record<'_>) {
+        if let Some(traces) = &mut self.traces {
+            traces.record(record);
+        }
+    }
+    fn committed(&mut self, batch: &Batch, took: Duration, worked: bool) {
+        if let Some(traces) = &mut self.traces {
+            traces.committed(batch, took, worked);
+        }
+        histogram!("cdc_commit_duration_seconds").record(took);
+        if !worked {
+            return;
+        }
+        let offsets = u64::try_from(batch.span.end - batch.span.start).unwrap_or(0);
+        histogram!("cdc_batch_offsets").record(float(offsets));
+        let (now, latency) = (wall_ms(), histogram!("cdc_processing_latency_seconds"));
+        for write in &batch.writes {
+            let ms = u64::try_from(now - write.source_ts_ms).unwrap_or(0);
+            latency.record(Duration::from_millis(ms));
+        }
+        if let Some(newest) = batch.writes.iter().map(|write| write.source_ts_ms).max() {
+            self.health.committed(newest);
+        }
+    }
+    fn published(&mut self, took: Duration) {
+        histogram!("cdc_publish_duration_seconds").record(took);
+    }
     fn turn(&mut self, now: Millis, engine: &Engine<H>) {
+        self.health.turned();
+        counter!("cdc_loop_turns_total").increment(1);
+        if self.last.records != engine.tally().records {
+            self.health.read_a_record();
+        }
         if self.last != *engine.tally() {
             self.last.clone_from(engine.tally());
+        }
+        let changed = self.breaker != *engine.breaker().state();
+        if changed {
+            log_breaker(now, &self.breaker, engine.breaker());
+            metrics::show_breaker(&self.breaker, engine.breaker().state());
+            self.breaker.clone_from(engine.breaker().state());
+        }
+        let changed = changed || self.opening != engine.opening();
+        self.opening = engine.opening();
+        if changed || self.shown.is_none_or(|at| now >= at + Self::SHOW_MS) {
+            self.shown = Some(now);
+            self.show(engine);
         }
         if let Some((records, ms)) = self.pace.due(now, self.last.records) {
             let rate = records.saturating_mul(1_000).checked_div(ms);
