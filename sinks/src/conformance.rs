@@ -8,6 +8,6 @@ mod shop;
 mod state;
 mod views;
 
-pub use shop::{Shop, partitions};
+pub use shop::{Rows, Shop, Supports, partitions};
 pub use state::state;
-pub use views::{Backend, Rows, Supports, views};
+pub use views::{Backend, views};

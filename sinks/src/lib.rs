@@ -12,6 +12,7 @@
 //!
 //! Absent on purpose: retries (the caller's `policy.rs` decides), clocks in anything that decides, logged row values.
 
+mod aws;
 mod batch;
 mod cell;
 mod commit;

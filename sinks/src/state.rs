@@ -11,6 +11,14 @@ use std::sync::Arc;
 
 #[async_trait]
 pub trait State: Send + Sync {
+    /// Asked before any lane of the topic is opened: the state of a topic is made with one count of partitions and no
+    /// other. The first count asked for is kept; every other one is refused with [`refuse_count`], and nothing
+    /// changes, nobody is fenced. Rows lie in the partition that their key had: under another count keys move, and a
+    /// partition that has no checkpoint yet could not know that the rows of its keys are elsewhere.
+    /// A state made before counts were kept goes by the checkpoints of the topic's lanes, if there are any.
+    /// Refuses a renamed topic as `open` does.
+    async fn keep_count(&self, topic: &str, partitions: i32) -> Result<(), SinkError>;
+
     /// Takes the partition over. Whoever held it before is fenced: its next commit fails.
     /// Refused for a table that is held here under another topic: see [`refuse_renamed`].
     async fn open(&self, partition: &Partition) -> Result<Arc<dyn Lane>, SinkError>;
@@ -34,6 +42,18 @@ pub fn refuse_renamed<T: AsRef<str>>(
     )))
 }
 
+/// `kept`: the count that the state of this topic was made with.
+pub fn refuse_count(topic: &str, kept: i32, now: i32) -> Result<(), SinkError> {
+    if kept == now {
+        return Ok(());
+    }
+    Err(SinkError::fatal(anyhow!(
+        "the topic {topic} has {now} partitions and the state was made with {kept}: keys have moved, and their older \
+         records are still where they were, so they would count twice. Have Debezium write a new snapshot to topics \
+         made anew (or under another topic.prefix), then start with a new GENERATION"
+    )))
+}
+
 fn table(topic: &str) -> &str {
     topic.rsplit_once('.').map_or(topic, |(_, table)| table)
 }
@@ -44,10 +64,11 @@ pub trait Lane: Send + Sync {
     /// What stood there when the lane was opened; `None`: nothing yet.
     fn checkpoint(&self) -> Option<Checkpoint>;
 
-    /// The rows under these keys, in their order.
+    /// The rows under these keys, in their order. Who was fenced reads what it left, or [`SinkError::Fenced`], never
+    /// what the next owner wrote.
     async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Vec<u8>>>, SinkError>;
 
-    /// Every row whose key begins with `prefix`, in key order, as committed.
+    /// Every row whose key begins with `prefix`, in key order, as committed. For a fenced lane as with `get`.
     async fn scan(&self, prefix: &[u8]) -> Result<Vec<(Key, Vec<u8>)>, SinkError>;
 
     /// Atomic: rows, checkpoint, and the views where this store keeps them. Succeeds when the stored position is

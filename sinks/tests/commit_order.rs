@@ -46,6 +46,9 @@ impl Sink for Parts {
 }
 #[async_trait]
 impl State for Parts {
+    async fn keep_count(&self, _: &str, _: i32) -> Result<(), SinkError> {
+        Err(SinkError::Fenced)
+    }
     async fn open(&self, _: &Partition) -> Result<Arc<dyn Lane>, SinkError> {
         Err(SinkError::Fenced)
     }
@@ -83,6 +86,7 @@ async fn commit(fails_at: Option<&'static str>) -> (bool, Vec<&'static str>) {
         headers: vec![],
         reason: Reason::Malformed,
         error: "not JSON".into(),
+        replayed: None,
     };
     let show = async |alerts: Vec<Alert>| {
         assert_eq!(alerts.len(), 1);

@@ -21,6 +21,7 @@ enum Bug {
     RowsOnly,
     KeysSorted,
     AnyTopic,
+    AnyCount,
     // of a sink
     LastWriteWins,
     Increments,
@@ -46,6 +47,10 @@ struct BuggyLane {
 
 #[async_trait]
 impl State for BuggyState {
+    async fn keep_count(&self, topic: &str, partitions: i32) -> Result<(), SinkError> {
+        let kept = self.0.keep_count(topic, partitions).await;
+        if self.1 == Bug::AnyCount { Ok(()) } else { kept }
+    }
     async fn open(&self, partition: &Partition) -> Result<Arc<dyn Lane>, SinkError> {
         let lane = match self.0.open(partition).await {
             Err(SinkError::Fatal(_)) if self.1 == Bug::AnyTopic => {
@@ -368,9 +373,15 @@ async fn a_sound_derived_sink_passes_and_bugs_of_one_are_noticed() {
 
 #[tokio::test]
 async fn bugs_of_a_state_are_noticed() {
-    for bug in
-        [Bug::NoFence, Bug::NoRepeat, Bug::AnyPlace, Bug::RowsOnly, Bug::KeysSorted, Bug::AnyTopic]
-    {
+    for bug in [
+        Bug::NoFence,
+        Bug::NoRepeat,
+        Bug::AnyPlace,
+        Bug::RowsOnly,
+        Bug::KeysSorted,
+        Bug::AnyTopic,
+        Bug::AnyCount,
+    ] {
         state_passes(bug).await.expect_err(&format!("{bug:?} was not noticed"));
     }
 }

@@ -83,6 +83,49 @@ async fn goes_on_after_sigkill() {
 }
 
 #[tokio::test]
+async fn a_look_takes_nothing_over_and_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (state, partition) = (folder(dir.path()), killed::partition());
+    assert_eq!(state.peek(&partition).await.unwrap(), None);
+    let lane = state.open(&partition).await.unwrap();
+    assert_eq!(state.peek(&partition).await.unwrap(), None, "opened, nothing stored");
+    lane.commit(&killed::batch(1)).await.unwrap();
+    // Somebody else looks, and the owner goes on.
+    let looker = folder(dir.path());
+    let seen = looker.peek(&partition).await.unwrap();
+    assert_eq!(seen.as_ref(), Some(&killed::batch(1).checkpoint));
+    lane.commit(&killed::batch(2)).await.unwrap();
+    let seen = looker.peek(&partition).await.unwrap();
+    assert_eq!(seen.map(|checkpoint| checkpoint.next), Some(killed::batch(2).checkpoint.next));
+    let renamed = Partition::new(&format!("other.{}", partition.topic), 0);
+    let why = looker.peek(&renamed).await.map(|_| ()).unwrap_err().to_string();
+    assert!(why.contains("set TOPIC_PREFIX back"), "{why}");
+}
+
+/// A rebalance may give a partition to one process and then to another before the first has opened it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn opened_by_many_at_once_is_fenced_never_damaged() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut fenced = 0;
+    for index in 0..20 {
+        let partition = Partition::new("shop.public.products", index);
+        let open = || {
+            let (state, partition) = (folder(dir.path()), partition.clone());
+            tokio::spawn(async move { state.open(&partition).await.map(drop) })
+        };
+        for opened in [open(), open(), open(), open()] {
+            match opened.await.expect("no panic") {
+                Ok(()) => {}
+                Err(SinkError::Fenced) => fenced += 1,
+                Err(other) => panic!("partition {index}: {other}"),
+            }
+        }
+        folder(dir.path()).open(&partition).await.expect("now alone");
+    }
+    assert!(fenced > 0, "never at the same moment: this test sees nothing");
+}
+
+#[tokio::test]
 async fn generations_and_services_lie_apart() {
     let dir = tempfile::tempdir().unwrap();
     for (at, (generation, service)) in

@@ -64,6 +64,9 @@ pub(super) struct FlakyState(pub Arc<dyn State>, pub Faults);
 
 #[async_trait]
 impl State for FlakyState {
+    async fn keep_count(&self, topic: &str, partitions: i32) -> Result<(), SinkError> {
+        self.1.around(self.0.keep_count(topic, partitions)).await
+    }
     async fn open(&self, partition: &Partition) -> Result<Arc<dyn Lane>, SinkError> {
         let lane = self.1.around(self.0.open(partition)).await?;
         Ok(Arc::new(FlakyLane(lane, self.1.clone())))

@@ -1,11 +1,30 @@
 //! A small made-up shop: its views, its partitions' logs as writes, and what the views must show in the end.
-use super::views::{Rows, Supports};
 use crate::{
     Batch, Cell, Checkpoint, Column, Key, Kind, Mark, Merge, Op, Partition, StockMode, Type, View,
     Write, share_key,
 };
 use bigdecimal::BigDecimal;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// A view's rows by key, as shown.
+pub type Rows = BTreeMap<Vec<Cell>, Vec<Cell>>;
+
+/// Which kinds of views a backend shows, and how large its values may be.
+#[derive(Debug, Clone)]
+pub struct Supports {
+    pub stock: bool,
+    pub rows: bool,
+    pub totals: bool,
+    /// Bytes of a text that it must take, and of one that it must refuse; `None`: nothing is refused.
+    pub text_bytes: Option<(usize, usize)>,
+    /// How many random runs of each kind: fewer for slow backends.
+    pub seeds: u64,
+}
+impl Default for Supports {
+    fn default() -> Self {
+        Self { stock: true, rows: true, totals: true, text_bytes: None, seeds: 10 }
+    }
+}
 
 /// Names of the sample views.
 pub struct Shop;

@@ -9,10 +9,13 @@ pub async fn state(make: impl AsyncFn(&str) -> Arc<dyn State>) {
     reads_in_order_asked(&make).await;
     scans_prefix_in_key_order(&make).await;
     fences_stale_lane(&make).await;
+    shows_stale_lane_nothing_newer(&make).await;
     recognises_repeat(&make).await;
     refuses_wrong_place(&make).await;
     keeps_partitions_apart(&make).await;
     refuses_renamed_topic(&make).await;
+    keeps_count_of_partitions(&make).await;
+    counts_by_lanes(&make).await;
     opens_again(&make).await;
     ends_with_close(&make).await;
     holds_large_values_and_many_rows(&make).await;
@@ -170,6 +173,29 @@ async fn fences_stale_lane(make: &impl AsyncFn(&str) -> Arc<dyn State>) {
     expect_rows(&*last, "after opening once more", &[("a", Some("new"))]).await;
 }
 
+/// A mixture of its own rows and the next owner's would make a keyed sink's stale owner send what nobody should ask for.
+async fn shows_stale_lane_nothing_newer(make: &impl AsyncFn(&str) -> Arc<dyn State>) {
+    let at = place(0);
+    let (here, there) = (make("stale-reads").await, make("stale-reads").await);
+    let stale = open(&here, &at).await;
+    commit(&*stale, &batch(&at, 0, 10, &[("a", Some("old"))])).await;
+    let owner = open(&there, &at).await;
+    for next in 11..20 {
+        let rows: Rows<'_> = &[("a", Some("new")), ("b", Some("new"))];
+        commit(&*owner, &batch(&at, next - 1, next, rows)).await;
+        match stale.get(&[b"a".to_vec(), b"b".to_vec()]).await {
+            Ok(found) => assert_eq!(found, [Some(b"old".to_vec()), None], "as it left them"),
+            Err(SinkError::Fenced) => {}
+            Err(other) => panic!("a stale owner's read: {other}"),
+        }
+        match stale.scan(b"").await {
+            Ok(found) => assert_eq!(found, [(b"a".to_vec(), b"old".to_vec())], "as it left them"),
+            Err(SinkError::Fenced) => {}
+            Err(other) => panic!("a stale owner's scan: {other}"),
+        }
+    }
+}
+
 async fn recognises_repeat(make: &impl AsyncFn(&str) -> Arc<dyn State>) {
     let state = make("repeat").await;
     let lane = open(&state, &place(0)).await;
@@ -261,6 +287,55 @@ async fn refuses_renamed_topic(make: &impl AsyncFn(&str) -> Arc<dyn State>) {
     let lane = open(&again, &place(0)).await;
     assert_eq!(next(&*lane), Some(11), "the name before goes on after a refusal");
     assert_eq!(next(&*open(&again, &place(1)).await), None, "and so do its other partitions");
+}
+
+async fn expect_other_count(state: &Arc<dyn State>, kept: i32, now: i32, what: &str) {
+    let why = match state.keep_count("shop.products", now).await {
+        Err(SinkError::Fatal(why)) => format!("{why:#}"),
+        Err(other) => panic!("{what}: expected Fatal, got: {other}"),
+        Ok(()) => panic!("{what}: {now} partitions were taken, the state was made with {kept}"),
+    };
+    let says = ["shop.products", &format!("has {now}"), &format!("with {kept}"), "GENERATION"];
+    assert!(says.iter().all(|text| why.contains(text)), "{what}: {why}");
+}
+
+async fn keeps_count_of_partitions(make: &impl AsyncFn(&str) -> Arc<dyn State>) {
+    let (here, there) = (make("count").await, make("count").await);
+    let keep = async |state: &Arc<dyn State>, topic: &str, n: i32| {
+        state.keep_count(topic, n).await.unwrap_or_else(|e| panic!("{n} of {topic}: {e}"));
+    };
+    keep(&here, "shop.products", 4).await;
+    keep(&there, "shop.products", 4).await;
+    expect_other_count(&there, 4, 6, "before any lane was opened").await;
+    let lane = open(&here, &place(0)).await;
+    expect_other_count(&there, 4, 6, "beside a lane without a checkpoint").await;
+    commit(&*lane, &batch(&place(0), 0, 10, &[("a", Some("1"))])).await; // a refusal fences nobody
+    expect_other_count(&there, 4, 6, "for a partition that is new").await;
+    expect_other_count(&here, 4, 3, "fewer").await;
+    keep(&there, "shop.order_items", 6).await;
+    keep(&make("another count").await, "shop.products", 6).await;
+    let again = make("count").await;
+    keep(&again, "shop.products", 4).await;
+    expect_other_count(&again, 4, 6, "after opening the store again").await;
+    let renamed = again.keep_count("store.products", 4).await;
+    assert!(matches!(renamed, Err(SinkError::Fatal(_))), "a renamed topic is refused here too");
+    let lane = open(&again, &place(0)).await;
+    assert_eq!(next(&*lane), Some(10), "refusals moved nothing and left no topic behind");
+}
+
+/// States made before counts were kept.
+async fn counts_by_lanes(make: &impl AsyncFn(&str) -> Arc<dyn State>) {
+    let state = make("count by lanes").await;
+    let lanes = [open(&state, &place(0)).await, open(&state, &place(1)).await];
+    commit(&*lanes[1], &batch(&place(1), 0, 10, &[])).await;
+    expect_other_count(&state, 4, 6, "the checkpoint of a lane says 4").await;
+    state.keep_count("shop.products", 4).await.expect("the count of the lanes");
+    expect_other_count(&make("count by lanes").await, 4, 6, "once kept").await;
+    commit(&*lanes[1], &batch(&place(1), 10, 11, &[])).await;
+    let state = make("count without checkpoints").await;
+    drop(open(&state, &place(0)).await);
+    state.keep_count("shop.products", 6).await.expect("nothing stands against it");
+    expect_other_count(&state, 6, 4, "once kept").await;
 }
 
 async fn opens_again(make: &impl AsyncFn(&str) -> Arc<dyn State>) {

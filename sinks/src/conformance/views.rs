@@ -3,7 +3,7 @@ mod late;
 
 use super::{
     faults::{Faults, FlakySink, FlakyState, Letters},
-    shop::{Dice, Log, Shop, expected, logs, partitions},
+    shop::{Dice, Log, Rows, Shop, Supports, expected, logs, partitions},
 };
 use crate::{
     Alert, Batch, Cell, Committer, Lane, Letter, Op, Partition, Receipt, Sink, SinkError, State,
@@ -15,31 +15,11 @@ use std::{
     sync::Arc,
 };
 
-/// A view's rows by key, as shown.
-pub type Rows = BTreeMap<Vec<Cell>, Vec<Cell>>;
-
 /// What is put through the suite.
 pub struct Backend {
     /// `None`: the state keeps the views.
     pub sink: Option<Arc<dyn Sink>>,
     pub state: Arc<dyn State>,
-}
-
-/// Which kinds of views a backend shows, and how large its values may be.
-#[derive(Debug, Clone)]
-pub struct Supports {
-    pub stock: bool,
-    pub rows: bool,
-    pub totals: bool,
-    /// Bytes of a text that it must take, and of one that it must refuse; `None`: nothing is refused.
-    pub text_bytes: Option<(usize, usize)>,
-    /// How many random runs of each kind: fewer for slow backends.
-    pub seeds: u64,
-}
-impl Default for Supports {
-    fn default() -> Self {
-        Self { stock: true, rows: true, totals: true, text_bytes: None, seeds: 10 }
-    }
 }
 
 /// Puts a backend through the promises. `make(name)` gives it on the storage of that name, with
@@ -440,5 +420,6 @@ fn letter(partition: &Partition, offset: i64) -> Letter {
         headers: vec![],
         reason: Reason::Refused,
         error: "too large".into(),
+        replayed: None,
     }
 }

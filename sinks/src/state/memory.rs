@@ -1,7 +1,7 @@
 //! State and views in memory. Clones share everything, so a test can drop a service and open its state again.
 use super::{
     part::{LaneId, Part, admit},
-    refuse_renamed,
+    refuse_count, refuse_renamed,
 };
 use crate::{
     Alert, Batch, Cell, Checkpoint, Key, Lane, Partition, Receipt, SinkError, State, View,
@@ -26,6 +26,8 @@ pub struct Memory {
 #[derive(Default)]
 struct Kept {
     lanes: HashMap<Partition, Stored>,
+    /// How many partitions each topic has.
+    counts: HashMap<String, i32>,
     /// In the order of `views`.
     parts: Vec<BTreeMap<Vec<Cell>, Part>>,
     alerts: BTreeMap<String, Alert>,
@@ -75,6 +77,15 @@ impl Memory {
 
 #[async_trait]
 impl State for Memory {
+    async fn keep_count(&self, topic: &str, partitions: i32) -> Result<(), SinkError> {
+        let mut kept = self.lock();
+        refuse_renamed(kept.lanes.keys().map(|held| &*held.topic), topic)?;
+        let of_topic = kept.lanes.iter().filter(|(at, _)| &*at.topic == topic);
+        let stood = of_topic.filter_map(|(_, lane)| Some(lane.checkpoint.as_ref()?.partitions));
+        let first = stood.min().unwrap_or(partitions);
+        refuse_count(topic, *kept.counts.entry(topic.to_owned()).or_insert(first), partitions)
+    }
+
     async fn open(&self, partition: &Partition) -> Result<Arc<dyn Lane>, SinkError> {
         let mut kept = self.lock();
         refuse_renamed(kept.lanes.keys().map(|held| &*held.topic), &partition.topic)?;

@@ -5,14 +5,23 @@
 //! * Opening fences the owner before: its next commit fails, and nothing of it is ever seen.
 //! * Reads see durable commits only. Memory is bounded: one block cache for all lanes, few unflushed bytes for each.
 //! * Every block is stored with a checksum: damage is an error that names the place, never a wrong row.
+//! * Beside a topic's lanes, `partitions.json` says how many there are; another count is refused.
 //! * Generations lie beside each other and never mix; delete the folder of an old one when nobody needs it.
 //! * While the object store does not answer, calls end with `Transient` after [`Settings::answer_ms_max`]. A commit
 //!   that ended so may still take effect: only the same batch may follow it, another one is `Fenced`.
-use super::refuse_renamed;
+mod look;
+mod recorder;
+mod store;
+
+pub use look::Glance;
+pub use recorder::show;
+
+use super::{refuse_count, refuse_renamed};
 use crate::{Batch, Checkpoint, Key, Lane, Partition, Receipt, SinkError, State};
 use anyhow::anyhow;
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
+use recorder::Recorder;
 use serde::{Deserialize, Serialize};
 pub use slatedb::object_store;
 use slatedb::{
@@ -24,7 +33,7 @@ use slatedb::{
         foyer::{FoyerCache, FoyerCacheOptions},
     },
     object_store::{
-        BackoffConfig, ObjectStore, RetryConfig,
+        BackoffConfig, ObjectStore, ObjectStoreExt, PutMode, RetryConfig,
         aws::{AmazonS3Builder, AmazonS3ConfigKey},
         local::LocalFileSystem,
         path::{self, PathPart},
@@ -37,8 +46,9 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
+use store::{Shared, Watched};
 
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -85,7 +95,7 @@ const CHECKPOINT: &[u8] = b"c";
 const ROW: u8 = b'r';
 
 pub struct SlateDb {
-    store: Arc<dyn ObjectStore>,
+    store: Arc<Watched>,
     /// Above `state/`; empty or ending with a slash.
     prefix: String,
     generation: u64,
@@ -111,7 +121,7 @@ impl SlateDb {
         let prefix = prefix.trim_matches('/');
         let cache = FoyerCacheOptions { max_capacity: settings.cache_bytes_max, shards: 4 };
         Self {
-            store,
+            store: Arc::new(Watched::new(store)),
             prefix: if prefix.is_empty() { String::new() } else { format!("{prefix}/") },
             generation,
             service: service.to_owned(),
@@ -174,6 +184,10 @@ impl SlateDb {
         Ok(Self::new(Arc::new(store), prefix, generation, service))
     }
 
+    fn place(&self, path: String) -> Place {
+        let (store, answer_ms_max) = (self.store.clone(), self.settings.answer_ms_max);
+        Place { path, store, answer_ms_max }
+    }
     fn path(&self, partition: &Partition) -> String {
         format!("{}/{partition}", self.folder_of_topics())
     }
@@ -183,14 +197,28 @@ impl SlateDb {
 
     /// One request. Names are compared as they lie in the store: encoded letter by letter, dots kept.
     /// Two first starts under different names at the same moment are not told apart.
-    async fn check_topic(&self, partition: &Partition, place: &Place) -> Result<(), SinkError> {
+    async fn check_topic(&self, topic: &str, place: &Place) -> Result<(), SinkError> {
         let folder = path::Path::from(self.folder_of_topics());
-        let listing = self.store.list_with_delimiter(Some(&folder));
-        let found = place.within(listing).await?.map_err(|cause| {
-            SinkError::Transient(anyhow::Error::new(cause).context(folder.to_string()))
-        })?;
-        let held = found.common_prefixes.iter().filter_map(path::Path::filename);
-        refuse_renamed(held, PathPart::from(&*partition.topic).as_ref())
+        let store = Shared(self.store.clone());
+        let held =
+            place.stored("ListBucket", &folder, store.list_with_delimiter(Some(&folder))).await?;
+        let held = held.common_prefixes.iter().filter_map(path::Path::filename);
+        refuse_renamed(held, PathPart::from(topic).as_ref())
+    }
+
+    /// What the state of the topic was made with, for a state that is older than that object: one of its lanes knows.
+    async fn count_by_lanes(&self, place: &Place) -> Result<Option<i32>, SinkError> {
+        let topic = path::Path::from(place.path.as_str());
+        let store = Shared(self.store.clone());
+        let lanes =
+            place.stored("ListBucket", &topic, store.list_with_delimiter(Some(&topic))).await?;
+        for lane in lanes.common_prefixes {
+            let lane = self.place(lane.as_ref().to_owned());
+            if let Some(found) = self.look(&lane, &[]).await?.checkpoint {
+                return Ok(Some(found.partitions));
+            }
+        }
+        Ok(None)
     }
 
     fn tuned(&self) -> slatedb::Settings {
@@ -214,14 +242,45 @@ impl SlateDb {
 
 #[async_trait]
 impl State for SlateDb {
+    /// `<topic>/partitions.json`, beside the lanes, put if absent.
+    async fn keep_count(&self, topic: &str, partitions: i32) -> Result<(), SinkError> {
+        let path = format!("{}/{topic}", self.folder_of_topics());
+        let object = path::Path::from(format!("{path}/partitions.json"));
+        let (store, place) = (Shared(self.store.clone()), self.place(path));
+        self.check_topic(topic, &place).await?;
+        // The second time around, somebody else was quicker with the put.
+        for _ in 0..2 {
+            match place.within(store.get(&object)).await? {
+                Ok(found) => {
+                    let bytes = place.stored("GetObject", &object, found.bytes()).await?;
+                    let kept: Count =
+                        serde_json::from_slice(&bytes).map_err(|cause| place.damaged(cause))?;
+                    return refuse_count(topic, kept.partitions, partitions);
+                }
+                Err(object_store::Error::NotFound { .. }) => {}
+                Err(cause) => return Err(place.unavailable("GetObject", &object, &cause)),
+            }
+            let first = self.count_by_lanes(&place).await?.unwrap_or(partitions);
+            let count =
+                serde_json::to_vec(&Count { partitions: first }).map_err(SinkError::fatal)?;
+            let put = store.put_opts(&object, count.into(), PutMode::Create.into());
+            match place.within(put).await? {
+                Ok(_) => return refuse_count(topic, first, partitions),
+                Err(object_store::Error::AlreadyExists { .. }) => {}
+                Err(cause) => return Err(place.unavailable("PutObject", &object, &cause)),
+            }
+        }
+        Err(SinkError::transient(anyhow!("{object} came and went")))
+    }
+
     async fn open(&self, partition: &Partition) -> Result<Arc<dyn Lane>, SinkError> {
-        let place =
-            Place { path: self.path(partition), answer_ms_max: self.settings.answer_ms_max };
-        self.check_topic(partition, &place).await?;
+        let place = self.place(self.path(partition));
+        self.check_topic(&partition.topic, &place).await?;
         let id = self.opened.fetch_add(1, Ordering::Relaxed);
-        let opening = Db::builder(place.path.as_str(), self.store.clone())
+        let opening = Db::builder(place.path.as_str(), Arc::new(Shared(self.store.clone())))
             .with_settings(self.tuned())
             .with_db_cache(self.cache.clone(), id)
+            .with_metrics_recorder(Arc::new(Recorder(partition.clone())))
             .build();
         let db = place.answer(opening).await?;
         let mut lane = SlateLane {
@@ -242,6 +301,12 @@ impl State for SlateDb {
         }
         Ok(Arc::new(lane))
     }
+}
+
+/// How many partitions the topic has that this state was made of.
+#[derive(Serialize, Deserialize)]
+struct Count {
+    partitions: i32,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -408,6 +473,7 @@ fn row_key(key: &[u8]) -> Bytes {
 #[derive(Clone)]
 struct Place {
     path: String,
+    store: Arc<Watched>,
     answer_ms_max: u64,
 }
 
@@ -416,24 +482,58 @@ impl Place {
         &self,
         asked: impl Future<Output = Result<T, slatedb::Error>>,
     ) -> Result<T, SinkError> {
-        self.within(asked).await?.map_err(|cause| self.explain(cause))
+        let began = Instant::now();
+        self.within(asked).await?.map_err(|cause| self.explain(began, cause))
     }
 
+    /// Of the object store itself.
+    async fn stored<T>(
+        &self,
+        call: &str,
+        name: &path::Path,
+        asked: impl Future<Output = Result<T, object_store::Error>>,
+    ) -> Result<T, SinkError> {
+        self.within(asked).await?.map_err(|cause| self.unavailable(call, name, &cause))
+    }
+
+    fn unavailable(&self, call: &str, name: &path::Path, cause: &object_store::Error) -> SinkError {
+        self.store.trouble(call, name.as_ref(), cause).into_error(&self.path)
+    }
+
+    /// What the store said last tells why there was no answer.
     async fn within<T>(&self, asked: impl Future<Output = T>) -> Result<T, SinkError> {
+        let began = Instant::now();
         let patience = Duration::from_millis(self.answer_ms_max);
-        tokio::time::timeout(patience, asked).await.map_err(|_| {
-            let (path, ms) = (&self.path, self.answer_ms_max);
-            SinkError::transient(anyhow!("{path}: no answer from the object store within {ms} ms"))
+        tokio::time::timeout(patience, asked).await.map_err(|_| match self.store.since(began) {
+            Some(trouble) => trouble.into_error(&self.path),
+            None => SinkError::transient(anyhow!(
+                "state {}: no answer from the object store ({}) within {} ms: it goes on by itself; if it lasts, look \
+                 at the network and at AWS_REGION and AWS_ENDPOINT_URL",
+                self.path,
+                self.store,
+                self.answer_ms_max
+            )),
         })
     }
 
-    fn explain(&self, cause: slatedb::Error) -> SinkError {
+    fn explain(&self, began: Instant, cause: slatedb::Error) -> SinkError {
         match cause.kind() {
             ErrorKind::Closed(CloseReason::Fenced | CloseReason::Clean) => SinkError::Fenced,
-            ErrorKind::Unavailable | ErrorKind::Transaction => {
-                SinkError::Transient(anyhow::Error::new(cause).context(self.path.clone()))
+            ErrorKind::Unavailable | ErrorKind::Transaction => match self.store.since(began) {
+                Some(trouble) => trouble.into_error(&self.path),
+                None => SinkError::Transient(
+                    anyhow::Error::new(cause).context(format!("state {}", self.path)),
+                ),
+            },
+            // Somebody else opened it at the same moment: no damage, though it is of that kind.
+            ErrorKind::Data if cause.to_string().contains("version already exists") => {
+                SinkError::Fenced
             }
-            ErrorKind::Data => self.damaged(cause),
+            // A bucket that is gone looks like lost objects.
+            ErrorKind::Data => match self.store.since(began).filter(|t| t.is_no_bucket()) {
+                Some(trouble) => trouble.into_error(&self.path),
+                None => self.damaged(cause),
+            },
             ErrorKind::Closed(_) => {
                 let advice = "work in the background failed. Start again; if it comes back, the state is damaged: see \
                     the log above for the object, and start with a new GENERATION";

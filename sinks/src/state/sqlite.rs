@@ -9,9 +9,12 @@
 //!   flips inside a stored value stays unseen until `verify`.
 mod commit;
 mod layout;
+mod look;
 mod table;
 
-use super::{memory::Rows, refuse_renamed};
+pub use look::{Find, Look, show_anew};
+
+use super::{memory::Rows, refuse_count, refuse_renamed};
 use crate::{
     Alert, Batch, Cell, Checkpoint, Key, Lane, Partition, Receipt, SinkError, State, View,
 };
@@ -91,6 +94,20 @@ impl Sqlite {
         Ok(Self(Arc::new(file)))
     }
 
+    /// Where each partition stands, for people to look at: makes and changes nothing. `None`: there is no file, or
+    /// nothing in it yet. Blocks.
+    pub fn peek(
+        path: impl AsRef<Path>,
+        generation: u64,
+        service: &str,
+    ) -> Result<Option<Vec<(Partition, Checkpoint)>>, SinkError> {
+        let path = path.as_ref();
+        if !path.exists() {
+            return Ok(None);
+        }
+        layout::peek(path, generation, service).map_err(|cause| explain(path, cause))
+    }
+
     /// A view's table as people see it; empty for one that is not kept here.
     pub async fn rows(&self, view: &str) -> Result<Rows, SinkError> {
         let Some(at) = self.0.tables.iter().position(|t| t.view.name == view) else {
@@ -142,10 +159,46 @@ impl File {
         let topics = select.query_map(params![self.service, self.generation], |row| row.get(0))?;
         Ok(topics.collect::<Result<_, _>>()?)
     }
+    /// How many partitions the state of the topic was made with.
+    fn count(&self, conn: &Connection, topic: &str) -> Result<Option<i32>, Trouble> {
+        let sql = "SELECT partitions FROM cdc_state_topics WHERE service = ? AND generation = ? AND topic = ?";
+        let key = params![self.service, self.generation, topic];
+        Ok(conn.query_row(sql, key, |row| row.get(0)).optional()?)
+    }
+    /// The same where the file is older than that table.
+    fn count_by_lanes(&self, conn: &Connection, topic: &str) -> Result<Option<i32>, Trouble> {
+        let sql = "SELECT checkpoint FROM cdc_state_lanes \
+            WHERE service = ? AND generation = ? AND topic = ? AND checkpoint IS NOT NULL ORDER BY id LIMIT 1";
+        let key = params![self.service, self.generation, topic];
+        let stood: Option<String> = conn.query_row(sql, key, |row| row.get(0)).optional()?;
+        let stood = stood.map(|text| serde_json::from_str::<Checkpoint>(&text)).transpose()?;
+        Ok(stood.map(|at| at.partitions))
+    }
 }
 
 #[async_trait]
 impl State for Sqlite {
+    async fn keep_count(&self, topic: &str, partitions: i32) -> Result<(), SinkError> {
+        let topic = topic.to_owned();
+        let keep = move |file: &File| {
+            let mut writer = file.writer();
+            let txn = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            refuse_renamed(file.topics(&txn)?, &topic)?;
+            let kept = match file.count(&txn, &topic)? {
+                Some(kept) => kept,
+                None => {
+                    let first = file.count_by_lanes(&txn, &topic)?.unwrap_or(partitions);
+                    let sql = "INSERT INTO cdc_state_topics VALUES (?, ?, ?, ?)";
+                    txn.execute(sql, params![file.service, file.generation, topic, first])?;
+                    first
+                }
+            };
+            txn.commit()?;
+            Ok(refuse_count(&topic, kept, partitions)?)
+        };
+        self.run(keep).await
+    }
+
     async fn open(&self, partition: &Partition) -> Result<Arc<dyn Lane>, SinkError> {
         let at = partition.clone();
         let take = move |file: &File| {

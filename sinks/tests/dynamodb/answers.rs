@@ -40,61 +40,163 @@ async fn coded(status: &'static str, code: &str, message: &str) -> SinkError {
     error(&server(status, body)).await
 }
 
-#[tokio::test]
-async fn what_may_pass_is_transient() {
-    const BAD: &str = "400 Bad Request";
-    for (status, code) in [
-        (BAD, "ProvisionedThroughputExceededException"),
-        (BAD, "ThrottlingException"),
-        (BAD, "RequestLimitExceeded"),
-        (BAD, "TransactionConflictException"),
-        (BAD, "ExpiredTokenException"),
-        ("500 Internal Server Error", "InternalServerError"),
-        ("503 Service Unavailable", "ServiceUnavailable"),
-        ("502 Bad Gateway", "Whatever"),
-    ] {
-        let e = coded(status, code, "later").await;
-        assert!(matches!(e, SinkError::Transient(_)), "{code}: {e}");
-        assert!(e.to_string().contains("inventory-realtime"), "{e}");
-    }
-    let e = error(&server("500 Internal Server Error", "<html>".into())).await;
-    assert!(matches!(e, SinkError::Transient(_)), "{e}");
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Class {
+    Later,
+    Never,
+    Halt,
 }
+use Class::{Halt, Later, Never};
 
-#[tokio::test]
-async fn what_an_operator_must_mend_is_fatal_and_says_so() {
-    const BAD: &str = "400 Bad Request";
-    for (code, message, says) in [
-        (
-            "AccessDeniedException",
-            "no",
-            "no permission for dynamodb:PutItem on table `inventory-realtime`",
-        ),
-        ("ResourceNotFoundException", "no", "restore it, or start with a new GENERATION"),
-        ("UnrecognizedClientException", "no", "check the access key"),
-        (
-            "ValidationException",
-            "The provided key element does not match the schema",
-            "another key than this view",
-        ),
-        ("ValidationException", "Invalid UpdateExpression: Syntax error", "was not understood"),
-    ] {
-        let e = coded(BAD, code, message).await;
-        assert!(matches!(e, SinkError::Fatal(_)) && e.to_string().contains(says), "{code}: {e}");
-    }
-}
+/// Status, code (none: a page that something on the way made), message, class, what the sentence says.
+type Row = (&'static str, &'static str, &'static str, Class, &'static str);
 
-#[tokio::test]
-async fn what_can_never_be_written_is_refused() {
-    const BAD: &str = "400 Bad Request";
-    for message in [
+const BAD: &str = "400 Bad Request";
+const VALID: &str = "ValidationException";
+const SIGNATURE: &str = "InvalidSignatureException";
+
+const ERRORS: &[Row] = &[
+    (BAD, "ProvisionedThroughputExceededException", "x", Later, "is throttled (Provisioned"),
+    (BAD, "ThrottlingException", "x", Later, "raise the capacity of the table"),
+    (BAD, "RequestLimitExceeded", "x", Later, "is throttled"),
+    (BAD, "LimitExceededException", "x", Later, "is throttled"),
+    (BAD, "TransactionConflictException", "x", Later, "keep others off the table"),
+    (BAD, "ReplicatedWriteConflictException", "x", Later, "somebody else is changing"),
+    (BAD, "ResourceInUseException", "x", Later, "somebody else is changing"),
+    (
+        BAD,
+        "ExpiredTokenException",
+        "x",
+        Later,
+        "credentials have expired (ExpiredTokenException): renew them",
+    ),
+    (BAD, "RequestExpired", "x", Later, "clock is wrong (RequestExpired): set it"),
+    (BAD, SIGNATURE, "Signature expired: 1 is now earlier than 2", Later, "clock is wrong"),
+    (BAD, SIGNATURE, "Signature not yet current: 1 is still later than 2", Later, "clock is wrong"),
+    (
+        "500 Internal Server Error",
+        "InternalServerError",
+        "x",
+        Later,
+        "DynamoDB cannot answer now (HTTP status 500",
+    ),
+    (
+        "503 Service Unavailable",
+        "ServiceUnavailable",
+        "x",
+        Later,
+        "look at the health of the service",
+    ),
+    ("502 Bad Gateway", "Unheard", "x", Later, "DynamoDB cannot answer now"),
+    ("408 Request Timeout", "Unheard", "x", Later, "DynamoDB cannot answer now"),
+    ("429 Too Many Requests", "Unheard", "x", Later, "DynamoDB cannot answer now"),
+    ("200 OK", "", "", Later, "HTTP status 200, is not one of DynamoDB's"),
+    ("403 Forbidden", "", "", Later, "look at what is between (AWS_ENDPOINT_URL"),
+    ("404 Not Found", "", "", Later, "is not one of DynamoDB's"),
+    ("408 Request Timeout", "", "", Later, "is not one of DynamoDB's"),
+    ("429 Too Many Requests", "", "", Later, "is not one of DynamoDB's"),
+    ("504 Gateway Timeout", "", "", Later, "is not one of DynamoDB's"),
+    (BAD, "ResourceNotFoundException", "x", Halt, "restore it, or start with a new GENERATION"),
+    (
+        BAD,
+        "AccessDeniedException",
+        "x",
+        Halt,
+        "no permission for dynamodb:PutItem on table `inventory-realtime`",
+    ),
+    (BAD, "UnrecognizedClientException", "x", Halt, "check the access key"),
+    (BAD, "MissingAuthenticationTokenException", "x", Halt, "check the access key"),
+    (
+        BAD,
+        SIGNATURE,
+        "The request signature we calculated does not match",
+        Halt,
+        "check the access key",
+    ),
+    (BAD, SIGNATURE, "Credential should be scoped to a valid region", Halt, "AWS_REGION"),
+    (
+        BAD,
+        VALID,
+        "The provided key element does not match the schema",
+        Halt,
+        "another key than this view",
+    ),
+    (
+        BAD,
+        VALID,
+        "Type mismatch for Index Key price Expected: N",
+        Halt,
+        "another key than this view",
+    ),
+    (BAD, VALID, "Invalid UpdateExpression: Syntax error", Halt, "please report it"),
+    (BAD, VALID, "ExpressionAttributeNames contains invalid key", Halt, "please report it"),
+    (
+        BAD,
+        VALID,
+        "Value 'a b' at 'tableName' failed to satisfy constraint",
+        Halt,
+        "a DynamoDB table's name: correct it",
+    ),
+    (
+        BAD,
+        VALID,
+        "An operand in the update expression has an incorrect data type",
+        Halt,
+        "keep others off the table",
+    ),
+    (BAD, "UnknownOperationException", "x", Halt, "is AWS_ENDPOINT_URL that of DynamoDB?"),
+    (BAD, "SerializationException", "x", Halt, "is AWS_ENDPOINT_URL that of DynamoDB?"),
+    (BAD, "SomethingNew", "no", Halt, "is refused (SomethingNew: no)"),
+    (
+        BAD,
+        VALID,
         "Item size has exceeded the maximum allowed size",
-        "One or more parameter values were invalid: empty",
-    ] {
-        match coded(BAD, "ValidationException", message).await {
-            SinkError::Refused(list) => assert_eq!(list[0].offset, 4),
-            e => panic!("{e}"),
-        }
+        Never,
+        "refuses the item: Item size",
+    ),
+    (BAD, VALID, "One or more parameter values were invalid: empty", Never, "refuses the item"),
+    (
+        BAD,
+        VALID,
+        "ExpressionAttributeValues contains invalid value: empty string",
+        Never,
+        "refuses the item",
+    ),
+    (
+        BAD,
+        VALID,
+        "The parameter cannot be converted to a numeric value: hidden",
+        Never,
+        "numeric value: (not shown)",
+    ),
+    (BAD, "ItemCollectionSizeLimitExceededException", "x", Never, "at its 10 GB"),
+    ("413 Payload Too Large", "", "", Never, "the request is too large"),
+];
+
+#[tokio::test]
+async fn each_error_has_its_class_and_says_what_to_do() {
+    for (status, code, message, class, says) in ERRORS {
+        let e = match code.is_empty() {
+            true => error(&server(status, "<html>hidden".into())).await,
+            false => coded(status, code, message).await,
+        };
+        let (found, text) = match &e {
+            SinkError::Transient(why) => (Later, why.to_string()),
+            SinkError::Fatal(why) => (Halt, why.to_string()),
+            SinkError::Refused(list) => {
+                assert_eq!(list.iter().map(|refusal| refusal.offset).collect::<Vec<_>>(), [4]);
+                (Never, list[0].reason.clone())
+            }
+            SinkError::Fenced => panic!("{status} {code}: fenced"),
+        };
+        assert_eq!(found, *class, "{status} {code}: {text}");
+        assert!(text.contains(says), "{status} {code}: {text}");
+        assert!(text.contains("`inventory-realtime`"), "{status} {code} names the table: {text}");
+        assert!(
+            found == Never || text.contains("PutItem"),
+            "{status} {code} names the call: {text}"
+        );
+        assert!(!text.contains("hidden"), "{status} {code} shows no value: {text}");
     }
 }
 

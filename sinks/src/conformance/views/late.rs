@@ -2,10 +2,7 @@
 use super::{Process, Suite, settled};
 use crate::{
     Batch, Checkpoint, Key, Lane, Receipt, SinkError, View,
-    conformance::{
-        shop::{Log, logs},
-        views::Rows,
-    },
+    conformance::shop::{Log, Rows, logs},
 };
 use async_trait::async_trait;
 use std::{collections::BTreeMap, sync::Arc};

@@ -5,7 +5,7 @@ use super::{
     table::{Bound, Table},
 };
 use crate::{Alert, Batch, Cell, Kind, Receipt, SinkError, Write};
-use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use std::collections::{BTreeMap, btree_map::Entry};
 
 pub fn commit(file: &File, hold: &Hold, batch: &Batch) -> Result<Receipt, Trouble> {
@@ -90,7 +90,7 @@ fn put_views(
 }
 
 /// Rows are shown as written: what stood there does not matter.
-fn load(txn: &Transaction<'_>, table: &Table, key: &[Cell]) -> Result<Part, Trouble> {
+pub fn load(txn: &Connection, table: &Table, key: &[Cell]) -> Result<Part, Trouble> {
     if matches!(table.view.kind, Kind::Rows) {
         return Ok(Part::default());
     }

@@ -1,6 +1,6 @@
 //! How the file is laid out, and whether this file is one that we may use.
 use super::{Settings, Trouble, table::Table};
-use crate::{Kind, SinkError, View};
+use crate::{Checkpoint, Kind, Partition, SinkError, View};
 use anyhow::anyhow;
 use rusqlite::{
     Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params,
@@ -29,6 +29,13 @@ const TABLES: &str = "
     CREATE TABLE low_stock_alerts (
         name TEXT PRIMARY KEY, product_id INTEGER, stock_quantity INTEGER, source_ts_ms INTEGER NOT NULL)
         WITHOUT ROWID;
+";
+
+/// Came later, beside the others; a version that does not know it may use the file too.
+const TOPICS: &str = "
+    CREATE TABLE IF NOT EXISTS cdc_state_topics (
+        service TEXT NOT NULL, generation INTEGER NOT NULL, topic TEXT NOT NULL, partitions INTEGER NOT NULL,
+        PRIMARY KEY (service, generation, topic)) WITHOUT ROWID;
 ";
 
 pub fn connect(path: &Path, settings: &Settings) -> Result<Connection, Trouble> {
@@ -86,6 +93,53 @@ fn tuned(path: &Path, settings: &Settings, flags: OpenFlags) -> Result<Connectio
     Ok(conn)
 }
 
+/// Positions as they stand, by partition. `None`: an empty file.
+pub fn peek(
+    path: &Path,
+    generation: u64,
+    service: &str,
+) -> Result<Option<Vec<(Partition, Checkpoint)>>, Trouble> {
+    let refuse =
+        |what: String| Trouble::from(SinkError::fatal(anyhow!("{}: {what}", path.display())));
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags)?;
+    conn.busy_timeout(Duration::from_secs(1))?;
+    let known: i64 = conn.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    if known != APPLICATION {
+        let tables: i64 =
+            conn.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0))?;
+        return match tables {
+            0 => Ok(None),
+            _ => Err(refuse("is a database of something else: name another file".to_owned())),
+        };
+    }
+    let held = "SELECT generation FROM cdc_state_services WHERE service = ?";
+    let held: Option<i64> = conn.query_row(held, [service], |row| row.get(0)).optional()?;
+    if held.is_some_and(|held| u64::try_from(held) != Ok(generation)) {
+        let held = held.unwrap_or_default();
+        return Err(refuse(format!(
+            "holds generation {held} of {service}, and GENERATION is {generation}: give the new generation a file of \
+             its own, or set GENERATION={held}"
+        )));
+    }
+    let sql = "SELECT topic, partition, checkpoint FROM cdc_state_lanes \
+               WHERE service = ? AND checkpoint IS NOT NULL";
+    let mut select = conn.prepare(sql)?;
+    let read = |row: &rusqlite::Row<'_>| {
+        let (topic, index, text): (String, i32, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok((Partition::new(&topic, index), text))
+    };
+    let stored: Vec<(Partition, String)> =
+        select.query_map([service], read)?.collect::<Result<_, _>>()?;
+    let parsed = stored.into_iter().map(|(partition, text)| {
+        let checkpoint = serde_json::from_str(&text);
+        let checkpoint = checkpoint
+            .map_err(|e| refuse(format!("the position of {partition} is damaged: {e}")))?;
+        Ok((partition, checkpoint))
+    });
+    parsed.collect::<Result<_, Trouble>>().map(Some)
+}
+
 /// Makes what is missing, and refuses a file that holds something else.
 pub fn prepare(
     conn: &mut Connection,
@@ -100,6 +154,7 @@ pub fn prepare(
         Unready::Unlike(what) => refuse(what),
         Unready::Sqlite(cause) => cause.into(),
     })?;
+    txn.execute_batch(TOPICS)?;
     let known: i64 = txn.query_row(
         "INSERT INTO cdc_state_services VALUES (?, ?) ON CONFLICT DO UPDATE SET generation = generation \
          RETURNING generation",
