@@ -1,10 +1,16 @@
 //! The binaries' command lines. Exit codes: 0 done, 64 a wrong setting or command line, 1 stopped for good.
 use crate::{
     config::{self, Config, EXIT_CONFIG, EXIT_HALTED, Service},
-    demo, service, telemetry,
+    demo, dlq, doctor, http, service, shop, telemetry, verify,
 };
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+use std::{
+    ffi::OsString,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
 
 const SERVICE: &str = "service";
 
@@ -26,9 +32,13 @@ pub fn service(service: Service) -> ExitCode {
     let command = Command::new(service.name())
         .version(env!("CARGO_PKG_VERSION"))
         .about(about)
+        .subcommand(health_command())
         .after_help(example);
     match parse(config::arguments(command, Some(service)), std::env::args_os()) {
-        Ok(matches) => run(service, &matches),
+        Ok(matches) => match matches.subcommand() {
+            Some((_, health)) => ask_health(health),
+            None => run(service, &matches),
+        },
         Err(code) => code,
     }
 }
@@ -42,6 +52,11 @@ pub fn cdc() -> ExitCode {
     match matches.subcommand() {
         Some(("run", matches)) => with_service(matches, run),
         Some(("config", matches)) => with_service(matches, show),
+        Some(("verify", matches)) => verify::run(matches),
+        Some(("doctor", matches)) => doctor::run(matches),
+        Some(("dlq", matches)) => dlq::run(matches),
+        Some(("shop", matches)) => shop::run(matches),
+        Some(("health", matches)) => ask_health(matches),
         Some(("demo", matches)) => show_demo(matches),
         _ => ExitCode::from(EXIT_CONFIG),
     }
@@ -77,7 +92,53 @@ fn cdc_command() -> Command {
         .arg_required_else_help(true)
         .subcommand(config::arguments(run, None))
         .subcommand(config::arguments(show, None))
+        .subcommand(verify::command())
+        .subcommand(doctor::command())
+        .subcommand(dlq::command())
+        .subcommand(shop::command())
+        .subcommand(health_command())
         .subcommand(demo_command())
+}
+
+fn health_command() -> Command {
+    let what = Arg::new("what")
+        .value_name("WHAT")
+        .value_parser(["live", "ready"])
+        .default_value("live")
+        .help("live: its loop turns. ready: it has joined, loaded, and what it writes to answers");
+    let command = Command::new("health").arg(what).about(
+        "Asks a running service on this machine how it is; exit code 0: well, 1: not, or no answer. For HEALTHCHECK",
+    );
+    config::some(command, &["http-listen"])
+}
+
+fn ask_health(matches: &ArgMatches) -> ExitCode {
+    // The same for all services.
+    let given = config::given(matches, Service::Inventory);
+    let at = given.get("http-listen").and_then(|g| g.value.as_deref()).unwrap_or_default();
+    let Ok(mut at) = at.parse::<SocketAddr>() else {
+        eprintln!("--http-listen or HTTP_LISTEN: `{at}`: give ADDRESS:PORT, as the service has it");
+        return ExitCode::from(EXIT_CONFIG);
+    };
+    if at.ip().is_unspecified() {
+        at.set_ip(if at.is_ipv4() {
+            Ipv4Addr::LOCALHOST.into()
+        } else {
+            Ipv6Addr::LOCALHOST.into()
+        });
+    }
+    let what = matches.get_one::<String>("what").expect("it has a default");
+    let url = format!("http://{at}/health/{what}");
+    match http::get(&url, Duration::from_secs(3)) {
+        Ok(answer) => {
+            println!("{}", String::from_utf8_lossy(&answer.body).trim_end());
+            ExitCode::from(u8::from(answer.status != 200))
+        }
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn demo_command() -> Command {
@@ -138,15 +199,8 @@ fn with_service(matches: &ArgMatches, then: fn(Service, &ArgMatches) -> ExitCode
     }
 }
 
-/// Those that are not UTF-8 are none of ours.
-fn environment() -> Vec<(String, String)> {
-    std::env::vars_os()
-        .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
-        .collect()
-}
-
 fn show(service: Service, matches: &ArgMatches) -> ExitCode {
-    let env = environment();
+    let env = config::environment();
     print!("{}", config::table(service, matches, &env));
     match Config::new(service, matches, &env) {
         Ok(config) => {
@@ -161,14 +215,14 @@ fn show(service: Service, matches: &ArgMatches) -> ExitCode {
 }
 
 fn run(service: Service, matches: &ArgMatches) -> ExitCode {
-    let config = match Config::new(service, matches, &environment()) {
+    let config = match Config::new(service, matches, &config::environment()) {
         Ok(config) => config,
         Err(problems) => {
             eprintln!("{problems}");
             return ExitCode::from(EXIT_CONFIG);
         }
     };
-    telemetry::init(&config.logs);
+    telemetry::logs::init(&config.logs);
     match service::stop_on_signals().and_then(|stop| service::run(&config, &stop)) {
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => {

@@ -5,7 +5,7 @@
 mod settings;
 mod show;
 
-pub use settings::{Given, Givens, Origin, arguments, misspelt};
+pub use settings::{Given, Givens, Origin, arguments, given, misspelt, some};
 pub use show::table;
 
 use crate::{
@@ -17,11 +17,20 @@ use clap::ArgMatches;
 use debezium::Formats;
 use settings::SETTINGS;
 use sinks::{StockMode, objects::Place};
-use std::{collections::BTreeMap, fmt, path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration,
+};
 
 /// Exit codes: a run that is set wrongly, and one that stopped for good.
 pub const EXIT_CONFIG: u8 = 64;
 pub const EXIT_HALTED: u8 = 1;
+
+/// The environment's variables; those that are not UTF-8 are none of ours.
+pub(crate) fn environment() -> Vec<(String, String)> {
+    std::env::vars_os()
+        .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
+        .collect()
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Service {
@@ -90,6 +99,14 @@ pub struct Logs {
     pub filter: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Http {
+    pub listen: Option<SocketAddr>,
+    /// Nobody asked for it.
+    pub is_default: bool,
+    pub watchdog: Duration,
+}
+
 #[derive(Debug, Clone)]
 pub struct Config {
     pub service: Service,
@@ -109,6 +126,7 @@ pub struct Config {
     pub low_stock_threshold: i64,
     pub aws: Aws,
     pub policy: Policy,
+    pub http: Http,
     pub logs: Logs,
     /// Worth a word at start, though nothing is wrong.
     pub warnings: Vec<String>,
@@ -136,8 +154,25 @@ impl Config {
         matches: &ArgMatches,
         env: &[(String, String)],
     ) -> Result<Self, Problems> {
-        let given = settings::given(matches, service);
-        let mut check = Check { given, problems: settings::pointless(matches, service) };
+        Self::read(service, matches, env, settings::pointless(matches, service))
+    }
+
+    /// As one of all services: flags that only another one of them has are no problem.
+    pub fn one_of_all(
+        service: Service,
+        matches: &ArgMatches,
+        env: &[(String, String)],
+    ) -> Result<Self, Problems> {
+        Self::read(service, matches, env, Vec::new())
+    }
+
+    fn read(
+        service: Service,
+        matches: &ArgMatches,
+        env: &[(String, String)],
+        problems: Vec<String>,
+    ) -> Result<Self, Problems> {
+        let mut check = Check { given: settings::given(matches, service), problems };
         let properties = settings::properties(matches, env).unwrap_or_else(|wrong| {
             check.problems.extend(wrong);
             BTreeMap::new()
@@ -227,6 +262,7 @@ impl Check {
             self.parse("low-stock-threshold", "Give a whole number of pieces.");
         let policy = self.policy(service, sink.as_ref());
         let kafka = self.kafka(service, topics, until_end, properties);
+        let http = self.http();
         let logs = self.logs(env);
         let mut config = Config {
             service,
@@ -246,6 +282,7 @@ impl Check {
             low_stock_threshold: low_stock_threshold?,
             aws,
             policy: policy?,
+            http: http?,
             logs: logs?,
             warnings: misspelt(env),
         };
@@ -466,11 +503,14 @@ impl Check {
 
     fn policy(&mut self, service: Service, sink: Option<&Sink>) -> Option<Policy> {
         const MIB: u64 = 1 << 20;
+        self.one_of("tuning", &[("balanced", ()), ("throughput", ()), ("latency", ())]);
         let batch_records_max = self.number("batch-records", 1, 1_000_000);
         let batch_bytes_max = self.number("batch-bytes", 1_024, 1_024 * MIB);
         let linger_ms = self.number("linger-ms", 0, 60_000);
         let buffer_bytes_max = self.number("buffer-bytes", MIB, 65_536 * MIB);
         let cache_bytes_max = self.number("cache-bytes", 0, 65_536 * MIB);
+        let backoff_ms_max = self.number("backoff-ms-max", 100, 600_000);
+        let breaker_failures = self.number("breaker-failures", 1, 1_000_000);
         let in_a_row = self.number("dlq-in-a-row-max", 1, u32::MAX.into());
         let percent = self.number("dlq-percent-max", 0, 100);
         let window = self.number("dlq-window", 10, 10_000_000);
@@ -491,6 +531,8 @@ impl Check {
             linger_ms: linger_ms?,
             buffer_bytes_max: size(buffer_bytes_max)?,
             cache_bytes_max: size(cache_bytes_max)?,
+            backoff_ms_max: backoff_ms_max?,
+            breaker_failures: count(breaker_failures)?,
             letters_in_a_row_max: count(in_a_row)?,
             letters_percent_max: count(percent)?,
             letters_window: count(window)?,
@@ -508,6 +550,7 @@ impl Check {
         until_end: Option<bool>,
         properties: &BTreeMap<String, Given>,
     ) -> Option<kafka::Settings> {
+        let before = self.problems.len();
         for (name, given) in properties {
             let value = given.value.as_deref().unwrap_or_default();
             if let Some(why) = kafka::problem(name, value) {
@@ -522,7 +565,7 @@ impl Check {
         let plain = |(name, given): (&String, &Given)| {
             given.value.clone().map(|value| (name.clone(), value))
         };
-        Some(kafka::Settings {
+        let settings = kafka::Settings {
             bootstrap_servers: self.text("kafka-bootstrap-servers")?,
             group_id: self.text("kafka-group-id")?,
             client_id: service.name().to_owned(),
@@ -530,7 +573,24 @@ impl Check {
             until_end: until_end?,
             ack_interval: Duration::from_secs(self.number("ack-interval-seconds", 1, 3_600)?),
             properties: properties.iter().filter_map(plain).collect(),
-        })
+        };
+        // What is wrong with one alone was said.
+        if let (true, Err(why)) = (self.problems.len() == before, settings.client_config()) {
+            self.problems.extend(why);
+        }
+        Some(settings)
+    }
+
+    fn http(&mut self) -> Option<Http> {
+        let listen = match self.text("http-listen")?.as_str() {
+            "none" => None,
+            _ => {
+                Some(self.parse("http-listen", "Give ADDRESS:PORT, such as 0.0.0.0:9090, or none")?)
+            }
+        };
+        let is_default = self.given.get("http-listen").is_some_and(|g| g.origin == Origin::Default);
+        let watchdog = Duration::from_secs(self.number("watchdog-seconds", 1, 86_400)?);
+        Some(Http { listen, is_default, watchdog })
     }
 
     fn logs(&mut self, env: &[(String, String)]) -> Option<Logs> {

@@ -4,10 +4,10 @@ pub mod answers;
 pub mod broker;
 
 use crate::{
-    engine::{Engine, Millis},
+    engine::Engine,
     handler::Handler,
     handlers::{analytics, inventory, search},
-    policy::Policy,
+    policy::{Millis, Policy},
     runtime::{self, Clock, Env, Exit, Monotonic, Observer},
     source::kafka::{Kafka, Settings},
 };

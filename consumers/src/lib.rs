@@ -4,11 +4,18 @@
 pub mod command_line;
 pub mod config;
 pub mod demo;
+pub mod dlq;
+pub mod doctor;
 pub mod engine;
 pub mod handler;
 pub mod handlers;
+mod http;
 pub mod policy;
+pub mod postgres;
+pub mod replay;
 pub mod runtime;
 pub mod service;
+pub mod shop;
 pub mod source;
 pub mod telemetry;
+pub mod verify;

@@ -3,19 +3,22 @@
 //!
 //! Absent on purpose: decisions.
 use crate::{
-    engine::{Action, Engine, Event, Millis, Standing, Ticket},
+    engine::{Action, Engine, Event, Standing, Ticket},
     handler::Handler,
-    source::{Flow, Probe, Signal, Source},
+    policy::Millis,
+    replay::{Look, Verdict},
+    source::{Flow, Probe, Record, Signal, Source},
 };
-use sinks::{Alert, Committer, Key, Lane, Partition, Receipt, SinkError};
+use sinks::{Alert, Batch, Committer, Key, Lane, Partition, Receipt, SinkError};
 use std::{
     collections::HashMap,
+    ops::ControlFlow,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
         mpsc,
     },
-    time::Duration,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use tokio::sync::oneshot;
 
@@ -25,10 +28,10 @@ pub trait Clock {
 }
 
 /// The clock of this process.
-pub struct Monotonic(std::time::Instant);
+pub struct Monotonic(Instant);
 impl Default for Monotonic {
     fn default() -> Self {
-        Self(std::time::Instant::now())
+        Self(Instant::now())
     }
 }
 impl Clock for Monotonic {
@@ -37,10 +40,21 @@ impl Clock for Monotonic {
     }
 }
 
+/// The time of day, ms since 1970. It may jump: for people, never for a decision about data.
+pub fn wall_ms() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
+}
+
 /// What people see of a run. Called on the poll thread: never block.
 pub trait Observer<H: Handler> {
     fn alert(&mut self, _alert: &Alert) {}
     fn warning(&mut self, _text: &str) {}
+    /// Read, before anything is decided about it.
+    fn record(&mut self, _record: &Record<'_>) {}
+    /// A try to make a batch durable, with what it took.
+    fn committed(&mut self, _batch: &Batch, _took: Duration, _worked: bool) {}
+    fn published(&mut self, _took: Duration) {}
     /// After every turn of the loop.
     fn turn(&mut self, _now: Millis, _engine: &Engine<H>) {}
 }
@@ -62,7 +76,7 @@ pub struct Env<'a, C> {
 pub enum Exit {
     /// The source ended; everything is durable and published.
     Finished,
-    /// Asked to stop; everything that was read is durable.
+    /// Asked to stop; everything that was begun is durable and published, the rest of what was read is given back.
     Drained,
     /// Asked to stop; the grace was not enough. Nothing is lost: the next start reads again.
     Abandoned,
@@ -78,8 +92,9 @@ enum Done {
     Opened(Ticket, Result<(Arc<dyn Lane>, Standing), SinkError>),
     Fetched(Ticket, Result<Vec<Option<Vec<u8>>>, SinkError>),
     Scanned(Ticket, Result<Vec<(Key, Vec<u8>)>, SinkError>),
-    Committed(Ticket, Result<Receipt, SinkError>),
-    Published(Ticket, Result<(), SinkError>),
+    Looked(Ticket, Result<Verdict, SinkError>),
+    Committed(Ticket, Result<Receipt, SinkError>, Arc<Batch>, Duration),
+    Published(Ticket, Result<(), SinkError>, Duration),
     /// A sink's alerts: shown whoever holds the partition by now; the commit goes on when the sender is answered.
     Alerts(Vec<Alert>, oneshot::Sender<()>),
 }
@@ -123,6 +138,9 @@ pub fn run<H: Handler, C: Clock>(
         } else {
             let wait = wait_ms(&engine, now);
             let flow = source.poll(Duration::from_millis(wait), &mut |signal| {
+                if let Signal::Record(record) = &signal {
+                    observer.record(record);
+                }
                 engine.handle(now, event_of(signal));
             })?;
             ended = flow == Flow::End && env.until_end;
@@ -131,8 +149,12 @@ pub fn run<H: Handler, C: Clock>(
         while let Ok(done) = answers.try_recv() {
             work.answered(now, &mut engine, observer, done);
         }
-        let drain = ended || drain_until.is_some();
-        engine.handle(now, if drain { Event::Drain } else { Event::Tick });
+        let event = match (drain_until, ended) {
+            (Some(_), _) => Event::Stop,
+            (None, true) => Event::Drain,
+            (None, false) => Event::Tick,
+        };
+        engine.handle(now, event);
         while let Some(action) = engine.poll() {
             ended &= !matches!(action, Action::Seek(..) | Action::Resume(..));
             work.carry_out(&mut source, observer, action)?;
@@ -195,8 +217,15 @@ impl Work {
             Done::Opened(ticket, Err(error)) => Event::Opened(ticket, Err(error)),
             Done::Fetched(ticket, result) => Event::Fetched(ticket, result),
             Done::Scanned(ticket, result) => Event::Scanned(ticket, result),
-            Done::Committed(ticket, result) => Event::Committed(ticket, result),
-            Done::Published(ticket, result) => Event::Published(ticket, result),
+            Done::Looked(ticket, result) => Event::Looked(ticket, result),
+            Done::Committed(ticket, result, batch, took) => {
+                observer.committed(&batch, took, result.is_ok());
+                Event::Committed(ticket, result)
+            }
+            Done::Published(ticket, result, took) => {
+                observer.published(took);
+                Event::Published(ticket, result)
+            }
         };
         engine.handle(now, event);
     }
@@ -225,19 +254,22 @@ impl Work {
                 let rows = lane.scan(&prefix).await;
                 Done::Scanned(ticket, rows)
             }),
+            Action::Look(ticket, look) => self.look(ticket, look),
             Action::Commit(ticket, batch, letters) => {
                 let (committer, answers) = (self.committer.clone(), self.answers.clone());
                 self.ask(ticket, move |lane, ticket| async move {
+                    let begun = Instant::now();
                     let show = |alerts| shown(answers, alerts);
                     let receipt = committer.commit_showing(&*lane, &batch, &letters, show).await;
-                    Done::Committed(ticket, receipt)
+                    Done::Committed(ticket, receipt, batch, begun.elapsed())
                 });
             }
             Action::Publish(ticket, at) => {
                 let committer = self.committer.clone();
                 self.ask(ticket, move |lane, ticket| async move {
+                    let begun = Instant::now();
                     let result = committer.publish(&ticket.partition, &at, &*lane).await;
-                    Done::Published(ticket, result)
+                    Done::Published(ticket, result, begun.elapsed())
                 });
             }
         }
@@ -249,19 +281,35 @@ impl Work {
         let (answers, io) = (self.answers.clone(), self.io.clone());
         self.io.spawn(async move {
             let partition = ticket.partition.clone();
+            let begun = Instant::now();
             let opened = async {
                 let bounds = io
                     .spawn_blocking(move || probe.bounds(&partition))
                     .await
                     .map_err(SinkError::transient)?
                     .map_err(SinkError::Transient)?;
+                state.keep_count(&ticket.partition.topic, bounds.partitions).await?;
+                let log_ms = begun.elapsed().as_millis();
                 let lane = state.open(&ticket.partition).await?;
                 let checkpoint = lane.checkpoint();
+                let (partition, state_ms) =
+                    (&ticket.partition, begun.elapsed().as_millis() - log_ms);
+                tracing::debug!(%partition, log_ms, state_ms, "loaded");
                 Ok((lane, Standing { checkpoint, bounds }))
             };
             let result = opened.await;
             // Nobody listens any more: the process is ending.
             let _ = answers.send(Done::Opened(ticket, result));
+        });
+    }
+
+    fn look(&self, ticket: Ticket, look: Look) {
+        let (probe, answers, io) = (self.probe.clone(), self.answers.clone(), self.io.clone());
+        self.io.spawn(async move {
+            let partition = ticket.partition.clone();
+            let asked = io.spawn_blocking(move || look_at(&*probe, &partition, &look)).await;
+            let result = asked.map_err(SinkError::transient).flatten();
+            let _ = answers.send(Done::Looked(ticket, result));
         });
     }
 
@@ -288,6 +336,18 @@ impl Work {
             let _ = answers.send(asked.await);
         });
     }
+}
+
+/// Reads the part of the log that a replay's look is about.
+fn look_at(probe: &dyn Probe, partition: &Partition, look: &Look) -> Result<Verdict, SinkError> {
+    let mut judge = look.judge(&partition.topic);
+    let mut see = |record: &Record<'_>| {
+        judge.see(record);
+        if judge.is_done() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let whole =
+        probe.read(partition, look.from, look.to, &mut see).map_err(SinkError::Transient)?;
+    Ok(if whole { look.verdict(&judge) } else { Verdict::Unknown })
 }
 
 /// Has the poll thread show a sink's alerts.

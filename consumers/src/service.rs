@@ -1,13 +1,18 @@
 //! Puts a service together from its [`Config`] and runs it: handler, source, state, sink, dead letters, signals.
 use crate::{
     config::{Aws, Config, EXIT_HALTED, Service, Sink, Source, State},
-    engine::Engine,
+    engine::{self, Engine},
     handler::Handler,
-    handlers::{Analytics, Inventory, Search, analytics, inventory, search},
+    handlers::{Analytics, Inventory, Limits, Search, analytics, inventory, search},
     policy::Policy,
     runtime::{self, Env, Exit, Monotonic},
     source::{kafka::Kafka, ndjson::Ndjson},
-    telemetry::Watch,
+    telemetry::{
+        self, Watch,
+        health::Health,
+        http::{self, Served},
+        logs::Filter,
+    },
 };
 use anyhow::Context;
 use debezium::Decoder;
@@ -32,6 +37,7 @@ use sinks::{
     },
 };
 use std::{
+    net::TcpListener,
     sync::{Arc, atomic::AtomicBool},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -51,24 +57,48 @@ pub fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
 /// Runs until the source ends (`until_end`), `stop` is set, or only an operator can help.
 pub fn run(config: &Config, stop: &AtomicBool) -> anyhow::Result<Exit> {
     config.warnings.iter().for_each(|text| tracing::warn!("{text}"));
-    let formats = config.formats.to_string();
-    let (products, orders) = (config.products.clone(), config.orders.clone());
-    let (order_items, limits) = (config.order_items.clone(), crate::handlers::Limits::default());
     match config.service {
-        Service::Inventory => {
-            let (low_below, stock_mode) = (config.low_stock_threshold, config.stock_mode);
-            let settings =
-                inventory::Settings { products, order_items, low_below, stock_mode, limits };
-            start(config, stop, Inventory::new(settings, &formats))
-        }
-        Service::Analytics => {
-            let settings = analytics::Settings { orders, order_items, limits };
-            start(config, stop, Analytics::new(settings, &formats))
-        }
-        Service::Search => {
-            start(config, stop, Search::new(search::Settings { products, limits }, &formats))
-        }
+        Service::Inventory => start(config, stop, inventory(config)),
+        Service::Analytics => start(config, stop, analytics(config)),
+        Service::Search => start(config, stop, search(config)),
     }
+}
+
+/// The handlers as they are set.
+pub(crate) fn inventory(config: &Config) -> Inventory {
+    let (products, order_items) = (config.products.clone(), config.order_items.clone());
+    let (low_below, stock_mode) = (config.low_stock_threshold, config.stock_mode);
+    let limits = Limits::default();
+    let settings = inventory::Settings { products, order_items, low_below, stock_mode, limits };
+    Inventory::new(settings, &config.formats.to_string())
+}
+pub(crate) fn analytics(config: &Config) -> Analytics {
+    let (orders, order_items) = (config.orders.clone(), config.order_items.clone());
+    let settings = analytics::Settings { orders, order_items, limits: Limits::default() };
+    Analytics::new(settings, &config.formats.to_string())
+}
+pub(crate) fn search(config: &Config) -> Search {
+    let settings =
+        search::Settings { products: config.products.clone(), limits: Limits::default() };
+    Search::new(settings, &config.formats.to_string())
+}
+/// The views of the service that is set.
+pub(crate) fn views(config: &Config) -> Vec<View> {
+    match config.service {
+        Service::Inventory => inventory(config).views(),
+        Service::Analytics => analytics(config).views(),
+        Service::Search => search(config).views(),
+    }
+}
+
+/// What the state of this service is bound to.
+pub(crate) fn fingerprint(config: &Config) -> String {
+    let rules = match config.service {
+        Service::Inventory => inventory(config).fingerprint(),
+        Service::Analytics => analytics(config).fingerprint(),
+        Service::Search => search(config).fingerprint(),
+    };
+    engine::fingerprint(&rules, &target(config))
 }
 
 fn start<H: Handler>(config: &Config, stop: &AtomicBool, handler: H) -> anyhow::Result<Exit> {
@@ -80,9 +110,15 @@ fn start<H: Handler>(config: &Config, stop: &AtomicBool, handler: H) -> anyhow::
         .context("no threads for I/O")?;
     let committer = io.block_on(committer(config, handler.views()))?;
     let decoder = Decoder::new(config.formats.clone(), debezium::Limits::default());
-    let policy = Policy { seed: seed(), ..config.policy.clone() };
+    // Files do not grow, and may hold some of a topic's partitions only.
+    let doubt_ms = config.policy.doubt_ms.filter(|_| config.source == Source::Kafka);
+    let policy = Policy { seed: seed(), doubt_ms, ..config.policy.clone() };
     let engine = Engine::new(handler, decoder, policy).writing_to(&target(config));
-    let mut watch = Watch::new(config.low_stock_threshold);
+    let engine = engine.replaying_as(config.service.name(), config.generation);
+    let health = Arc::new(Health::new(config.http.watchdog));
+    serve(config, health.clone())?;
+    let mut watch = Watch::new(config, health);
+    watch.trace(config.service.name())?;
     tracing::info!(
         service = config.service.name(),
         generation = config.generation,
@@ -96,12 +132,36 @@ fn start<H: Handler>(config: &Config, stop: &AtomicBool, handler: H) -> anyhow::
     let exit = result?;
     match exit {
         Exit::Finished => tracing::info!("finished: everything is durable"),
-        Exit::Drained => tracing::info!("stopped: everything read is durable"),
+        Exit::Drained => tracing::info!("stopped: everything begun is durable"),
         Exit::Abandoned => tracing::warn!(
-            "stopped before everything read was durable; nothing is lost, the next start reads it again"
+            "stopped before everything begun was durable; nothing is lost, the next start reads it again"
         ),
     }
     Ok(exit)
+}
+
+/// Metrics and health over HTTP. Where nobody asked for it and the port is taken (a second service on one machine), the
+/// service goes on without.
+fn serve(config: &Config, health: Arc<Health>) -> anyhow::Result<()> {
+    let Some(at) = config.http.listen else { return Ok(()) };
+    let listener = match TcpListener::bind(at) {
+        Ok(listener) => listener,
+        Err(error) if config.http.is_default => {
+            tracing::warn!(%at, %error, "no metrics and no health over HTTP: set HTTP_LISTEN");
+            return Ok(());
+        }
+        Err(error) => {
+            return Err(error).with_context(|| {
+                format!("--http-listen or HTTP_LISTEN: {at} cannot be listened at")
+            });
+        }
+    };
+    // Not sooner: what is recorded and never asked for would gather without end.
+    let metrics = telemetry::metrics::install(config.service.name(), config.generation)?;
+    let filter = Filter::of_this_process();
+    let at = http::serve(listener, Served { metrics, health, filter })?;
+    tracing::info!(%at, "metrics and health");
+    Ok(())
 }
 
 fn drive<H: Handler>(
@@ -121,7 +181,11 @@ fn drive<H: Handler>(
         until_end: config.until_end,
     };
     match &config.source {
-        Source::Kafka => runtime::run(Kafka::new(&config.kafka)?, engine, committer, watch, &env),
+        Source::Kafka => {
+            let source = Kafka::new(&config.kafka)?;
+            watch.follow(source.link());
+            runtime::run(source, engine, committer, watch, &env)
+        }
         Source::Ndjson(path) => {
             let source =
                 Ndjson::open(path, |topic| config.kafka.topics.iter().any(|t| t == topic))?;
@@ -172,12 +236,14 @@ async fn sink(
     Ok(Arc::new(reports::Reports::new(objects, views, settings, config.generation)))
 }
 
-async fn dynamodb(config: &Config, views: Vec<View>) -> anyhow::Result<DynamoDb> {
+pub(crate) async fn dynamodb(config: &Config, views: Vec<View>) -> anyhow::Result<DynamoDb> {
+    let settings = tables(config, views)?;
+    Ok(DynamoDb::new(dynamodb_at(&config.aws).connect().await, &settings)?)
+}
+
+/// Which view is in which table.
+pub(crate) fn tables(config: &Config, views: Vec<View>) -> anyhow::Result<dynamodb::Config> {
     let aws = &config.aws;
-    let connection = dynamodb::Connection {
-        endpoint: aws.dynamodb_endpoint.clone(),
-        region: Some(aws.region.clone()),
-    };
     let tables = [
         (inventory::VIEW, &aws.table),
         (search::INDEX, &aws.table),
@@ -185,15 +251,21 @@ async fn dynamodb(config: &Config, views: Vec<View>) -> anyhow::Result<DynamoDb>
     ];
     let ours = tables.into_iter().filter(|(view, _)| views.iter().any(|v| v.name == *view));
     let tables = ours.map(|(view, table)| (view.to_owned(), table.clone())).collect();
-    let settings = dynamodb::Config {
+    Ok(dynamodb::Config {
         tables,
         ..dynamodb::Config::new(i64::try_from(config.generation)?, views)
-    };
-    Ok(DynamoDb::new(connection.connect().await, &settings)?)
+    })
+}
+
+pub(crate) fn dynamodb_at(aws: &Aws) -> dynamodb::Connection {
+    dynamodb::Connection {
+        endpoint: aws.dynamodb_endpoint.clone(),
+        region: Some(aws.region.clone()),
+    }
 }
 
 /// As SlateDB wants it. Credentials come from the environment.
-fn s3_store(bucket: &str, aws: &Aws) -> anyhow::Result<Arc<dyn ObjectStore>> {
+pub(crate) fn s3_store(bucket: &str, aws: &Aws) -> anyhow::Result<Arc<dyn ObjectStore>> {
     let mut builder = AmazonS3Builder::from_env()
         .with_bucket_name(bucket)
         .with_region(&aws.region)
@@ -205,7 +277,7 @@ fn s3_store(bucket: &str, aws: &Aws) -> anyhow::Result<Arc<dyn ObjectStore>> {
     Ok(Arc::new(store.with_context(|| format!("s3://{bucket} cannot be used as state"))?))
 }
 
-fn endpoint(aws: &Aws) -> Endpoint {
+pub(crate) fn endpoint(aws: &Aws) -> Endpoint {
     Endpoint { url: aws.s3_endpoint.clone(), region: Some(aws.region.clone()) }
 }
 

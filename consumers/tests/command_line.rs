@@ -157,7 +157,7 @@ fn sigterm_and_sigint_stop_a_service_cleanly() {
         let pid = child.id().to_string();
         let sent = Command::new("kill").args([signal, &pid]).status().expect("kill");
         assert!(sent.success());
-        wait_for("stopped: everything read is durable");
+        wait_for("stopped: everything begun is durable");
         assert_eq!(child.wait().expect("it ended").code(), Some(0), "{signal}");
     }
 }

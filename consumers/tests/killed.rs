@@ -13,7 +13,7 @@ use consumers::{
     handlers::{analytics, inventory, search},
 };
 use sinks::{
-    Cell, View,
+    Cell, SinkError, View,
     dlq::{self, read_letter},
     dynamodb::{self, DynamoDb},
     objects::{Endpoint, Objects, Place, Put, When},
@@ -252,7 +252,7 @@ fn on_aws(service: &str) {
         s3,
     ]);
     if service != "analytics" {
-        io.block_on(dynamodb::create_tables(&client, &config)).expect("tables");
+        make_tables(&io, &client, &config);
         let table = config.table_of(&config.views[0]);
         more.extend(["--dynamodb-table".to_owned(), table]);
         if let Some(tokens) = config.views.get(1) {
@@ -279,6 +279,17 @@ fn on_aws(service: &str) {
     }
     let sink = DynamoDb::new(client, &config).expect("a sink");
     check(service, |view| io.block_on(sink.rows(view.name)).expect("rows"), &found);
+}
+
+/// An emulator that is busy with all the other tests may take its time: asked again, as `cdc doctor --fix` would be.
+fn make_tables(io: &tokio::runtime::Runtime, client: &dynamodb::Client, config: &dynamodb::Config) {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match io.block_on(dynamodb::create_tables(client, config)) {
+            Err(SinkError::Transient(_)) if Instant::now() < until => {}
+            made => break drop(made.expect("tables")),
+        }
+    }
 }
 
 fn make_bucket(endpoint: &str, bucket: &str) {

@@ -68,7 +68,9 @@ const SHOP: &str = "The shop's tables";
 const VIEWS: &str = "Views";
 const AWS: &str = "AWS (credentials as the AWS SDK finds them)";
 const PACE: &str = "Batches and memory";
+const RETRIES: &str = "When a sink is down";
 const LETTERS: &str = "Dead letters: when to stop";
+const LOOK: &str = "Metrics and health";
 const LOGS: &str = "Logs";
 
 macro_rules! setting {
@@ -106,7 +108,7 @@ pub const SETTINGS: &[Setting] = &[
     setting!("generation" "GENERATION" "N" Is("1"), ALL, RUN,
         "Build everything anew beside the old: part of every stored position and path. It only grows"),
     setting!("drain-grace-seconds" "DRAIN_GRACE_SECONDS" "S" Is("25"), ALL, RUN,
-        "How long SIGTERM and SIGINT wait for what was read to become durable; a second signal exits at once"),
+        "How long SIGTERM and SIGINT wait for what is in flight to become durable; a second signal exits at once"),
 
     setting!("kafka-bootstrap-servers" "KAFKA_BOOTSTRAP_SERVERS" "HOST:PORT,.."
         Is("cdc-platform-kafka-bootstrap.kafka.svc.cluster.local:9092"), ALL, KAFKA, "Brokers to begin with"),
@@ -154,6 +156,8 @@ pub const SETTINGS: &[Setting] = &[
         "The table of words"),
     setting!("s3-bucket" "S3_BUCKET" "NAME" Unset, ALL, AWS, "Bucket for reports, and for state unless STATE says otherwise"),
 
+    setting!("tuning" "TUNING" "PRESET" Is("balanced"), ALL, PACE,
+        "balanced, throughput (large batches, more memory) or latency (batches hardly wait): other defaults for the settings below"),
     setting!("batch-records" "BATCH_RECORDS" "N" Is("5000"), ALL, PACE, "Records of a batch, at most"),
     setting!("batch-bytes" "BATCH_BYTES" "N" Is("8388608"), ALL, PACE, "Bytes of a batch, about"),
     setting!("linger-ms" "LINGER_MS" "MS" Is("100"), ALL, PACE, "How long a batch that is not full waits for more"),
@@ -161,14 +165,39 @@ pub const SETTINGS: &[Setting] = &[
         "Read and not yet durable, all partitions together; beyond it reading pauses"),
     setting!("cache-bytes" "CACHE_BYTES" "N" Is("16777216"), ALL, PACE, "Rows touched lately, for each partition"),
 
+    setting!("breaker-failures" "BREAKER_FAILURES" "N" Is("5"), ALL, RETRIES,
+        "This many failures in a row, of all partitions together, and nothing is sent until a single try has worked"),
+    setting!("backoff-ms-max" "BACKOFF_MS_MAX" "MS" Is("30000"), ALL, RETRIES,
+        "The longest pause before a try; pauses are random, below a bound that doubles from 200 ms to this"),
+
     setting!("dlq-in-a-row-max" "DLQ_IN_A_ROW_MAX" "N" Is("100"), ALL, LETTERS, "More dead letters in a row stop the service"),
     setting!("dlq-percent-max" "DLQ_PERCENT_MAX" "PERCENT" Is("50"), ALL, LETTERS,
         "A larger share of the last DLQ_WINDOW records stops it"),
     setting!("dlq-window" "DLQ_WINDOW" "N" Is("1000"), ALL, LETTERS, "Records that the share is taken of"),
 
+    setting!("http-listen" "HTTP_LISTEN" "ADDRESS" Is("127.0.0.1:9090"), ALL, LOOK,
+        "Where /metrics, /health/live, /health/ready and /log-level are answered, or none. In pods: 0.0.0.0:9090"),
+    setting!("watchdog-seconds" "WATCHDOG_SECONDS" "S" Is("60"), ALL, LOOK,
+        "/health/live is red when the loop that does everything has not turned for so long"),
+
     setting!("log-format" "LOG_FORMAT" "FORMAT" Is("text"), ALL, LOGS, "text or json"),
     setting!("log-level" "LOG_LEVEL" "LEVEL" Is("info"), ALL, LOGS,
         "error, warn, info, debug, trace, or a filter such as info,consumers=debug. RUST_LOG counts when this is not given"),
+];
+
+/// What `tuning` changes. Smaller batches would not make changes durable sooner, only catching up slower.
+const TUNED: &[(&str, &[(&str, &str)])] = &[
+    (
+        "throughput",
+        &[
+            ("batch-records", "20000"),
+            ("batch-bytes", "33554432"),
+            ("linger-ms", "500"),
+            ("buffer-bytes", "268435456"),
+            ("cache-bytes", "67108864"),
+        ],
+    ),
+    ("latency", &[("linger-ms", "5")]),
 ];
 
 /// Adds the settings to a command; with a service, those that it has.
@@ -184,10 +213,17 @@ pub fn arguments(command: Command, service: Option<Service>) -> Command {
     })
 }
 
+/// Only these: for commands that need little.
+pub fn some(command: Command, names: &[&str]) -> Command {
+    let wanted = SETTINGS.iter().filter(|setting| names.contains(&setting.name));
+    wanted.fold(command, |command, setting| command.arg(setting.arg(None)))
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
     Flag,
     Environment,
+    Tuning,
     Default,
 }
 impl std::fmt::Display for Origin {
@@ -195,6 +231,7 @@ impl std::fmt::Display for Origin {
         f.pad(match self {
             Origin::Flag => "flag",
             Origin::Environment => "environment",
+            Origin::Tuning => "tuning",
             Origin::Default => "default",
         })
     }
@@ -226,7 +263,21 @@ pub fn given(matches: &ArgMatches, service: Service) -> Givens {
         (setting.name, Given { value, origin })
     };
     let single = SETTINGS.iter().filter(|s| s.name != "kafka-property");
-    single.map(one).collect()
+    tuned(single.map(one).collect())
+}
+
+/// Who gave a value keeps it.
+fn tuned(mut given: Givens) -> Givens {
+    let tuning = given.get("tuning").and_then(|tuning| tuning.value.clone());
+    let chosen = TUNED.iter().filter(|(preset, _)| tuning.as_deref() == Some(preset));
+    for (name, value) in chosen.flat_map(|(_, values)| *values) {
+        if let Some(setting) = given.get_mut(name)
+            && setting.origin == Origin::Default
+        {
+            *setting = Given { value: Some((*value).to_owned()), origin: Origin::Tuning };
+        }
+    }
+    given
 }
 
 /// Flags that were given and mean nothing to this service.

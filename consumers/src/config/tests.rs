@@ -45,8 +45,58 @@ fn the_customers_defaults() {
     assert_eq!(config.drain_grace, Duration::from_secs(25));
     assert_eq!(config.aws.region, "us-east-1");
     assert_eq!(config.policy.letters_in_a_row_max, 100);
+    assert_eq!((config.policy.breaker_failures, config.policy.backoff_ms_max), (5, 30_000));
     assert_eq!(config.policy.on_refusal, OnRefusal::SkipRecord);
     assert_eq!(config.warnings, [""; 0]);
+}
+
+#[test]
+fn a_preset_changes_defaults_and_nothing_that_was_given() {
+    let policy = |args: &str| {
+        let config = config(Inventory, &format!("{SQLITE} {args}"), &[]).expect("fine");
+        (config.policy.batch_records_max, config.policy.linger_ms)
+    };
+    assert_eq!(policy(""), (5_000, 100));
+    assert_eq!(policy("--tuning balanced"), (5_000, 100));
+    assert_eq!(policy("--tuning throughput"), (20_000, 500));
+    assert_eq!(policy("--tuning latency"), (5_000, 5));
+    assert_eq!(policy("--tuning latency --linger-ms 50"), (5_000, 50));
+    let table = table(Inventory, &matches(None, &format!("{SQLITE} --tuning latency")), &[]);
+    assert!(table.lines().any(|l| l.starts_with("LINGER_MS") && l.ends_with("tuning")), "{table}");
+    let wrong = problems(config(Inventory, &format!("{SQLITE} --tuning fast"), &[]));
+    assert!(wrong[0].contains("balanced, throughput, latency"), "{wrong:?}");
+}
+
+#[test]
+fn session_timeouts_that_cannot_work_are_refused() {
+    for (args, refused) in [
+        ("--kafka-property session.timeout.ms=6000", true),
+        (
+            "--kafka-property session.timeout.ms=6000 --kafka-property heartbeat.interval.ms=2000",
+            false,
+        ),
+        ("--kafka-property heartbeat.interval.ms=30000", true),
+        ("--kafka-property session.timeout.ms=45000", false),
+    ] {
+        let result = config(Inventory, &format!("{SQLITE} {args}"), &[]);
+        assert_eq!(result.is_err(), refused, "{args}");
+        if refused {
+            assert!(problems(result)[0].contains("heartbeat.interval.ms"), "{args}");
+        }
+    }
+}
+
+#[test]
+fn where_metrics_are_answered() {
+    let http = |args: &str| config(Inventory, &format!("{SQLITE} {args}"), &[]).map(|c| c.http);
+    let usual = http("").expect("fine");
+    assert_eq!(usual.listen, Some("127.0.0.1:9090".parse().expect("an address")));
+    assert!(usual.is_default && usual.watchdog == Duration::from_secs(60));
+    assert_eq!(http("--http-listen none").expect("fine").listen, None);
+    assert!(!http("--http-listen 0.0.0.0:9090").expect("fine").is_default);
+    assert!(
+        problems(http("--http-listen 9090").map(|_| unreachable!()))[0].contains("ADDRESS:PORT")
+    );
 }
 
 #[test]

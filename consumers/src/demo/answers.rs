@@ -66,7 +66,7 @@ impl Answers {
     }
 }
 
-fn cell(value: Option<&Value>, kind: Type) -> anyhow::Result<Cell> {
+pub(crate) fn cell(value: Option<&Value>, kind: Type) -> anyhow::Result<Cell> {
     let as_text =
         |value: &Value| value.as_str().map(str::to_owned).unwrap_or_else(|| value.to_string());
     let Some(value) = value.filter(|value| !value.is_null()) else { return Ok(Cell::Null) };

@@ -24,7 +24,7 @@ pub struct Recorded {
     pub offset: i64,
     pub timestamp: i64,
     #[serde(default)]
-    key: Option<String>,
+    pub key: Option<String>,
     #[serde(default)]
     value: Option<String>,
     #[serde(default)]

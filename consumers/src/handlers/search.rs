@@ -97,6 +97,13 @@ impl Known {
     }
 }
 
+/// What the index shows of a product's state row.
+pub(crate) fn shown(row: &[u8]) -> Option<Vec<Cell>> {
+    let known: Known = serde_json::from_slice(row).ok()?;
+    let tokens = known.tokens();
+    Some(known.shown(tokens))
+}
+
 /// The words of a text, as they are looked up.
 pub fn words(text: &str) -> impl Iterator<Item = String> {
     text.unicode_words().map(str::to_lowercase).filter(|word| word.len() <= TOKEN_BYTES_MAX)

@@ -1,7 +1,10 @@
 //! What is durable: the state of each partition, the view, the dead letters. Every write is one atomic step here,
 //! so that the world may stop, repeat, delay or reorder between any two of them.
 use crate::{Bug, history::REFUSED};
-use sinks::{Batch, Cell, Checkpoint, Key, Kind, Letter, Op, Partition, Refusal, SinkError, View};
+use sinks::{
+    Batch, Cell, Checkpoint, Key, Kind, Letter, Op, Partition, Refusal, SinkError, View,
+    dlq::Outcome,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Which of the two ways to be exact.
@@ -18,6 +21,9 @@ pub struct Stored {
     pub epoch: u64,
     pub checkpoint: Option<Checkpoint>,
     pub rows: BTreeMap<Key, Vec<u8>>,
+    /// As each owner left them: a stale one never reads what the next one wrote (SlateDB's fenced writer does not,
+    /// and a mixture of both would be no state that ever was).
+    left: BTreeMap<u64, BTreeMap<Key, Vec<u8>>>,
     pub last: Option<[u8; 16]>,
     pub published: i64,
 }
@@ -55,7 +61,11 @@ pub enum Answer {
 pub struct Disk {
     pub stored: BTreeMap<Partition, Stored>,
     pub letters: BTreeMap<(Partition, i64), Letter>,
+    /// What was said of replays: where, of which letter.
+    pub marks: BTreeSet<(Partition, i64, i64, Outcome)>,
     pub items: BTreeMap<i64, Item>,
+    /// How many partitions each topic's state was made with.
+    pub counts: BTreeMap<String, i32>,
     pub refuses: bool,
     pub fenced: u64,
     pub repeats: u64,
@@ -65,12 +75,45 @@ pub struct Disk {
 impl Disk {
     pub fn open(&mut self, partition: &Partition) -> (u64, Option<Checkpoint>) {
         let stored = self.stored.entry(partition.clone()).or_default();
+        stored.left.insert(stored.epoch, stored.rows.clone());
         stored.epoch += 1;
         (stored.epoch, stored.checkpoint.clone())
+    }
+    /// What the owner of this epoch reads.
+    pub fn rows(&self, partition: &Partition, epoch: u64) -> &BTreeMap<Key, Vec<u8>> {
+        let stored = &self.stored[partition];
+        stored.left.get(&epoch).unwrap_or(&stored.rows)
+    }
+    pub fn keep_count(&mut self, topic: &str, partitions: i32) -> Result<(), SinkError> {
+        let kept = *self.counts.entry(topic.to_owned()).or_insert(partitions);
+        sinks::state::refuse_count(topic, kept, partitions)
+    }
+    /// The newest record of the partition that any item or letter shows.
+    pub fn newest(&self, partition: &Partition) -> Option<i64> {
+        let of_item = |item: &Item| {
+            let own = item.own.get(partition).map(|own| own.0);
+            own.max(item.shares.get(partition).map(|share| share.0))
+        };
+        let letters = self.letters.keys().filter(|(of, _)| of == partition).map(|(_, at)| *at);
+        self.items.values().filter_map(of_item).chain(letters).max()
     }
     pub fn next(&self, partition: &Partition) -> i64 {
         let stored = self.stored.get(partition).and_then(|stored| stored.checkpoint.as_ref());
         stored.map_or(0, |checkpoint| checkpoint.next)
+    }
+
+    pub fn publish(&mut self, letters: &[Letter]) {
+        for letter in letters {
+            let (partition, at) = (letter.partition.clone(), letter.offset);
+            match &letter.replayed {
+                Some(replayed) => {
+                    self.marks.insert((partition, at, replayed.of, replayed.outcome));
+                }
+                None => {
+                    self.letters.insert((partition, at), letter.clone());
+                }
+            }
+        }
     }
 
     /// Rows and position; in a transactional store the view too.

@@ -1,12 +1,17 @@
 //! A shop's changes, as a log per partition, and what they must come to.
 use crate::rng::Rng;
 use consumers::{
+    engine::placement::home,
     handler::{Handler, Rows, Step},
     handlers::inventory::Inventory,
+    replay::Replay,
 };
 use debezium::{Decoder, Envelope};
-use sinks::{Cell, Key, Op, Partition, Write};
+use sinks::{Cell, Key, Op, Partition, Write, dlq::Outcome};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Whose letters come back.
+pub const SERVICE: &str = "inventory-service";
 
 /// In seeds with refusals, the sink refuses every write for this product.
 pub const REFUSED: i64 = 4;
@@ -14,9 +19,67 @@ pub const REFUSED: i64 = 4;
 pub struct Logged {
     pub offset: i64,
     pub timestamp_ms: i64,
+    /// What the key says, however it is written.
+    pub id: i64,
     pub key: String,
     /// `None`: a tombstone.
     pub value: Option<String>,
+    /// Written after its topic got more partitions.
+    pub late: bool,
+    pub replay: Option<Replay>,
+    pub headers: Vec<(String, Option<Vec<u8>>)>,
+    /// How many were emitted before it, anywhere.
+    number: usize,
+    poison: bool,
+}
+/// A topic that gets more partitions.
+pub struct Growth {
+    pub topic: String,
+    pub was: i32,
+    pub now: i32,
+}
+impl Growth {
+    pub fn is_of(&self, partition: &Partition) -> bool {
+        *partition.topic == *self.topic
+    }
+    /// A partition that was not there at first.
+    pub fn is_new(&self, partition: &Partition) -> bool {
+        self.is_of(partition) && partition.index >= self.was
+    }
+    /// Its rows, if there are any, are in another partition's state.
+    pub fn is_misplaced(&self, partition: &Partition, record: &Logged) -> bool {
+        self.is_of(partition) && home(record.key.as_bytes(), self.was) != partition.index
+    }
+}
+impl Logged {
+    fn is_truncate(&self) -> bool {
+        self.value.as_ref().is_some_and(|value| value.contains(r#""op":"t""#))
+    }
+    fn is_own(&self) -> bool {
+        self.replay.as_ref().is_some_and(|r| r.service == SERVICE && r.generation == 1)
+    }
+}
+/// What lies between a letter and its replay decides, and nothing else does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Between {
+    Nothing,
+    Newer,
+    /// An earlier replay of the same letter, which was judged by itself.
+    Replayed,
+}
+fn between(log: &[Logged], replay: &Replay, id: i64, at: i64) -> Between {
+    let after = log.iter().filter(|r| r.offset > replay.offset && r.offset < at);
+    for record in after {
+        let same_letter =
+            record.is_own() && record.replay.as_ref().is_some_and(|r| r.offset == replay.offset);
+        match () {
+            () if same_letter && record.offset < replay.clean_to => {}
+            () if same_letter => return Between::Replayed,
+            () if record.id == id || record.is_truncate() => return Between::Newer,
+            () => {}
+        }
+    }
+    Between::Nothing
 }
 pub type Log = BTreeMap<Partition, Vec<Logged>>;
 
@@ -31,15 +94,20 @@ pub struct History {
     products: BTreeMap<i64, Row>,
     items: BTreeMap<i64, Row>,
     counts: [i32; 2],
+    /// A topic will get more partitions: keys are then written in one way only, or they would seem misplaced.
+    grows: bool,
+    pub growth: Option<Growth>,
     pub log: Log,
     clock: i64,
+    emitted: usize,
 }
 
 impl History {
-    pub fn new(rng: &mut Rng, changes: u64, truncates: bool) -> Self {
+    pub fn new(rng: &mut Rng, changes: u64, truncates: bool, grows: bool) -> Self {
         let most = if truncates { 1 } else { 3 };
         let mut history = History {
             counts: [1 + rng.below(most.min(2)) as i32, 1 + rng.below(most) as i32],
+            grows,
             ..History::default()
         };
         for (topic, count) in ["products", "order_items"].iter().zip(history.counts) {
@@ -51,6 +119,23 @@ impl History {
             history.change(rng, truncates);
         }
         history
+    }
+
+    pub fn go_on(&mut self, rng: &mut Rng, changes: u64) {
+        (0..changes).for_each(|_| self.change(rng, false));
+    }
+
+    /// A topic gets more partitions, and its producer knows at once: later records are placed among all of them.
+    pub fn grow(&mut self, rng: &mut Rng) {
+        let table = rng.pick(2);
+        let topic = format!("shop.public.{}", ["products", "order_items"][table]);
+        let was = self.counts[table];
+        let now = was + 1 + rng.below(3) as i32;
+        for index in was..now {
+            self.log.insert(Partition::new(&topic, index), vec![]);
+        }
+        self.counts[table] = now;
+        self.growth = Some(Growth { topic, was, now });
     }
 
     /// The view as SQL gives it: product -> (stock in the source, sold).
@@ -72,7 +157,7 @@ impl History {
     fn change(&mut self, rng: &mut Rng, truncates: bool) {
         let (product, item) = (rng.below(6) as i64, rng.below(8) as i64);
         let quantity = rng.below(6) as i64 - 1;
-        match rng.below(26) {
+        match rng.below(30) {
             0..=5 => self.set(
                 "products",
                 product,
@@ -94,6 +179,7 @@ impl History {
             20 => self.poison(rng),
             21 => self.emit("order_items", item, None, rng),
             22 if truncates => self.truncate(rng),
+            23..=26 => self.replay(rng),
             _ => {
                 // An update that changes nothing is sent all the same.
                 if let Some(row) = self.items.get(&item).copied() {
@@ -153,23 +239,89 @@ impl History {
             }
         };
         self.emit(topic, id, Some(value), rng);
+        let last = self.log.values_mut().filter_map(|log| log.last_mut());
+        let newest = last.max_by_key(|last| last.number).expect("just emitted");
+        newest.poison = true;
+    }
+
+    /// A letter comes back: the same, or mended. It was sent after a look that reached some way, perhaps long ago.
+    fn replay(&mut self, rng: &mut Rng) {
+        let partitions: Vec<Partition> = self.log.keys().cloned().collect();
+        let partition = &partitions[rng.pick(partitions.len())];
+        let log = &self.log[partition];
+        let sick = rng.below(3) > 0;
+        let letters: Vec<&Logged> = log
+            .iter()
+            .filter(|r| r.replay.is_none() && !r.is_truncate() && (r.poison || !sick))
+            .collect();
+        // A replay goes where its letter was, which is not where its key belongs any more.
+        if letters.is_empty() || self.growth.is_some() {
+            return;
+        }
+        let letter = letters[rng.pick(letters.len())];
+        let (of, id, value, poison) =
+            (letter.offset, letter.id, letter.value.clone(), letter.poison);
+        // The look found nothing so far: no newer record, and no replay but such as failed.
+        let end = log.last().map_or(0, |last| last.offset + 1);
+        let found = log.iter().filter(|r| r.offset > of).find(|r| {
+            let own = r.is_own() && r.replay.as_ref().is_some_and(|r| r.offset == of);
+            (r.id == id || r.is_truncate()) && !(own && r.poison)
+        });
+        let most = found.map_or(end, |found| found.offset);
+        let far = rng.one_in(2);
+        let clean_to = if far { most } else { of + 1 + rng.below((most - of) as u64) as i64 };
+        let topic = if partition.topic.ends_with("products") { "products" } else { "order_items" };
+        let row = match topic {
+            "products" => Row::Product { stock: rng.below(30) as i64 },
+            _ => Row::Item { product: rng.below(6) as i64, quantity: rng.below(6) as i64 - 1 },
+        };
+        let mended = rng.below(3) > 0;
+        let value = if mended { Some(envelope(topic, "u", id, Some(row))) } else { value };
+        let (service, generation) = match rng.below(12) {
+            0 => ("search-indexer", 1),
+            1 => (SERVICE, 2),
+            _ => (SERVICE, 1),
+        };
+        let replay = Replay { service: service.into(), generation, offset: of, clean_to };
+        self.emit(topic, id, value, rng);
+        let log = self.log.get_mut(partition).expect("chosen from it");
+        let (last, before) = log.split_last_mut().expect("just emitted");
+        let header = |(name, value): (&str, String)| (name.to_owned(), Some(value.into_bytes()));
+        last.headers = replay.headers().into_iter().map(header).collect();
+        last.poison = poison && !mended;
+        last.replay = Some(replay.clone());
+        let effect = last.is_own() && between(before, &replay, id, last.offset) == Between::Nothing;
+        if effect && mended {
+            let table = if topic == "products" { &mut self.products } else { &mut self.items };
+            table.insert(id, row);
+        }
     }
 
     fn emit(&mut self, topic: &str, id: i64, value: Option<String>, rng: &mut Rng) {
         let count = self.counts[usize::from(topic == "order_items")];
-        let index = (id % i64::from(count)) as i32;
-        let log = self
-            .log
-            .get_mut(&Partition::new(&format!("shop.public.{topic}"), index))
-            .expect("made at the start");
+        let key = format!(r#"{{"id":{id}}}"#);
+        let at = Partition::new(&format!("shop.public.{topic}"), home(key.as_bytes(), count));
+        let late = self.growth.as_ref().is_some_and(|growth| growth.is_of(&at));
+        let log = self.log.get_mut(&at).expect("made before");
         let gap = if rng.one_in(6) { 1 + rng.below(4) as i64 } else { 0 };
         let offset = log.last().map_or(0, |last| last.offset + 1) + gap;
         self.clock += rng.below(50) as i64;
+        self.emitted += 1;
         log.push(Logged {
             offset,
             timestamp_ms: self.clock,
-            key: format!(r#"{{"id":{id}}}"#),
+            id,
+            key: if !self.grows && rng.one_in(3) {
+                format!(r#"{{ "id": {id} }}"#)
+            } else {
+                format!(r#"{{"id":{id}}}"#)
+            },
             value,
+            late,
+            replay: None,
+            headers: vec![],
+            number: self.emitted,
+            poison: false,
         });
     }
 }
@@ -202,6 +354,8 @@ pub struct Expected {
     /// Product -> (base stock, sold).
     pub view: BTreeMap<i64, (i64, i64)>,
     pub letters: BTreeSet<(Partition, i64)>,
+    /// Replays that came to nothing: where they are, and of which letter.
+    pub marks: BTreeSet<(Partition, i64, i64, Outcome)>,
 }
 
 impl Expected {
@@ -215,17 +369,38 @@ impl Expected {
             let mut state: BTreeMap<Key, Vec<u8>> = BTreeMap::new();
             let mut decoder = Decoder::default();
             for record in records {
+                if record.replay.is_some() && !record.is_own() {
+                    continue;
+                }
+                let mut say = |outcome: Outcome| {
+                    let (at, whole) = (record.offset, partition.clone());
+                    match &record.replay {
+                        Some(r) => expected.marks.insert((whole, at, r.offset, outcome)),
+                        None => expected.letters.insert((whole, at)),
+                    }
+                };
                 let value = record.value.as_deref().map(str::as_bytes);
                 let Ok(writes) =
                     one_record(handler, &mut decoder, partition, record, value, &state)
                 else {
-                    expected.letters.insert((partition.clone(), record.offset));
+                    say(Outcome::FailedAgain);
                     continue;
                 };
+                let is_change = record.value.is_some();
+                if let Some(replay) = record.replay.as_ref().filter(|_| is_change) {
+                    match between(records, replay, record.id, record.offset) {
+                        Between::Nothing => {}
+                        Between::Replayed => continue,
+                        Between::Newer => {
+                            say(Outcome::MovedOn);
+                            continue;
+                        }
+                    }
+                }
                 let (writes, changed) = writes;
                 let hit = |write: &Write| refuses && write.key == [Cell::Int(REFUSED)];
                 if writes.iter().any(hit) {
-                    expected.letters.insert((partition.clone(), record.offset));
+                    say(Outcome::FailedAgain);
                     if skip_record {
                         continue;
                     }

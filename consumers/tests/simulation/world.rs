@@ -2,18 +2,19 @@
 use crate::{
     Bug,
     disk::{Answer, Disk, Request, Way, coalesce, refusals},
-    history::{Expected, History, Log},
+    history::{Expected, Growth, History, Log, Logged},
+    node::Node,
     rng::Rng,
 };
 use consumers::{
-    engine::{Action, Engine, Event, Standing, Ticket},
+    engine::{Action, Event, Standing, Ticket},
     handler::Handler,
     handlers::inventory::{Inventory, Settings},
-    policy::{OnRefusal, Policy},
+    policy::{OnRefusal, Policy, breaker::State},
+    replay::{Look, Verdict},
     source::{Bounds, Headers, Record},
 };
-use debezium::Decoder;
-use sinks::{Batch, Key, Letter, Partition, Receipt, SinkError};
+use sinks::{Batch, Key, Letter, Partition, Receipt, SinkError, dlq::Outcome};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -21,6 +22,13 @@ use std::{
 
 const NODES: usize = 3;
 const CHAOS: u64 = 1_200;
+/// How long a lane waits before it asks for the count again; every broker knows of new partitions sooner.
+const DOUBT_MS: u64 = 30;
+/// Steps that a story with more partitions goes on after the chaos.
+const AFTER: u64 = 800;
+
+/// So many times a halted process is started again with what it held.
+const HALTS: u64 = 6;
 
 /// What one run went through: equal for equal seeds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,6 +51,7 @@ enum Step {
     Open,
     Fetch(Vec<Key>),
     Scan(Key),
+    Look(Look),
     /// Dead letters, then sink writes one by one, then the state.
     Commit {
         batch: Arc<Batch>,
@@ -70,16 +79,6 @@ struct Job {
     step: Step,
 }
 
-struct Node {
-    engine: Engine<Inventory>,
-    born: u64,
-    holds: BTreeSet<Partition>,
-    cursor: BTreeMap<Partition, i64>,
-    flowing: BTreeSet<Partition>,
-    /// The epoch of each open lane, by life.
-    epochs: BTreeMap<u64, u64>,
-}
-
 pub struct World {
     rng: Rng,
     way: Way,
@@ -87,21 +86,55 @@ pub struct World {
     policy: Policy,
     now: u64,
     calm: bool,
+    /// Until when this share (percent) of all calls of all processes fails.
+    outage: (u64, u64),
     log: Log,
     expected: Expected,
     disk: Disk,
     nodes: Vec<Node>,
     jobs: Vec<Job>,
     births: u64,
+    growing: Option<Growing>,
     story: Story,
 }
 
+/// A topic gets more partitions while the services run.
+struct Growing {
+    growth: Growth,
+    /// From then on the producer writes by the new count.
+    at: u64,
+    /// From then on every broker tells the new count.
+    known: u64,
+    /// From then on the new partitions are given to somebody; not before `known`.
+    assigned: u64,
+    is_assigned: bool,
+}
+
 pub fn simulate(seed: u64, way: Way, bug: Bug) -> Result<Story, String> {
+    story(seed, way, bug, false)
+}
+/// With a topic that gets more partitions.
+pub fn simulate_growth(seed: u64, way: Way, bug: Bug) -> Result<Story, String> {
+    story(seed, way, bug, true)
+}
+
+fn story(seed: u64, way: Way, bug: Bug, grows: bool) -> Result<Story, String> {
     let mut rng = Rng(seed);
     let refuses = rng.one_in(2) || bug == Bug::RefusedSkipsRecord || bug == Bug::LettersAfterState;
-    let truncates = rng.one_in(4);
-    let history = History::new(&mut rng, 50, truncates);
-    let by_sql = (!refuses).then(|| history.by_sql());
+    let truncates = rng.one_in(4) && !grows;
+    let mut history = History::new(&mut rng, 50, truncates, grows);
+    if grows {
+        history.grow(&mut rng);
+        history.go_on(&mut rng, 50);
+    }
+    let growing = history.growth.take().map(|growth| {
+        // Every partition was opened once by then, or the first count would be the later one.
+        let at = 300 + rng.below(1_200);
+        let known = at + rng.below(DOUBT_MS);
+        let assigned = known + rng.below(600);
+        Growing { growth, at, known, assigned, is_assigned: false }
+    });
+    let by_sql = (!refuses && !grows).then(|| history.by_sql());
     let handler = Inventory::new(Settings::default(), "");
     let skip_record = way == Way::Transactional;
     let expected = Expected::of(&history.log, &handler, refuses, skip_record);
@@ -113,11 +146,13 @@ pub fn simulate(seed: u64, way: Way, bug: Bug) -> Result<Story, String> {
         linger_ms: 1 + rng.below(20),
         backoff_base_ms: 2,
         backoff_ms_max: 40,
+        breaker_failures: 2 + rng.below(5) as u32,
         buffer_bytes_max: 1 << (11 + rng.below(5)),
         cache_bytes_max: if rng.one_in(2) { 200 } else { 1 << 20 },
         letters_in_a_row_max: 1_000,
         letters_percent_max: 100,
         publish_every_ms: rng.one_in(2).then_some(50),
+        doubt_ms: (bug != Bug::PlacementNotLookedAt).then_some(DOUBT_MS),
         on_refusal: match (way, bug) {
             (Way::Transactional, _) | (_, Bug::RefusedSkipsRecord) => OnRefusal::SkipRecord,
             (Way::Keyed, _) => OnRefusal::SkipWrite,
@@ -132,12 +167,14 @@ pub fn simulate(seed: u64, way: Way, bug: Bug) -> Result<Story, String> {
         policy,
         now: 0,
         calm: false,
+        outage: (0, 0),
         log: history.log,
         expected,
         disk: Disk { refuses, ..Disk::default() },
         nodes: vec![],
         jobs: vec![],
         births: 0,
+        growing,
         story: Story::default(),
     };
     for _ in 0..NODES {
@@ -150,37 +187,38 @@ pub fn simulate(seed: u64, way: Way, bug: Bug) -> Result<Story, String> {
 impl World {
     fn node(&mut self) -> Node {
         self.births += 1;
-        let handler = Inventory::new(Settings::default(), "");
-        Node {
-            engine: Engine::new(handler, Decoder::default(), self.policy.clone()),
-            born: self.births,
-            holds: BTreeSet::new(),
-            cursor: BTreeMap::new(),
-            flowing: BTreeSet::new(),
-            epochs: BTreeMap::new(),
-        }
+        Node::new(self.policy.clone(), self.births, self.bug)
     }
 
     fn run(mut self) -> Result<Story, String> {
-        let partitions: Vec<Partition> = self.log.keys().cloned().collect();
+        let mut partitions: Vec<Partition> = self.log.keys().cloned().collect();
+        if let Some(growing) = &self.growing {
+            partitions.retain(|partition| !growing.growth.is_new(partition));
+        }
         for (n, partition) in partitions.iter().enumerate() {
-            self.assign(n % NODES, partition);
+            self.assign(n % NODES, partition)?;
         }
         for step in 0..60_000 {
             self.now += 1 + self.rng.below(3);
             if step == CHAOS {
-                self.settle(&partitions);
+                self.settle(&partitions)?;
             }
             if !self.calm {
-                self.chaos(&partitions);
+                self.chaos(&partitions)?;
             }
+            self.assign_new(&mut partitions)?;
             let n = self.rng.pick(NODES);
             self.feed(n)?;
             if !self.jobs.is_empty() {
                 let job = self.rng.pick(self.jobs.len());
                 self.work(job)?;
             }
-            if self.calm && self.is_over() {
+            if self.growing.is_some() {
+                if step == CHAOS + AFTER {
+                    self.check_growth()?;
+                    return Ok(self.story);
+                }
+            } else if self.calm && self.is_over() {
                 self.check()?;
                 return Ok(self.story);
             }
@@ -200,20 +238,22 @@ impl World {
 
     // ------------------------------------------------------------ what goes wrong
 
-    fn assign(&mut self, n: usize, partition: &Partition) {
+    fn assign(&mut self, n: usize, partition: &Partition) -> Result<(), String> {
         let node = &mut self.nodes[n];
-        if node.holds.insert(partition.clone()) {
-            node.flowing.remove(partition);
-            node.engine.handle(self.now, Event::Assigned(partition.clone()));
+        if !node.holds.insert(partition.clone()) {
+            return Ok(());
         }
+        node.flowing.remove(partition);
+        node.tell(self.now, Event::Assigned(partition.clone()))
     }
-    fn revoke(&mut self, n: usize, partition: &Partition) {
+    fn revoke(&mut self, n: usize, partition: &Partition) -> Result<(), String> {
         let node = &mut self.nodes[n];
-        if node.holds.remove(partition) {
-            node.engine.handle(self.now, Event::Revoked(partition.clone()));
+        if !node.holds.remove(partition) {
+            return Ok(());
         }
+        node.tell(self.now, Event::Revoked(partition.clone()))
     }
-    fn chaos(&mut self, partitions: &[Partition]) {
+    fn chaos(&mut self, partitions: &[Partition]) -> Result<(), String> {
         if self.rng.one_in(60) {
             // A rebalance; the old owner may not hear of it for a while, or ever.
             let partition = &partitions[self.rng.pick(partitions.len())];
@@ -221,63 +261,130 @@ impl World {
             self.story.add("moves", 1);
             for n in (0..NODES).filter(|n| *n != to) {
                 if self.rng.one_in(2) {
-                    self.revoke(n, partition);
+                    self.revoke(n, partition)?;
                 }
             }
-            self.assign(to, partition);
+            self.assign(to, partition)?;
         }
         if self.rng.one_in(120) {
             // A crash; what it sent may still arrive, or not, up to any point.
             let n = self.rng.pick(NODES);
             self.story.add("crashes", 1);
-            let held = std::mem::take(&mut self.nodes[n].holds);
-            self.nodes[n] = self.node();
-            for partition in held {
-                self.assign(n, &partition);
-            }
+            self.restart(n)?;
             if self.rng.one_in(2) {
                 let rng = &mut self.rng;
                 self.jobs.retain(|job| job.node != n || rng.one_in(2));
             }
         }
+        if self.rng.one_in(150) {
+            let n = self.rng.pick(NODES);
+            self.nodes[n].stopping = true;
+        }
+        if self.now >= self.outage.0 && self.rng.one_in(200) {
+            // State, sink and dead letters are down, or throttled, for everybody.
+            let percent = [100, 100, 60, 30][self.rng.pick(4)];
+            self.outage = (self.now + 20 + self.rng.below(400), percent);
+            self.story.add(if percent == 100 { "outages" } else { "throttled" }, 1);
+        }
+        Ok(())
     }
     /// One owner a partition from now on; nothing fails any more.
-    fn settle(&mut self, partitions: &[Partition]) {
+    fn settle(&mut self, partitions: &[Partition]) -> Result<(), String> {
         self.calm = true;
         for partition in partitions {
             let keep = self.rng.pick(NODES);
             for n in (0..NODES).filter(|n| *n != keep) {
-                self.revoke(n, partition);
+                self.revoke(n, partition)?;
             }
-            self.assign(keep, partition);
+            self.assign(keep, partition)?;
+        }
+        Ok(())
+    }
+
+    /// The group hears of the new partitions at last.
+    fn assign_new(&mut self, partitions: &mut Vec<Partition>) -> Result<(), String> {
+        let now = self.now;
+        let due = |growing: &&mut Growing| !growing.is_assigned && now >= growing.assigned;
+        let Some(growing) = self.growing.as_mut().filter(due) else { return Ok(()) };
+        growing.is_assigned = true;
+        let new = self.log.keys().filter(|partition| growing.growth.is_new(partition));
+        let new: Vec<Partition> = new.cloned().collect();
+        for partition in new {
+            let n = self.rng.pick(NODES);
+            self.assign(n, &partition)?;
+            partitions.push(partition);
+        }
+        Ok(())
+    }
+    /// A process ends and is started again with what it held.
+    fn restart(&mut self, n: usize) -> Result<(), String> {
+        let held = std::mem::take(&mut self.nodes[n].holds);
+        self.nodes[n] = self.node();
+        held.iter().try_for_each(|partition| self.assign(n, partition))
+    }
+    fn is_written(&self, record: &Logged) -> bool {
+        !record.late || self.growing.as_ref().is_none_or(|growing| self.now >= growing.at)
+    }
+    /// As a broker tells it now.
+    fn count(&self, partition: &Partition) -> i32 {
+        let all = self.log.keys().filter(|other| other.topic == partition.topic).count() as i32;
+        match &self.growing {
+            Some(growing) if growing.growth.is_of(partition) => {
+                let known = self.now >= growing.known && self.bug != Bug::CountNeverKnown;
+                if known { growing.growth.now } else { growing.growth.was }
+            }
+            _ => all,
         }
     }
 
     // ------------------------------------------------------------ a process takes a turn
 
     fn feed(&mut self, n: usize) -> Result<(), String> {
-        let node = &mut self.nodes[n];
+        if self.nodes[n].stopping {
+            return self.stop(n);
+        }
+        let node = &self.nodes[n];
         let flowing: Vec<Partition> = node.flowing.intersection(&node.holds).cloned().collect();
         for partition in flowing {
             let take = self.rng.pick(5);
-            let at = node.cursor.get(&partition).copied().unwrap_or(0);
-            let new = self.log[&partition].iter().filter(|record| record.offset >= at).take(take);
+            let at = self.nodes[n].cursor.get(&partition).copied().unwrap_or(0);
+            let written = self.log[&partition].iter().filter(|record| self.is_written(record));
+            let new: Vec<&Logged> =
+                written.filter(|record| record.offset >= at).take(take).collect();
+            let node = &mut self.nodes[n];
             for record in new {
                 node.cursor.insert(partition.clone(), record.offset + 1);
-                let record = Record {
-                    partition: &partition,
-                    offset: record.offset,
-                    timestamp_ms: record.timestamp_ms,
-                    key: Some(record.key.as_bytes()),
-                    value: record.value.as_deref().map(str::as_bytes),
-                    headers: Headers(&()),
-                };
-                node.engine.handle(self.now, Event::Record(record));
+                node.tell(self.now, Event::Record(shown(&partition, record)))?;
             }
         }
-        let ended = self.calm && self.rng.one_in(4);
-        node.engine.handle(self.now, if ended { Event::Drain } else { Event::Tick });
-        while let Some(action) = self.nodes[n].engine.poll() {
+        let ended = self.calm && self.growing.is_none() && self.rng.one_in(4);
+        let node = &mut self.nodes[n];
+        node.tell(self.now, if ended { Event::Drain } else { Event::Tick })?;
+        self.carry_out_all(n)?;
+        self.nodes[n].check_paused()
+    }
+
+    /// SIGTERM: when nothing is in flight any more the process ends, and another one takes its place.
+    fn stop(&mut self, n: usize) -> Result<(), String> {
+        self.nodes[n].tell(self.now, Event::Stop)?;
+        self.carry_out_all(n)?;
+        if !self.nodes[n].engine.is_idle(false) {
+            return Ok(());
+        }
+        let born = self.nodes[n].born;
+        let in_flight = |job: &&Job| job.node == n && job.born == born;
+        let left = self.jobs.iter().filter(in_flight).find(|job| {
+            matches!(job.step, Step::Commit { .. }) && self.nodes[n].engine.is_held(&job.ticket)
+        });
+        if let Some(job) = left {
+            return Err(format!("{}: ended with a batch in flight", job.ticket.partition));
+        }
+        self.story.add("stops", 1);
+        self.restart(n)
+    }
+
+    fn carry_out_all(&mut self, n: usize) -> Result<(), String> {
+        while let Some(action) = self.nodes[n].pending.pop_front() {
             self.carry_out(n, action)?;
         }
         Ok(())
@@ -292,6 +399,7 @@ impl World {
             Action::Open(ticket) => (ticket, Step::Open),
             Action::Fetch(ticket, keys) => (ticket, Step::Fetch(keys)),
             Action::Scan(ticket, prefix) => (ticket, Step::Scan(prefix)),
+            Action::Look(ticket, look) => (ticket, Step::Look(look)),
             Action::Publish(ticket, _) => (ticket, Step::Publish),
             Action::Commit(ticket, batch, letters) => {
                 (ticket, Step::Commit { batch, letters, stage: Stage::Letters })
@@ -302,7 +410,9 @@ impl World {
                 return Ok(());
             }
             Action::Pause(partition) => {
-                node.flowing.remove(&partition);
+                if self.bug != Bug::ReadsOn || node.engine.breaker().is_closed() {
+                    node.flowing.remove(&partition);
+                }
                 return Ok(());
             }
             Action::Resume(partition) => {
@@ -310,6 +420,18 @@ impl World {
                 return Ok(());
             }
             Action::Acknowledge(partition, next) => return self.acknowledged(&partition, next),
+            Action::Halt(why) if self.growing.is_some() && why.contains("keys have moved") => {
+                let at = self.growing.as_ref().map_or(0, |growing| growing.at);
+                if self.now < at {
+                    return Err(format!("halted before there were more partitions: {why}"));
+                }
+                self.story.add("halts", 1);
+                if self.story.counts["halts"] > HALTS {
+                    self.nodes[n].holds.clear(); // Left as it is, until the group gives it something.
+                }
+                self.restart(n)?;
+                return Ok(());
+            }
             Action::Halt(why) => return Err(format!("halted: {why}")),
             Action::Close(_) | Action::Alert(_) | Action::Warn(_) => return Ok(()),
         };
@@ -331,18 +453,27 @@ impl World {
                 && *offset < next
                 && !self.disk.letters.contains_key(&(of.clone(), *offset))
         });
-        missing.map_or(Ok(()), |letter| Err(format!("acknowledged past dead letter {letter:?}")))
+        if let Some(letter) = missing {
+            return Err(format!("acknowledged past dead letter {letter:?}"));
+        }
+        let marks = &self.expected.marks;
+        let owed = |mark: &&(Partition, i64, i64, _)| {
+            mark.0 == *partition && mark.1 < next && !self.disk.marks.contains(*mark)
+        };
+        let unmarked = marks.iter().find(owed);
+        unmarked.map_or(Ok(()), |mark| Err(format!("acknowledged past unmarked replay {mark:?}")))
     }
 
     // ------------------------------------------------------------ the outside works, or does not
 
     fn work(&mut self, job: usize) -> Result<(), String> {
         let fate = if self.calm { 9 } else { self.rng.below(10) };
+        let (until, percent) = self.outage;
+        let down = !self.calm && self.now < until && self.rng.below(100) < percent;
         let mut job = self.jobs.swap_remove(job);
-        if fate == 0 {
+        if down || fate == 0 {
             // The request never arrives, or the process that carries it out dies here.
-            self.answer(&job, Err(lost()), 1);
-            return Ok(());
+            return self.answer(&job, Err(lost()), 1);
         }
         let Some(done) = self.advance(&mut job) else {
             self.jobs.push(job);
@@ -353,11 +484,10 @@ impl World {
             1 => self.answer(&job, Err(lost()), 1), // it took effect and nobody knows
             2 => {
                 self.story.add("doubled", 1);
-                self.answer(&job, done, 2);
+                self.answer(&job, done, 2)
             }
             _ => self.answer(&job, done, 1),
         }
-        Ok(())
     }
 
     /// One durable step further; `Some`: the answer.
@@ -365,23 +495,39 @@ impl World {
         let partition = job.ticket.partition.clone();
         match &mut job.step {
             Step::Open => {
+                let partitions = self.count(&partition);
+                let kept = self.disk.keep_count(&partition.topic, partitions);
+                if let (Err(refused), true) = (kept, self.bug != Bug::AnyCount) {
+                    return Some(Err(refused));
+                }
                 let (epoch, checkpoint) = self.disk.open(&partition);
-                let end = self.log[&partition].last().map_or(0, |record| record.offset + 1);
-                let of_topic = |other: &&Partition| other.topic == partition.topic;
-                let partitions = self.log.keys().filter(of_topic).count() as i32;
+                let mut written =
+                    self.log[&partition].iter().filter(|record| self.is_written(record));
+                let end = written.next_back().map_or(0, |record| record.offset + 1);
                 let bounds = Bounds { begin: 0, end, partitions };
                 Some(Ok(Told::Opened(epoch, Standing { checkpoint, bounds })))
             }
             Step::Fetch(keys) => {
-                let rows = &self.disk.stored[&partition].rows;
+                let rows = self.disk.rows(&partition, job.epoch);
                 Some(Ok(Told::Rows(keys.iter().map(|key| rows.get(key).cloned()).collect())))
             }
             Step::Scan(prefix) => {
-                let rows = self.disk.stored[&partition].rows.iter();
+                let rows = self.disk.rows(&partition, job.epoch).iter();
                 let found = rows.filter(|(key, _)| key.starts_with(prefix));
                 Some(Ok(Told::Scanned(
                     found.map(|(key, row)| (key.clone(), row.clone())).collect(),
                 )))
+            }
+            Step::Look(look) => {
+                self.story.add("looks", 1);
+                if self.bug == Bug::NoLook {
+                    return Some(Ok(Told::Looked(Verdict::Clean)));
+                }
+                let mut judge = look.judge(&partition.topic);
+                let range = look.from..look.to;
+                let records = self.log[&partition].iter().filter(|r| range.contains(&r.offset));
+                records.for_each(|record| judge.see(&shown(&partition, record)));
+                Some(Ok(Told::Looked(look.verdict(&judge))))
             }
             Step::Publish => {
                 let stored = self.disk.stored.get_mut(&partition)?;
@@ -398,11 +544,28 @@ impl World {
     }
 
     /// Tells the process that asked, if it still lives.
-    fn answer(&mut self, job: &Job, told: Result<Told, SinkError>, times: u32) {
+    fn answer(
+        &mut self,
+        job: &Job,
+        told: Result<Told, SinkError>,
+        times: u32,
+    ) -> Result<(), String> {
         let node = &mut self.nodes[job.node];
         if node.born != job.born {
-            return;
+            return Ok(());
         }
+        let breaker = node.engine.breaker();
+        let probes =
+            matches!(breaker.state(), State::HalfOpen { probe } if *probe == job.ticket.partition);
+        let told = match (self.bug, told) {
+            (Bug::NeverCloses, Ok(_)) if probes => Err(lost()),
+            (Bug::MovesOnWhileOpen, Err(SinkError::Transient(_)))
+                if !breaker.is_closed() && matches!(job.step, Step::Commit { .. }) =>
+            {
+                Ok(Told::Committed)
+            }
+            (_, told) => told,
+        };
         if let Ok(Told::Opened(epoch, _)) = &told {
             node.epochs.insert(job.ticket.life, *epoch);
         }
@@ -413,16 +576,19 @@ impl World {
                 (_, Ok(Told::Opened(_, standing))) => Event::Opened(ticket, Ok(standing)),
                 (_, Ok(Told::Rows(rows))) => Event::Fetched(ticket, Ok(rows)),
                 (_, Ok(Told::Scanned(rows))) => Event::Scanned(ticket, Ok(rows)),
+                (_, Ok(Told::Looked(verdict))) => Event::Looked(ticket, Ok(verdict)),
                 (_, Ok(Told::Committed)) => Event::Committed(ticket, Ok(Receipt::default())),
                 (_, Ok(Told::Published)) => Event::Published(ticket, Ok(())),
                 (Step::Open, Err(error)) => Event::Opened(ticket, Err(error)),
                 (Step::Fetch(_), Err(error)) => Event::Fetched(ticket, Err(error)),
                 (Step::Scan(_), Err(error)) => Event::Scanned(ticket, Err(error)),
+                (Step::Look(_), Err(error)) => Event::Looked(ticket, Err(error)),
                 (Step::Commit { .. }, Err(error)) => Event::Committed(ticket, Err(error)),
                 (Step::Publish, Err(error)) => Event::Published(ticket, Err(error)),
             };
-            node.engine.handle(self.now, event);
+            node.tell(self.now, event)?;
         }
+        Ok(())
     }
 
     // ------------------------------------------------------------ the end
@@ -435,6 +601,31 @@ impl World {
         self.jobs.is_empty()
             && self.log.iter().all(reached)
             && self.nodes.iter().all(|node| node.engine.is_idle(true))
+    }
+
+    /// Nothing was applied whose row another partition may hold, and somebody said so.
+    fn check_growth(&mut self) -> Result<(), String> {
+        let Some(growing) = &self.growing else { return Ok(()) };
+        for (partition, log) in &self.log {
+            let new = growing.growth.is_new(partition);
+            let astray = |record: &&Logged| new || growing.growth.is_misplaced(partition, record);
+            let Some(first) = log.iter().find(astray) else { continue };
+            let (next, newest) = (self.disk.next(partition), self.disk.newest(partition));
+            if next > first.offset || newest.is_some_and(|newest| newest >= first.offset) {
+                return Err(format!(
+                    "{partition}: offset {} moved here; durable {next}, shown {newest:?}",
+                    first.offset
+                ));
+            }
+        }
+        let halts = self.story.counts.get("halts").copied().unwrap_or(0);
+        if halts == 0 {
+            return Err("nobody halted".into());
+        }
+        let doubts = self.nodes.iter().map(|node| node.engine.tally().reloads).sum();
+        self.story.add("reloads", doubts);
+        self.story.add("fenced", self.disk.fenced);
+        Ok(())
     }
 
     fn check(&mut self) -> Result<(), String> {
@@ -450,6 +641,9 @@ impl World {
         if letters != self.expected.letters {
             return Err(format!("letters {letters:?}, not {:?}", self.expected.letters));
         }
+        if self.disk.marks != self.expected.marks {
+            return Err(format!("marks {:?}, not {:?}", self.disk.marks, self.expected.marks));
+        }
         for (partition, stored) in &self.disk.stored {
             let next = self.disk.next(partition);
             if self.policy.publish_every_ms.is_some() && stored.published != next {
@@ -463,6 +657,18 @@ impl World {
         self.story.add("repeats", self.disk.repeats);
         self.story.add("dropped", self.disk.dropped);
         self.story.add("letters", letters.len() as u64);
+        for (.., outcome) in &self.disk.marks {
+            let what = match outcome {
+                Outcome::FailedAgain => "failed again",
+                Outcome::MovedOn => "moved on",
+            };
+            self.story.add(what, 1);
+        }
+        for node in &self.nodes {
+            self.story.add("opened", node.engine.breaker().opened());
+            self.story.add("probes", node.engine.breaker().probes());
+            self.story.add("probes lost", node.probes_lost);
+        }
         self.story.add("reloads", self.nodes.iter().map(|node| node.engine.tally().reloads).sum());
         self.story.note((&seen, letters));
         Ok(())
@@ -473,8 +679,20 @@ enum Told {
     Opened(u64, Standing),
     Rows(Vec<Option<Vec<u8>>>),
     Scanned(Vec<(Key, Vec<u8>)>),
+    Looked(Verdict),
     Committed,
     Published,
+}
+
+fn shown<'l>(partition: &'l Partition, record: &'l Logged) -> Record<'l> {
+    Record {
+        partition,
+        offset: record.offset,
+        timestamp_ms: record.timestamp_ms,
+        key: Some(record.key.as_bytes()),
+        value: record.value.as_deref().map(str::as_bytes),
+        headers: Headers(&record.headers),
+    }
 }
 
 fn copy(told: &Result<Told, SinkError>) -> Result<Told, SinkError> {
@@ -482,10 +700,12 @@ fn copy(told: &Result<Told, SinkError>) -> Result<Told, SinkError> {
         Ok(Told::Opened(epoch, standing)) => Ok(Told::Opened(*epoch, standing.clone())),
         Ok(Told::Rows(rows)) => Ok(Told::Rows(rows.clone())),
         Ok(Told::Scanned(rows)) => Ok(Told::Scanned(rows.clone())),
+        Ok(Told::Looked(verdict)) => Ok(Told::Looked(*verdict)),
         Ok(Told::Committed) => Ok(Told::Committed),
         Ok(Told::Published) => Ok(Told::Published),
         Err(SinkError::Fenced) => Err(SinkError::Fenced),
         Err(SinkError::Refused(list)) => Err(SinkError::Refused(list.clone())),
+        Err(SinkError::Fatal(why)) => Err(SinkError::Fatal(anyhow::anyhow!("{why:#}"))),
         Err(_) => Err(lost()),
     }
 }
@@ -506,11 +726,7 @@ fn commit_step(
     bug: Bug,
     rng: &mut Rng,
 ) -> Option<Result<Told, SinkError>> {
-    let publish = |disk: &mut Disk| {
-        for letter in letters {
-            disk.letters.insert((letter.partition.clone(), letter.offset), letter.clone());
-        }
-    };
+    let publish = |disk: &mut Disk| disk.publish(letters);
     match stage {
         Stage::Letters => {
             if bug != Bug::LettersAfterState && bug != Bug::NoLetters {

@@ -1,0 +1,136 @@
+//! One process: its engine, what the source has of it, and what must hold whenever its engine has spoken.
+use crate::{Bug, history::SERVICE};
+use consumers::{
+    engine::{Action, Engine, Event, Ticket},
+    handlers::inventory::{Inventory, Settings},
+    policy::{Policy, breaker::State},
+};
+use debezium::Decoder;
+use sinks::Partition;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+pub struct Node {
+    pub engine: Engine<Inventory>,
+    pub born: u64,
+    /// Told to end: nothing is read any more.
+    pub stopping: bool,
+    pub holds: BTreeSet<Partition>,
+    pub cursor: BTreeMap<Partition, i64>,
+    pub flowing: BTreeSet<Partition>,
+    /// The epoch of each open lane, by life.
+    pub epochs: BTreeMap<u64, u64>,
+    /// Decided and not yet carried out.
+    pub pending: VecDeque<Action>,
+    /// Lanes that went away while they tried for all.
+    pub probes_lost: u64,
+    bug: Bug,
+    /// What each lane asked last, for [`Bug::ProbesWithAll`].
+    asked: BTreeMap<Partition, Action>,
+}
+
+impl Node {
+    pub fn new(policy: Policy, born: u64, bug: Bug) -> Self {
+        let handler = Inventory::new(Settings::default(), "");
+        Self {
+            engine: Engine::new(handler, Decoder::default(), policy).replaying_as(SERVICE, 1),
+            born,
+            stopping: false,
+            holds: BTreeSet::new(),
+            cursor: BTreeMap::new(),
+            flowing: BTreeSet::new(),
+            epochs: BTreeMap::new(),
+            pending: VecDeque::new(),
+            probes_lost: 0,
+            bug,
+            asked: BTreeMap::new(),
+        }
+    }
+
+    /// Lets the engine decide, and looks at what it decided: while the breaker is not closed nothing is sent but by the
+    /// lane that tries, once, and no partition is read on.
+    pub fn tell(&mut self, now: u64, event: Event<'_>) -> Result<(), String> {
+        let before = self.engine.breaker().state().clone();
+        self.engine.handle(now, event);
+        let mut decided: Vec<Action> = std::iter::from_fn(|| self.engine.poll()).collect();
+        let after = self.engine.breaker().state().clone();
+        if matches!((&before, &after), (State::HalfOpen { .. }, State::Open { until: 0 })) {
+            self.probes_lost += 1;
+        }
+        if self.bug == Bug::ProbesWithAll {
+            self.plant(&before, &after, &mut decided);
+        }
+        check_held_back(&before, &after, &decided)?;
+        self.pending.extend(decided);
+        Ok(())
+    }
+
+    /// Everything decided is carried out: is anything read that nobody could write?
+    pub fn check_paused(&self) -> Result<(), String> {
+        let state = self.engine.breaker().state();
+        let flows = self.flowing.intersection(&self.holds).next();
+        match flows {
+            Some(partition) if *state != State::Closed => {
+                Err(format!("{partition} is read while the breaker is {state:?}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A breaker that lets every lane try.
+    fn plant(&mut self, before: &State, after: &State, decided: &mut Vec<Action>) {
+        for action in &*decided {
+            if let (Some(ticket), Some(copy)) = (sent(action), again(action)) {
+                self.asked.insert(ticket.partition.clone(), copy);
+            }
+        }
+        if let (State::Open { .. }, State::HalfOpen { probe }) = (before, after) {
+            let held = |action: &&Action| {
+                sent(action).is_some_and(|t| t.partition != *probe && self.engine.is_held(t))
+            };
+            decided.extend(self.asked.values().filter(held).filter_map(again));
+        }
+    }
+}
+
+fn check_held_back(before: &State, after: &State, decided: &[Action]) -> Result<(), String> {
+    let tries = match (before, after) {
+        (_, State::Closed) => return Ok(()),
+        (State::Open { .. }, State::HalfOpen { probe }) => Some(probe),
+        (State::Closed, State::HalfOpen { .. }) => return Err("half-open without a pause".into()),
+        _ => None,
+    };
+    let senders: Vec<&Partition> =
+        decided.iter().filter_map(sent).map(|ticket| &ticket.partition).collect();
+    let resumes = decided.iter().any(|action| matches!(action, Action::Resume(_)));
+    let wrong = senders.len() > 1 || senders.iter().any(|sender| Some(*sender) != tries);
+    if wrong || resumes {
+        return Err(format!("breaker {before:?}, then {after:?}: {decided:?}"));
+    }
+    Ok(())
+}
+
+/// The question that this asks of the outside.
+fn sent(action: &Action) -> Option<&Ticket> {
+    match action {
+        Action::Open(ticket)
+        | Action::Fetch(ticket, _)
+        | Action::Scan(ticket, _)
+        | Action::Look(ticket, _)
+        | Action::Commit(ticket, ..)
+        | Action::Publish(ticket, _) => Some(ticket),
+        _ => None,
+    }
+}
+
+fn again(action: &Action) -> Option<Action> {
+    Some(match action {
+        Action::Open(ticket) => Action::Open(ticket.clone()),
+        Action::Fetch(ticket, keys) => Action::Fetch(ticket.clone(), keys.clone()),
+        Action::Scan(ticket, prefix) => Action::Scan(ticket.clone(), prefix.clone()),
+        Action::Look(ticket, look) => Action::Look(ticket.clone(), look.clone()),
+        Action::Commit(ticket, batch, letters) => {
+            Action::Commit(ticket.clone(), batch.clone(), letters.clone())
+        }
+        _ => return None,
+    })
+}
