@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
 # scripts/test.sh - everything that is checked, on one machine, without containers.
 #
-#   scripts/test.sh            format, lints, tests, simulation, conformance against the AWS emulators, the demo
-#   scripts/test.sh --quick    the same without the emulators and the release build of the demo
+#   scripts/test.sh            format, lints, tests, simulation, conformance against the AWS emulators, the real stack
+#                              under fire, alerts, Terraform, a Kubernetes API server, the demo, the README's stack,
+#                              images, their deploy and their operation
+#   scripts/test.sh --quick    format, lints, units, simulation, conformance: no servers, nothing to install
 #
 # Installs what the tests need below ${CDC_CACHE:-~/.cache/cdc-platform}, starts it, stops it again.
-# Needs Rust, a C compiler, make and perl; the emulators also need Java 17, Maven, Python 3.10 or later and curl.
+# Needs Rust, a C compiler, make and perl; without --quick also a JDK (17), Maven, Go (1.26), npm, Python 3.10 or later,
+# curl, and, as root installed by apt: PostgreSQL 15, buildah and podman.
 # Exit status 0: all of it passed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -14,7 +17,7 @@ quick=
 case ${1:-} in
   --quick) quick=1 ;;
   "") ;;
-  *) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 64 ;;
+  *) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 64 ;;
 esac
 
 say() { printf '\n== %s (%s s)\n' "$*" "$SECONDS"; }
@@ -29,6 +32,19 @@ if command -v shellcheck >/dev/null; then
   say "shell scripts"
   find scripts .ci -type f \( -name '*.sh' -o -name run \) -print0 | xargs -0 shellcheck
 fi
+if [ -z "$quick" ]; then
+  say "docker-compose.yml"
+  scripts/check-compose.sh
+  say "alerts, runbooks, dashboards"
+  scripts/check-monitoring.sh
+  say "Terraform"
+  scripts/check-terraform.sh
+  say "deploy script, with stand-ins of what it calls"
+  scripts/ops.sh install lint
+  (eval "$(scripts/ops.sh env)" && bats scripts/tests)
+  say "Kubernetes: manifests, and what operators do with them"
+  scripts/check-k8s.sh
+fi
 if command -v cargo-deny >/dev/null; then
   say "licences and sources"
   cargo deny --locked check licenses bans sources
@@ -39,17 +55,43 @@ if [ -z "$quick" ]; then
   started=
   scripts/aws.sh install ls
   scripts/aws.sh status ls >/dev/null 2>&1 || started=1
-  scripts/aws.sh up ls
   trap '[ -z "$started" ] || scripts/aws.sh down ls' EXIT
+  scripts/aws.sh up ls
   eval "$(scripts/aws.sh env ls)"
   export TEST_DYNAMODB_ENDPOINT=$AWS_ENDPOINT_URL_DYNAMODB TEST_S3_ENDPOINT=$AWS_ENDPOINT_URL_S3
+
+  say "the source: PostgreSQL, Debezium, Kafka"
+  source_stack() {
+    STACK_NAME=test PG_PORT=15452 KAFKA_PORT=19292 KAFKA_CONTROLLER_PORT=19293 CONNECT_PORT=18283 TOPIC_PREFIX=shop \
+      scripts/stack.sh "$@"
+  }
+  trap 'source_stack wipe; [ -z "$started" ] || scripts/aws.sh down ls' EXIT
+  source_stack install
+  source_stack wipe # what a run that was killed has left
+  source_stack up kafka postgres connect
+  for part in schema maker trade stock; do
+    source_stack psql -q -v ON_ERROR_STOP=1 -f "scripts/shop/$part.sql" >/dev/null
+  done
+  source_stack create-connector shop
+  export TEST_POSTGRES_DSN=postgres://postgres:postgres@127.0.0.1:15452/shop TEST_KAFKA=127.0.0.1:19292
+  export TEST_CONNECT_URL=http://127.0.0.1:18283
 fi
 
 say "tests: units, simulation, conformance"
 cargo test --workspace --locked
 
 if [ -z "$quick" ]; then
+  say "under fire: a stack of its own, attacked"
+  source_stack wipe
+  TEST_FIRE=1 TEST_FIRE_VERIFY=1 TEST_FIRE_RATE=10 cargo test --locked -p consumers --test fire
   say "demo"
+  cargo build --release --locked --bins
   cargo run --release --locked --bin cdc -- demo
+  say "the README's stack, as pasted"
+  scripts/check-readme.sh
+  say "images, and their deploy"
+  scripts/check-deploy.sh
+  say "operations: images on the real source, Prometheus, a second generation"
+  scripts/check-operations.sh
 fi
 say "all passed"
