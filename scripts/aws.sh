@@ -4,24 +4,27 @@
 #   scripts/aws.sh install [group...]   pinned versions, below ${CDC_CACHE:-~/.cache/cdc-platform}; again: does nothing
 #   scripts/aws.sh up      [group...]   starts, and waits (bounded) until it answers; running already is fine
 #   scripts/aws.sh down    [group...]   stops what this script started, by process id
+#   scripts/aws.sh kill    [group...]   SIGKILL, to it and to what it started (LocalStack's java); for crash tests
 #   scripts/aws.sh status  [group...]   a line for each server; exit 0 if all that is installed runs, 3 if not
 #   scripts/aws.sh env     [group]      shell exports: endpoints, stand-in credentials, region
 #
 # Groups (default: ls)
 #   ls      LocalStack: S3, and DynamoDB through DynamoDB Local. The tests' reference. Port 4566.
 #   mini    MiniStack: both, in one small process, installed in seconds. Port 4620.
-#   fault   before ls: HTTP faults by rule and seed (scripts/aws/fault), port 4570; cuts and delays of the connection
-#           (toxiproxy), port 4691, its own API on 4690.
 #
-# Settings: CDC_CACHE, CDC_PYTHON, CDC_JAVA_HOME, P_LS, P_MINI, P_FAULT, P_TOXI, P_TOXI_LS (ports), and LocalStack's own.
+# Faults: tests put a proxy of their own between (consumers/tests/proxy).
+#
+# Settings: CDC_CACHE, CDC_PYTHON, CDC_JAVA_HOME, P_LS, P_MINI (ports), and LocalStack's own.
+# Several at once: give each its own ports and its own CDC_AWS_DATA (a folder; what is installed is shared).
 # Missing tools: says what to install; as root with CI=true installs it with apt-get.
 set -euo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 HOME_DIR=${CDC_CACHE:-$HOME/.cache/cdc-platform}/aws
-BIN=$HOME_DIR/bin RUN=$HOME_DIR/run LOG=$HOME_DIR/log MARK=$HOME_DIR/installed TMP=$HOME_DIR/tmp
-P_LS=${P_LS:-4566} P_MINI=${P_MINI:-4620} P_FAULT=${P_FAULT:-4570} P_TOXI=${P_TOXI:-4690} P_TOXI_LS=${P_TOXI_LS:-4691}
-V_DYNAMODB=3.1.0 V_AGENT=1.15.11 V_MAVEN_COPY=2.8 V_TOXIPROXY=v2.12.0 V_MINI=1.5.33
+OWN=${CDC_AWS_DATA:-$HOME_DIR}
+MARK=$HOME_DIR/installed RUN=$OWN/run LOG=$OWN/log TMP=$OWN/tmp
+P_LS=${P_LS:-4566} P_MINI=${P_MINI:-4620}
+V_DYNAMODB=3.1.0 V_AGENT=1.15.11 V_MAVEN_COPY=2.8 V_MINI=1.5.33
 
 say() { echo "aws.sh: $*"; }
 die() {
@@ -115,8 +118,8 @@ install_localstack() {
     "localstack-core[base-runtime]==$V_LS" moto-ext pymongo service-identity psutil pyopenssl cbor2
 }
 
-LS_ROOT=$HOME_DIR/lsroot
-LS_LIB=$LS_ROOT/var/lib/localstack/lib
+LS_ROOT=$OWN/lsroot
+LS_LIB=$HOME_DIR/lsroot/var/lib/localstack/lib
 # LocalStack would download DynamoDB Local at its first use; it is put where it looks, from Maven Central.
 install_dynamodb() {
   need_tool mvn maven
@@ -138,16 +141,6 @@ install_mini() {
   "$venv/bin/pip" install -q --disable-pip-version-check "ministack==$V_MINI"
 }
 
-install_toxiproxy() {
-  need_tool go golang-go
-  GOBIN=$TMP go install "github.com/Shopify/toxiproxy/v2/cmd/server@$V_TOXIPROXY" 2>>"$LOG/install.log"
-  mv "$TMP/server" "$BIN/toxiproxy"
-}
-install_fault() {
-  need_tool go golang-go
-  (cd "$HERE/aws/fault" && go build -trimpath -o "$BIN/fault" .)
-}
-
 install_group() {
   case $1 in
     ls)
@@ -158,17 +151,12 @@ install_group() {
       once "localstack-$V_LS" install_localstack
       once "dynamodb-$V_DYNAMODB" install_dynamodb
       mkdir -p "$LS_LIB/java"
-      ln -sfn "$JAVA" "$LS_LIB/java/21"
+      [ "$(readlink "$LS_LIB/java/21")" = "$JAVA" ] || ln -sfn "$JAVA" "$LS_LIB/java/21"
       ;;
     mini)
       need_tool curl
       find_python
       once "ministack-$V_MINI" install_mini
-      ;;
-    fault)
-      need_tool curl
-      once "toxiproxy-$V_TOXIPROXY" install_toxiproxy
-      once "fault-$(cat "$HERE"/aws/fault/*.go | sha256sum | cut -c1-12)" install_fault
       ;;
   esac
 }
@@ -176,7 +164,6 @@ is_installed() {
   case $1 in
     ls) compgen -G "$MARK/localstack-*" && compgen -G "$MARK/dynamodb-*" ;;
     mini) compgen -G "$MARK/ministack-*" ;;
-    fault) compgen -G "$MARK/toxiproxy-*" && compgen -G "$MARK/fault-*" ;;
   esac >/dev/null
 }
 
@@ -198,8 +185,6 @@ ready_localstack() {
   [[ $health == *'"dynamodb": "running"'* && $health == *'"s3": "running"'* ]]
 }
 ready_ministack() { answers "http://127.0.0.1:$P_MINI/_ministack/health"; }
-ready_toxiproxy() { answers "http://127.0.0.1:$P_TOXI/version"; }
-ready_fault() { answers "http://127.0.0.1:$P_FAULT/_fault"; }
 
 # start NAME PORT SECONDS COMMAND... : ready when ready_NAME says so.
 start() {
@@ -209,7 +194,7 @@ start() {
     say "$name: runs already (pid $PID)"
     return 0
   fi
-  if is_port_taken "$port"; then die "$name: port $port is taken by a process that this script did not start"; fi
+  if is_port_taken "$port"; then die "$name: port $port is taken by a process that this script did not start for ${OWN}"; fi
   (cd "$RUN" && exec setsid "$@" >"$LOG/$name.log" 2>&1 </dev/null) &
   local pid=$!
   disown "$pid"
@@ -248,29 +233,51 @@ stop() {
   say "$name: down"
 }
 
+# SIGKILL, to the process and to what it started.
+kill_hard() {
+  local name=$1 pid child left begun=$SECONDS
+  is_alive "$name" || die "$name does not run"
+  pid=$PID left=$(children "$PID")
+  # It cannot start another one in between.
+  kill -STOP "$pid"
+  # shellcheck disable=SC2086  # a list of process ids
+  kill -KILL "$pid" $left 2>/dev/null || true
+  for child in $pid $left; do
+    while [[ $(run_state "$child") == [!Z] ]]; do
+      [ $((SECONDS - begun)) -lt 10 ] || die "$name (pid $child) is still there"
+      sleep 0.05
+    done
+  done
+  rm -f "$RUN/$name.pid"
+  say "$name: killed"
+}
+run_state() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -c1; }
+
+# Another LocalStack than the shared one: a root of its own, with the libraries of the other.
+own_root() {
+  [ "$OWN" != "$HOME_DIR" ] || return 0
+  mkdir -p "$LS_ROOT/var/lib/localstack"
+  [ -e "$LS_ROOT/var/lib/localstack/lib" ] || ln -s "$LS_LIB" "$LS_ROOT/var/lib/localstack/lib"
+}
+
 up_group() {
   case $1 in
     # OVERRIDE_IN_DOCKER=0: otherwise, inside a container, LocalStack writes outside of our folder.
     ls)
-      start localstack "$P_LS" 120 env OVERRIDE_IN_DOCKER=0 FILESYSTEM_ROOT="$LS_ROOT" XDG_CACHE_HOME="$HOME_DIR/cache" \
+      own_root
+      start localstack "$P_LS" 120 env OVERRIDE_IN_DOCKER=0 FILESYSTEM_ROOT="$LS_ROOT" XDG_CACHE_HOME="$OWN/cache" \
         GATEWAY_LISTEN="127.0.0.1:$P_LS" LOCALSTACK_HOST="localhost:$P_LS" SERVICES=s3,dynamodb STRICT_SERVICE_LOADING=1 \
         EAGER_SERVICE_LOADING=1 DYNAMODB_IN_MEMORY="${DYNAMODB_IN_MEMORY:-1}" DYNAMODB_HEAP_SIZE="${DYNAMODB_HEAP_SIZE:-1g}" \
         DISABLE_EVENTS=1 SKIP_SSL_CERT_DOWNLOAD=1 DNS_ADDRESS=0 LS_LOG="${LS_LOG:-warn}" \
         "$HOME_DIR/venv-ls/bin/python" -m localstack.runtime.main
       ;;
     mini) start ministack "$P_MINI" 30 env GATEWAY_PORT="$P_MINI" HOME="$TMP" "$HOME_DIR/venv-mini/bin/ministack" ;;
-    fault)
-      echo "[{\"name\":\"ls\",\"listen\":\"127.0.0.1:$P_TOXI_LS\",\"upstream\":\"127.0.0.1:$P_LS\",\"enabled\":true}]" >"$RUN/toxiproxy.json"
-      start toxiproxy "$P_TOXI" 15 "$BIN/toxiproxy" -host 127.0.0.1 -port "$P_TOXI" -config "$RUN/toxiproxy.json"
-      start fault "$P_FAULT" 15 "$BIN/fault" -listen "127.0.0.1:$P_FAULT" -upstream "http://127.0.0.1:$P_LS"
-      ;;
   esac
 }
 servers() {
   case $1 in
     ls) echo "localstack $P_LS" ;;
     mini) echo "ministack $P_MINI" ;;
-    fault) printf '%s\n' "fault $P_FAULT" "toxiproxy $P_TOXI" ;;
   esac
 }
 
@@ -298,7 +305,6 @@ print_env() {
   case $1 in
     ls) port=$P_LS ;;
     mini) port=$P_MINI ;;
-    fault) port=$P_FAULT ;;
   esac
   echo "export AWS_ENDPOINT_URL_DYNAMODB=http://127.0.0.1:$port AWS_ENDPOINT_URL_S3=http://127.0.0.1:$port" \
     "AWS_ACCESS_KEY_ID=testaccess AWS_SECRET_ACCESS_KEY=testsecret12 AWS_REGION=us-east-1 AWS_EC2_METADATA_DISABLED=true"
@@ -308,12 +314,12 @@ command=${1:-}
 [ $# -eq 0 ] || shift
 groups=("$@")
 for group in "${groups[@]}"; do
-  case $group in ls | mini | fault) ;; *) die "no group '$group': ls, mini or fault" ;; esac
+  case $group in ls | mini) ;; *) die "no group '$group': ls or mini" ;; esac
 done
 if [ ${#groups[@]} -eq 0 ]; then
-  case $command in down | status) groups=(fault mini ls) ;; *) groups=(ls) ;; esac
+  case $command in down | status) groups=(mini ls) ;; *) groups=(ls) ;; esac
 fi
-mkdir -p "$BIN" "$RUN" "$LOG" "$MARK" "$TMP" "$HOME_DIR/cache"
+mkdir -p "$RUN" "$LOG" "$MARK" "$TMP" "$OWN/cache"
 case $command in
   install) for group in "${groups[@]}"; do install_group "$group"; done ;;
   up) for group in "${groups[@]}"; do
@@ -322,6 +328,9 @@ case $command in
   done ;;
   down) for group in "${groups[@]}"; do
     while read -r name _; do stop "$name"; done < <(servers "$group")
+  done ;;
+  kill) for group in "${groups[@]}"; do
+    while read -r name _; do kill_hard "$name"; done < <(servers "$group")
   done ;;
   status) status "${groups[@]}" ;;
   env) print_env "${groups[0]}" ;;

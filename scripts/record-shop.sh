@@ -10,6 +10,10 @@
 # differ. Takes one to five minutes. Nothing is written unless check.py, which computes the views from the recorded log
 # alone, agrees with PostgreSQL in every row.
 set -euo pipefail
+if [[ ${1:-} == -* ]]; then
+  sed -n '2,/^set -/{/^#/s/^# \{0,1\}//p}' "$0"
+  exit 64
+fi
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 OUT=${1:-$HERE/../consumers/demo}
@@ -52,7 +56,7 @@ clean_up() {
 trap clean_up EXIT
 
 stack wipe
-stack up
+stack up kafka postgres connect
 for part in schema maker trade; do sql -1 -f "$HERE/shop/$part.sql"; done
 sql -f "$HERE/shop/stock.sql"
 stack create-connector shop

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # stack.sh - a real change source on one machine, without containers:
-#   PostgreSQL (logical replication) -> Debezium on Kafka Connect -> Kafka (KRaft).
+#   PostgreSQL (logical replication) -> Debezium on Kafka Connect -> Kafka (KRaft), and LocalStack (DynamoDB, S3; aws.sh).
 # Everything listens on 127.0.0.1 only and lives below $STACK_HOME (PostgreSQL's data elsewhere when root, see PG_DATA).
 # For recording, tests and trials: one broker, one replica, fsync off. Never for data that you would miss.
 #
-#   stack.sh install                 fetch the jars (Maven) and PostgreSQL (apt, as root); again does no harm
+#   stack.sh install [COMPONENT...]  fetch jars (Maven), PostgreSQL (apt, as root), LocalStack; again does no harm
 #   stack.sh up [COMPONENT...]       start and wait until ready (default: all)
 #   stack.sh down [COMPONENT...]     stop, in reverse order
 #   stack.sh kill COMPONENT          SIGKILL, for crash tests (start again with `up COMPONENT`)
@@ -12,6 +12,7 @@
 #   stack.sh wipe                    down, then delete all data (keeps what was installed)
 #   stack.sh create-connector [-n NAME] [TEMPLATE] [key=value...]
 #                                    TEMPLATE: a file in stack/connectors (default shop); waits until it streams
+#   stack.sh connector-config [TEMPLATE] [key=value...]     the configuration that would make, as JSON
 #   stack.sh delete-connector|stop-connector|resume-connector|connector-status [NAME]
 #   stack.sh psql [ARGS...]          psql on the stack's database
 #   stack.sh settle [SECONDS]        wait until every change committed by now is in Kafka
@@ -20,10 +21,11 @@
 #   stack.sh capture FILE TOPIC...   write everything they hold to FILE, one JSON object a line (tools/KafkaTool.java)
 #   stack.sh produce                 records in that form from standard input into Kafka
 #   stack.sh kafka-tool CLASS [ARGS...]     run a command line tool of Kafka's
-#   stack.sh env                     print the settings
+#   stack.sh env                     print the settings, and what `cdc` needs to know: eval "$(scripts/stack.sh env)"
 #
-# COMPONENT: postgres kafka connect. Needs JDK 17+, Maven, curl. Several stacks at once: give each its own STACK_NAME
-# and ports.
+# COMPONENT: postgres kafka connect aws. Needs JDK 17+, Maven, curl; aws also Python 3.10+. Several stacks at once: give
+# each its own STACK_NAME and ports (PG_PORT, KAFKA_PORT, KAFKA_CONTROLLER_PORT, CONNECT_PORT, LS_PORT). Stack `main` has
+# the LocalStack that aws.sh runs without settings. LocalStack keeps everything in memory: gone with its process.
 set -euo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/stack
@@ -33,8 +35,11 @@ HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/stack
 : "${STACK_HOME:=$CDC_CACHE/stack}" # what is installed, once
 : "${STACK_NAME:=main}"              # whose data; several stacks need several names and ports
 : "${PG_PORT:=15432}" "${KAFKA_PORT:=19092}" "${KAFKA_CONTROLLER_PORT:=19093}" "${CONNECT_PORT:=18083}"
+: "${LS_PORT:=${P_LS:-4566}}"
 : "${PG_MAJOR:=15}" "${PG_DATABASE:=shop}" "${PG_USER:=postgres}" "${PG_PASSWORD:=postgres}"
 : "${TOPIC_PREFIX:=shop}"
+TOPIC_PREFIX=${TOPIC_PREFIX%.public.} # a service's TOPIC_PREFIX names the schema too
+: "${S3_BUCKET:=cdc-$STACK_NAME}"     # for services: reports, state, dead letters
 : "${KAFKA_CLUSTER_ID:=MkU3OEVBNTcwNTJENDM2Qk}"
 : "${KAFKA_JVM:=-Xms128m -Xmx512m}" "${CONNECT_JVM:=-Xms128m -Xmx512m}"
 : "${READY_TIMEOUT_S:=90}" "${STOP_TIMEOUT_S:=30}"
@@ -50,9 +55,12 @@ else
   : "${PG_DATA:=$DATA/postgres}"
 fi
 
+AWS_OWN=$OWN/aws
+[[ $STACK_NAME != main ]] || AWS_OWN=$CDC_CACHE/aws
+
 CONNECT_URL=http://127.0.0.1:$CONNECT_PORT
 PG_BIN=/usr/lib/postgresql/$PG_MAJOR/bin
-COMPONENTS="kafka postgres connect" # in the order of starting; Kafka starts while PostgreSQL does
+COMPONENTS="kafka postgres connect aws" # in the order of starting; each starts while those before it do
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "stack: $*"; exit 1; }
@@ -64,17 +72,20 @@ now_ms() { echo $(($(date +%s%N) / 1000000)); }
 start_time() { local stat; stat=$(<"/proc/$1/stat") && cut -d' ' -f20 <<<"${stat##*) }"; }
 write_pid() { mkdir -p "$RUN"; echo "$2 $(start_time "$2")" >"$RUN/$1.pid"; }
 pid_of() { # prints the pid when the component runs
-  local pid start
-  [[ -f $RUN/$1.pid ]] && read -r pid start <"$RUN/$1.pid" || return 1
+  local pid start file=$RUN/$1.pid
+  [[ $1 != aws ]] || file=$AWS_OWN/run/localstack.pid
+  [[ -f $file ]] && read -r pid start <"$file" || return 1
   [[ -d /proc/$pid && $(start_time "$pid" 2>/dev/null) == "$start" ]] && echo "$pid"
 }
 port_of() {
   case $1 in
-    postgres) echo "$PG_PORT" ;; kafka) echo "$KAFKA_PORT" ;; connect) echo "$CONNECT_PORT" ;;
+    postgres) echo "$PG_PORT" ;; kafka) echo "$KAFKA_PORT" ;; connect) echo "$CONNECT_PORT" ;; aws) echo "$LS_PORT" ;;
     *) die "unknown component: $1 (there are: $COMPONENTS)" ;;
   esac
 }
-log_of() { if [[ $1 == postgres ]]; then echo "$PG_DATA/server.log"; else echo "$LOGS/$1.log"; fi; }
+log_of() {
+  case $1 in postgres) echo "$PG_DATA/server.log" ;; aws) echo "$AWS_OWN/log/localstack.log" ;; *) echo "$LOGS/$1.log" ;; esac
+}
 listening() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
 wait_for() { # WHAT SECONDS COMPONENT COMMAND...: poll COMMAND until it succeeds, time is up, or COMPONENT has ended
@@ -134,6 +145,10 @@ install_postgres() {
 }
 
 cmd_install() {
+  local list
+  list=$(wanted "$@")
+  [[ $list != *aws* ]] || aws install ls >&2
+  [[ $list != aws ]] || return 0
   command -v javac >/dev/null || die "needs a JDK, 17 or newer"
   command -v "$MVN" >/dev/null || die "needs Maven"
   [[ -x $PG_BIN/initdb ]] || install_postgres
@@ -204,6 +219,11 @@ start_connect() {
 ready_connect() { curl -fs -m 5 "$CONNECT_URL/health"; }
 stop_connect() { stop_process connect; }
 
+aws() { P_LS=$LS_PORT CDC_CACHE=$CDC_CACHE CDC_AWS_DATA=$AWS_OWN "$HERE/../aws.sh" "$@"; }
+start_aws() { aws up ls >&2; }
+ready_aws() { aws status ls; }
+stop_aws() { aws down ls >/dev/null; }
+
 begin() { # start one component, without waiting
   ! listening "$(port_of "$1")" || die "port $(port_of "$1") for $1 is taken by another process"
   "start_$1"
@@ -221,7 +241,7 @@ wanted() { # COMPONENT...: those asked for, in the order of starting
 cmd_up() {
   local c s list started=()
   list=$(wanted "$@")
-  [[ -d $LIBS/kafka && -x $PG_BIN/initdb ]] || die "not installed: run '$0 install' first"
+  [[ $list == aws || (-d $LIBS/kafka && -x $PG_BIN/initdb) ]] || die "not installed: run '$0 install' first"
   for c in $list; do
     if pid_of "$c" >/dev/null; then say "$c runs already"; continue; fi
     if [[ $c == connect ]]; then # needs the broker
@@ -244,13 +264,14 @@ cmd_down() {
 cmd_kill() {
   local pid
   [[ $# -eq 1 ]] || die "kill COMPONENT"
+  if [[ $1 == aws ]]; then aws kill ls >&2; return; fi
   pid=$(pid_of "$1") || die "$1 does not run"
   kill -9 "$pid"
   gone_within "$1" 10 || die "$1 (pid $pid) is still there"
   rm -f "$RUN/$1.pid"
 }
 cmd_wipe() {
-  cmd_down connect postgres kafka
+  cmd_down connect postgres kafka aws
   rm -rf "$OWN" "$PG_DATA"
 }
 
@@ -304,16 +325,20 @@ streams() { # NAME SLOT: RUNNING only says that the task was started; the slot i
   [[ $(psql_as "$PG_DATABASE" -Atc "select active from pg_replication_slots where slot_name = '$2'") == t ]]
 }
 
-cmd_create_connector() {
-  local name=cdc template=shop config slot
-  if [[ ${1:-} == -n ]]; then name=$2; shift 2; fi
+cmd_connector_config() {
+  local template=shop
   if [[ -n ${1:-} && $1 != *=* ]]; then template=$1; shift; fi
   [[ -f $HERE/connectors/$template.properties ]] || die "no connectors/$template.properties"
-  config=$({ render "$HERE/connectors/$template.properties"; printf '%s\n' "$@"; } | json_of_properties)
+  { render "$HERE/connectors/$template.properties"; printf '%s\n' "$@"; } | json_of_properties
+}
+cmd_create_connector() {
+  local name=cdc config slot
+  if [[ ${1:-} == -n ]]; then name=$2; shift 2; fi
+  config=$(cmd_connector_config "$@")
   slot=$(grep -o '"slot.name":"[^"]*"' <<<"$config" | cut -d'"' -f4)
   wait_for "connector $name to be accepted" "$READY_TIMEOUT_S" connect put_connector "$name" "$config"
   wait_for "connector $name to stream" "$READY_TIMEOUT_S" connect streams "$name" "$slot"
-  say "connector $name ($template) streams from slot $slot"
+  say "connector $name streams from slot $slot"
 }
 cmd_stop_connector() { # all its records are in Kafka once it is STOPPED
   curl -fsS -m 30 -X PUT "$CONNECT_URL/connectors/${1:-cdc}/stop"
@@ -348,13 +373,17 @@ cmd_produce() { tool produce; }
 cmd_kafka_tool() { java_kafka "$@"; }
 cmd_env() {
   local v
-  for v in STACK_HOME STACK_NAME PG_DATA PG_PORT KAFKA_PORT KAFKA_CONTROLLER_PORT CONNECT_PORT PG_DATABASE PG_USER TOPIC_PREFIX; do
-    printf '%s=%q\n' "$v" "${!v}"
+  for v in STACK_HOME STACK_NAME PG_DATA PG_PORT KAFKA_PORT KAFKA_CONTROLLER_PORT CONNECT_PORT LS_PORT PG_DATABASE PG_USER; do
+    printf 'export %s=%q\n' "$v" "${!v}"
   done
+  printf 'export %s=%q\n' KAFKA_BOOTSTRAP_SERVERS "127.0.0.1:$KAFKA_PORT" TOPIC_PREFIX "$TOPIC_PREFIX.public." \
+    SOURCE_DSN "postgres://$PG_USER:$PG_PASSWORD@127.0.0.1:$PG_PORT/$PG_DATABASE" CONNECT_URL "$CONNECT_URL" \
+    S3_BUCKET "$S3_BUCKET" DLQ "s3://$S3_BUCKET/dlq" MARKER_TABLE public.cdc_marker
+  aws env ls
 }
 
 case ${1:-} in
-  install | up | down | kill | wipe | status | create-connector | delete-connector | stop-connector | \
+  install | up | down | kill | wipe | status | create-connector | connector-config | delete-connector | stop-connector | \
     resume-connector | connector-status | psql | settle | topics | await | capture | produce | kafka-tool | env)
     command=cmd_${1//-/_}
     shift

@@ -1,3 +1,0 @@
-module fault
-
-go 1.22
