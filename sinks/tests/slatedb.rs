@@ -3,7 +3,7 @@ mod killed;
 
 use sinks::{
     Batch, Checkpoint, Lane, Partition, SinkError, State, conformance,
-    state::slatedb::{Settings, SlateDb, few_retries, object_store},
+    state::slatedb::{self, Settings, SlateDb, few_retries, object_store},
 };
 use std::{
     io::{Read, Write},
@@ -100,6 +100,32 @@ async fn a_look_takes_nothing_over_and_leaves_nothing() {
     let renamed = Partition::new(&format!("other.{}", partition.topic), 0);
     let why = looker.peek(&renamed).await.map(|_| ()).unwrap_err().to_string();
     assert!(why.contains("set TOPIC_PREFIX back"), "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_size_told_is_that_of_the_tables_in_the_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let partition = Partition::new("size.products", 0);
+    assert_eq!(slatedb::size(&partition), None, "not opened yet");
+    let lane = fill(dir.path(), &partition).await;
+    // A table is in the manifest a while after it was written.
+    let (told, stored) = loop {
+        let told = slatedb::size(&partition).expect("opened");
+        let stored = files(dir.path(), &partition, "compacted");
+        if told.tables >= 3 && stored.len() == told.tables as usize {
+            break (told, stored);
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    let stored: u64 = stored.iter().map(|file| file.metadata().unwrap().len()).sum();
+    let rest = stored.checked_sub(told.bytes).expect("no more than there is");
+    assert!(rest < u64::from(told.tables) * 1_000, "{told:?}, and {stored} bytes in files");
+    lane.close().await.unwrap();
+    // Whoever opens it next knows at once.
+    let again = folder(dir.path()).open(&partition).await.unwrap();
+    let told_again = slatedb::size(&partition).expect("opened");
+    assert!(told_again.bytes >= told.bytes, "{told:?}, then {told_again:?}");
+    again.close().await.unwrap();
 }
 
 /// A rebalance may give a partition to one process and then to another before the first has opened it.
@@ -229,8 +255,8 @@ async fn too_long_keys_are_an_error_not_a_panic() {
     assert_eq!(lane.get(&[vec![7; 70_000]]).await.unwrap(), [None]);
 }
 
-fn files(dir: &Path, kind: &str) -> Vec<PathBuf> {
-    let dir = dir.join("state/inventory/1/shop.products/0").join(kind);
+fn files(dir: &Path, partition: &Partition, kind: &str) -> Vec<PathBuf> {
+    let dir = dir.join(format!("state/inventory/1/{partition}")).join(kind);
     let mut files: Vec<PathBuf> =
         std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|path| path.is_file() && path.metadata().unwrap().len() > 0);
@@ -247,21 +273,21 @@ async fn read_everything(dir: &Path) -> Result<usize, SinkError> {
 }
 
 /// 2,000 rows, most of them in tables, the last in the log.
-async fn fill(dir: &Path) {
+async fn fill(dir: &Path, partition: &Partition) -> Arc<dyn Lane> {
     let store = object_store::local::LocalFileSystem::new_with_prefix(dir).unwrap();
     let settings = Settings { table_bytes: 64 << 10, ..Settings::default() };
     let state = SlateDb::with_settings(Arc::new(store), "", 1, "inventory", settings);
-    let lane = state.open(&killed::partition()).await.unwrap();
+    let lane = state.open(partition).await.unwrap();
     for n in 0..20_u32 {
         let rows = (0..100)
             .map(|row| ((n * 100 + row).to_be_bytes().to_vec(), Some(vec![7; 100])))
             .collect();
         let checkpoint = Checkpoint { next: i64::from(n) + 1, ..Checkpoint::default() };
         let batch =
-            Batch::new(killed::partition(), 'p', i64::from(n), vec![], rows, checkpoint, [].into());
+            Batch::new(partition.clone(), 'p', i64::from(n), vec![], rows, checkpoint, [].into());
         lane.commit(&batch).await.unwrap();
     }
-    lane.close().await.unwrap();
+    lane
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -274,8 +300,8 @@ async fn damage_is_an_error_that_names_the_place_and_what_to_do() {
         ("manifest", true),
     ] {
         let dir = tempfile::tempdir().unwrap();
-        fill(dir.path()).await;
-        let damaged = files(dir.path(), kind);
+        fill(dir.path(), &killed::partition()).await.close().await.unwrap();
+        let damaged = files(dir.path(), &killed::partition(), kind);
         assert!(!damaged.is_empty(), "nothing to damage in {kind}");
         for file in damaged {
             let mut bytes = std::fs::read(&file).unwrap();

@@ -11,10 +11,11 @@
 //!   that ended so may still take effect: only the same batch may follow it, another one is `Fenced`.
 mod look;
 mod recorder;
+mod size;
 mod store;
 
 pub use look::Glance;
-pub use recorder::show;
+pub use size::{Size, show, size};
 
 use super::{refuse_count, refuse_renamed};
 use crate::{Batch, Checkpoint, Key, Lane, Partition, Receipt, SinkError, State};
@@ -280,9 +281,10 @@ impl State for SlateDb {
         let opening = Db::builder(place.path.as_str(), Arc::new(Shared(self.store.clone())))
             .with_settings(self.tuned())
             .with_db_cache(self.cache.clone(), id)
-            .with_metrics_recorder(Arc::new(Recorder(partition.clone())))
+            .with_metrics_recorder(Arc::new(Recorder))
             .build();
         let db = place.answer(opening).await?;
+        size::follow(partition, &db);
         let mut lane = SlateLane {
             place,
             partition: partition.clone(),

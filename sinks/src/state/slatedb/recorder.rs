@@ -1,39 +1,14 @@
-//! The few of SlateDB's own numbers that operators look at.
-use crate::Partition;
-use metrics::{counter, gauge};
+//! The one of SlateDB's own numbers that operators look at.
+use metrics::counter;
 use slatedb_common::metrics::{CounterFn, GaugeFn, HistogramFn, MetricsRecorder, UpDownCounterFn};
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::Arc;
 
-pub struct Recorder(pub Partition);
+pub struct Recorder;
 
 struct Compacted(metrics::Counter);
 impl CounterFn for Compacted {
     fn increment(&self, value: u64) {
         self.0.increment(value);
-    }
-}
-
-/// How many sorted tables each partition's state had, when SlateDB said so last.
-static TABLES: Mutex<BTreeMap<Partition, i64>> = Mutex::new(BTreeMap::new());
-
-struct Tables(Partition);
-impl GaugeFn for Tables {
-    fn set(&self, value: i64) {
-        TABLES.lock().unwrap_or_else(PoisonError::into_inner).insert(self.0.clone(), value);
-    }
-}
-
-/// Sets the gauge of this partition anew, as long as somebody owns it.
-pub fn show(partition: &Partition) {
-    let tables = TABLES.lock().unwrap_or_else(PoisonError::into_inner).get(partition).copied();
-    if let Some(tables) = tables {
-        let labels =
-            [("topic", partition.topic.to_string()), ("partition", partition.index.to_string())];
-        let tables = u32::try_from(tables).unwrap_or(0);
-        gauge!("cdc_state_sorted_tables", &labels).set(f64::from(tables));
     }
 }
 
@@ -60,11 +35,8 @@ impl MetricsRecorder for Recorder {
             _ => Arc::new(Ignored),
         }
     }
-    fn register_gauge(&self, name: &str, _: &str, _: &[(&str, &str)]) -> Arc<dyn GaugeFn> {
-        match name {
-            "slatedb.db.sst_count" => Arc::new(Tables(self.0.clone())),
-            _ => Arc::new(Ignored),
-        }
+    fn register_gauge(&self, _: &str, _: &str, _: &[(&str, &str)]) -> Arc<dyn GaugeFn> {
+        Arc::new(Ignored)
     }
     fn register_up_down_counter(
         &self,
