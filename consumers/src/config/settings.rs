@@ -224,6 +224,8 @@ pub enum Origin {
     Flag,
     Environment,
     Tuning,
+    /// Where the state is, unless somebody says otherwise.
+    Bucket,
     Default,
 }
 impl std::fmt::Display for Origin {
@@ -232,6 +234,7 @@ impl std::fmt::Display for Origin {
             Origin::Flag => "flag",
             Origin::Environment => "environment",
             Origin::Tuning => "tuning",
+            Origin::Bucket => "S3_BUCKET",
             Origin::Default => "default",
         })
     }
@@ -263,7 +266,16 @@ pub fn given(matches: &ArgMatches, service: Service) -> Givens {
         (setting.name, Given { value, origin })
     };
     let single = SETTINGS.iter().filter(|s| s.name != "kafka-property");
-    tuned(single.map(one).collect())
+    in_bucket(tuned(single.map(one).collect()))
+}
+
+fn in_bucket(mut given: Givens) -> Givens {
+    let value = |name| given.get(name).and_then(|given| given.value.as_deref());
+    if let (Some("aws"), None, Some(bucket)) = (value("sink"), value("state"), value("s3-bucket")) {
+        let value = Some(format!("slatedb:s3://{bucket}"));
+        given.insert("state", Given { value, origin: Origin::Bucket });
+    }
+    given
 }
 
 /// Who gave a value keeps it.

@@ -1,4 +1,5 @@
-use super::*;
+use super::{settings::SETTINGS, *};
+use crate::policy::OnRefusal;
 use clap::Command;
 
 /// As from a command line, in an environment without any of our variables but these.
@@ -141,6 +142,30 @@ fn sinks_and_where_their_state_goes() {
     );
     let memory = config(Inventory, "--state memory --dlq dir:d", &[]).expect("allowed");
     assert!(memory.warnings.iter().any(|w| w.contains("wrong sums")), "{:?}", memory.warnings);
+}
+
+#[test]
+fn the_state_is_in_the_bucket_unless_somebody_says_otherwise() {
+    let args = "--dlq dir:dlq --s3-bucket lake";
+    let slate = |text: &str| State::SlateDb(text.parse().expect("a place"));
+    assert_eq!(config(Inventory, args, &[]).expect("fine").state, slate("s3://lake"));
+    let elsewhere = format!("{args} --state slatedb:dir:here");
+    assert_eq!(config(Inventory, &elsewhere, &[]).expect("fine").state, slate("dir:here"));
+    let shown = |args| table(Inventory, &matches(Some(Inventory), args), &[]);
+    let line = |table: &str| {
+        let line = table.lines().find(|line| line.starts_with("STATE ")).expect("a line");
+        line.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(line(&shown(args)), ["STATE", "slatedb:s3://lake", "S3_BUCKET"]);
+    assert_eq!(line(&shown(&elsewhere)), ["STATE", "slatedb:dir:here", "flag"]);
+    assert_eq!(line(&shown("--sink sqlite:x.db --s3-bucket lake")), ["STATE", "-", "default"]);
+    // A bucket that is wrong is one fault, not two.
+    for bucket in ["la", "la?ke", "lake/reports", "lake/"] {
+        let args = format!("--dlq dir:dlq --s3-bucket {bucket}");
+        let wrong = problems(config(Inventory, &args, &[]));
+        assert_eq!(wrong.len(), 1, "{bucket}: {wrong:?}");
+        assert!(wrong[0].contains("--s3-bucket or S3_BUCKET"), "{wrong:?}");
+    }
 }
 
 #[test]

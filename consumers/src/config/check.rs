@@ -1,0 +1,470 @@
+//! From settings to a [`Config`]: each value read, all of them held against each other.
+use super::{
+    Aws, Config, Given, Givens, Http, Logs, Origin, Service, Sink, Source, State, misspelt,
+    settings::SETTINGS, show,
+};
+use crate::{
+    handlers::{OrderItems, Orders, Products},
+    policy::{OnRefusal, Policy, Start},
+    source::kafka,
+};
+use debezium::Formats;
+use sinks::{StockMode, objects::Place};
+use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
+
+/// Reads settings one by one and collects what is wrong with them.
+pub struct Check {
+    pub given: Givens,
+    pub problems: Vec<String>,
+}
+
+impl Check {
+    fn text(&self, name: &str) -> Option<String> {
+        self.given.get(name).and_then(|g| g.value.clone())
+    }
+
+    fn wrong(&mut self, name: &str, why: &str) {
+        let env = SETTINGS.iter().find(|s| s.name == name).map_or("", |s| s.env);
+        let origin = self.given.get(name).map_or(Origin::Default, |g| g.origin);
+        let value = match self.text(name) {
+            Some(value) => format!("`{}` (from the {origin})", show::without_userinfo(&value)),
+            None => "not given".to_owned(),
+        };
+        self.problems.push(format!("--{name} or {env}: {value}: {why}"));
+    }
+
+    fn parse<T: FromStr>(&mut self, name: &str, form: &str) -> Option<T>
+    where
+        T::Err: fmt::Display,
+    {
+        let text = self.text(name)?;
+        text.parse().inspect_err(|why| self.wrong(name, &format!("{why}. {form}"))).ok()
+    }
+
+    fn number(&mut self, name: &str, min: u64, max: u64) -> Option<u64> {
+        let text = self.text(name)?;
+        let number = text.replace('_', "").parse().ok().filter(|n| (min..=max).contains(n));
+        if number.is_none() {
+            self.wrong(name, &format!("give a whole number from {min} to {max}."));
+        }
+        number
+    }
+
+    fn one_of<T: Copy>(&mut self, name: &str, choices: &[(&str, T)]) -> Option<T> {
+        let text = self.text(name)?;
+        let found = choices.iter().find(|(choice, _)| *choice == text).map(|(_, value)| *value);
+        if found.is_none() {
+            let names: Vec<&str> = choices.iter().map(|(choice, _)| *choice).collect();
+            self.wrong(name, &format!("give one of: {}.", names.join(", ")));
+        }
+        found
+    }
+
+    pub fn config(
+        &mut self,
+        service: Service,
+        properties: &BTreeMap<String, Given>,
+        env: &[(String, String)],
+    ) -> Option<Config> {
+        let source = self.source();
+        let until_end = self.one_of("until-end", &[("false", false), ("true", true)]);
+        let sink = self.sink();
+        let aws = self.aws(service, sink.as_ref(), env);
+        let state = self.state(sink.as_ref());
+        let dlq = self.dlq();
+        let generation = self.number("generation", 1, u64::from(u32::MAX));
+        let drain_grace = self.number("drain-grace-seconds", 0, 3_600);
+        let (products, orders, order_items) = self.tables(service);
+        let topics = self.topics(service, &products, &orders, &order_items);
+        let formats = match Formats::parse(&self.text("column-formats").unwrap_or_default()) {
+            Ok(formats) => Some(formats),
+            Err(why) => {
+                self.wrong("column-formats", &format!("{why}."));
+                None
+            }
+        };
+        let modes = [("derived", StockMode::Derived), ("source", StockMode::Source)];
+        let stock_mode = self.one_of("stock-mode", &modes);
+        let low_stock_threshold =
+            self.parse("low-stock-threshold", "Give a whole number of pieces.");
+        let policy = self.policy(service, sink.as_ref());
+        let kafka = self.kafka(service, topics, until_end, properties);
+        let http = self.http();
+        let logs = self.logs(env);
+        let mut config = Config {
+            service,
+            source: source?,
+            sink: sink?,
+            state: state?,
+            dlq: dlq?,
+            until_end: until_end?,
+            generation: generation?,
+            drain_grace: Duration::from_secs(drain_grace?),
+            kafka: kafka?,
+            products,
+            orders,
+            order_items,
+            formats: formats?,
+            stock_mode: stock_mode?,
+            low_stock_threshold: low_stock_threshold?,
+            aws,
+            policy: policy?,
+            http: http?,
+            logs: logs?,
+            warnings: misspelt(env),
+        };
+        warn(&mut config);
+        Some(config)
+    }
+
+    fn source(&mut self) -> Option<Source> {
+        let text = self.text("source")?;
+        match text.strip_prefix("ndjson:") {
+            Some(path) if !path.is_empty() => Some(Source::Ndjson(path.to_owned())),
+            None if text == "kafka" => Some(Source::Kafka),
+            _ => {
+                self.wrong("source", "give kafka or ndjson:PATH.");
+                None
+            }
+        }
+    }
+
+    fn sink(&mut self) -> Option<Sink> {
+        let text = self.text("sink")?;
+        let path = |prefix| text.strip_prefix(prefix).filter(|p: &&str| !p.is_empty());
+        match (text.as_str(), path("sqlite:"), path("dir:")) {
+            ("aws", ..) => Some(Sink::Aws),
+            (_, Some(file), _) => Some(Sink::Sqlite(file.into())),
+            (_, _, Some(dir)) => Some(Sink::Dir(dir.into())),
+            _ => {
+                self.wrong("sink", "give aws, sqlite:FILE or dir:DIR.");
+                None
+            }
+        }
+    }
+
+    fn aws(&mut self, service: Service, sink: Option<&Sink>, env: &[(String, String)]) -> Aws {
+        let text = |name| self.text(name);
+        let general = text("aws-endpoint-url");
+        let flag = self.given.get("aws-endpoint-url").is_some_and(|g| g.origin == Origin::Flag);
+        let endpoint = |name: &str| {
+            let found = env.iter().find(|(n, url)| n == name && !flag && !url.is_empty());
+            found.map(|(_, url)| url.clone()).or_else(|| general.clone())
+        };
+        let aws = Aws {
+            region: text("aws-region").unwrap_or_default(),
+            s3_endpoint: endpoint("AWS_ENDPOINT_URL_S3"),
+            dynamodb_endpoint: endpoint("AWS_ENDPOINT_URL_DYNAMODB"),
+            table: text("dynamodb-table").unwrap_or_default(),
+            tokens_table: text("dynamodb-tokens-table").unwrap_or_default(),
+            bucket: text("s3-bucket"),
+        };
+        if let Some(url) = &general
+            && !url.starts_with("http://")
+            && !url.starts_with("https://")
+        {
+            self.wrong("aws-endpoint-url", "give http://HOST:PORT or https://HOST:PORT.");
+        }
+        if service == Service::Analytics && sink == Some(&Sink::Aws) && aws.bucket.is_none() {
+            self.wrong("s3-bucket", "give the bucket for the reports.");
+        }
+        if let Some(bucket) = &aws.bucket {
+            match format!("s3://{bucket}").parse::<Place>() {
+                Ok(Place::S3 { prefix, .. }) if prefix.is_empty() && !bucket.ends_with('/') => {}
+                Err(why) => self.wrong("s3-bucket", &format!("{why}.")),
+                Ok(_) => self.wrong("s3-bucket", "give the bucket's name alone, without a prefix."),
+            }
+        }
+        aws
+    }
+
+    fn state(&mut self, sink: Option<&Sink>) -> Option<State> {
+        let text = self.text("state");
+        if let Some(Sink::Sqlite(_) | Sink::Dir(_)) = sink {
+            if text.is_some() {
+                self.wrong(
+                    "state",
+                    "with --sink sqlite:FILE or dir:DIR the state is there too: remove this setting.",
+                );
+                return None;
+            }
+            return Some(State::InSink);
+        }
+        let Some(text) = text else {
+            if sink.is_some() {
+                self.wrong(
+                    "state",
+                    "give slatedb:s3://BUCKET/PREFIX or slatedb:dir:DIR, or set S3_BUCKET.",
+                );
+            }
+            return None;
+        };
+        if text == "memory" {
+            return Some(State::Memory);
+        }
+        let place = text.strip_prefix("slatedb:").map(str::parse::<Place>);
+        match place {
+            Some(Ok(place)) => Some(State::SlateDb(place)),
+            // The bucket is wrong then, which was said.
+            Some(Err(_)) if self.given.get("state").is_some_and(|g| g.origin == Origin::Bucket) => {
+                None
+            }
+            Some(Err(why)) => {
+                self.wrong("state", &format!("{why}."));
+                None
+            }
+            None => {
+                self.wrong("state", "give slatedb:s3://BUCKET/PREFIX, slatedb:dir:DIR or memory.");
+                None
+            }
+        }
+    }
+
+    fn dlq(&mut self) -> Option<Place> {
+        if self.text("dlq").is_none() {
+            self.wrong(
+                "dlq",
+                "give s3://BUCKET/PREFIX or dir:DIR. Without a place for records that cannot be processed they would be lost, so nothing starts.",
+            );
+            return None;
+        }
+        let place: Place = self.parse("dlq", "Give s3://BUCKET/PREFIX or dir:DIR")?;
+        Some(place.or_prefix("dlq"))
+    }
+
+    fn tables(&mut self, service: Service) -> (Products, Orders, OrderItems) {
+        let mut products = Products::default();
+        let mut orders = Orders::default();
+        let mut items = OrderItems::default();
+        let table = |check: &Self, name| check.text(name).unwrap_or_default();
+        products.table = table(self, "products-table");
+        orders.table = table(self, "orders-table");
+        items.table = table(self, "order-items-table");
+        self.columns(
+            "products-columns",
+            &mut [
+                ("id", &mut products.id),
+                ("name", &mut products.name),
+                ("description", &mut products.description),
+                ("price", &mut products.price),
+                ("stock_quantity", &mut products.stock_quantity),
+                ("category", &mut products.category),
+            ],
+        );
+        self.columns(
+            "orders-columns",
+            &mut [
+                ("id", &mut orders.id),
+                ("customer_id", &mut orders.customer_id),
+                ("status", &mut orders.status),
+                ("total", &mut orders.total),
+                ("created_at", &mut orders.created_at),
+            ],
+        );
+        self.columns(
+            "order-items-columns",
+            &mut [
+                ("id", &mut items.id),
+                ("product_id", &mut items.product_id),
+                ("quantity", &mut items.quantity),
+                ("unit_price", &mut items.unit_price),
+            ],
+        );
+        let two = match service {
+            Service::Inventory => Some((&products.table, "order-items-table", &items.table)),
+            Service::Analytics => Some((&orders.table, "order-items-table", &items.table)),
+            Service::Search => None,
+        };
+        if let Some((one, name, other)) = two
+            && one == other
+        {
+            self.wrong(name, "two tables have the same name: give each its own.");
+        }
+        (products, orders, items)
+    }
+
+    fn columns(&mut self, name: &str, known: &mut [(&str, &mut String)]) {
+        let text = self.text(name).unwrap_or_default();
+        for entry in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
+            let (ours, yours) = entry.split_once('=').unwrap_or((entry, ""));
+            let found = known.iter_mut().find(|(column, _)| *column == ours.trim());
+            match (found, yours.trim()) {
+                (Some((_, column)), yours) if !yours.is_empty() => yours.clone_into(column),
+                _ => {
+                    let names: Vec<&str> = known.iter().map(|(column, _)| *column).collect();
+                    let why = format!(
+                        "`{entry}` is not OURS=YOURS with one of our columns: {}.",
+                        names.join(", ")
+                    );
+                    self.wrong(name, &why);
+                }
+            }
+        }
+    }
+
+    /// The topics that the service reads. The engine knows a topic's table by its last part.
+    fn topics(
+        &mut self,
+        service: Service,
+        products: &Products,
+        orders: &Orders,
+        items: &OrderItems,
+    ) -> Vec<String> {
+        let products = ("products-topic", products.table.as_str());
+        let orders = ("orders-topic", orders.table.as_str());
+        let items = ("order-items-topic", items.table.as_str());
+        let wanted = match service {
+            Service::Inventory => vec![products, items],
+            Service::Analytics => vec![orders, items],
+            Service::Search => vec![products],
+        };
+        let prefix = self.text("topic-prefix").unwrap_or_default();
+        let mut topics = Vec::new();
+        for (name, table) in wanted {
+            let given = self.text(name);
+            let topic = given.clone().unwrap_or_else(|| format!("{prefix}{table}"));
+            let rest = topic.strip_suffix(table);
+            if !rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.')) {
+                let at = if given.is_some() { name } else { "topic-prefix" };
+                self.wrong(at, &format!("the topic must be `{table}` or end with `.{table}`."));
+            }
+            topics.push(topic);
+        }
+        topics
+    }
+
+    fn policy(&mut self, service: Service, sink: Option<&Sink>) -> Option<Policy> {
+        const MIB: u64 = 1 << 20;
+        self.one_of("tuning", &[("balanced", ()), ("throughput", ()), ("latency", ())]);
+        let batch_records_max = self.number("batch-records", 1, 1_000_000);
+        let batch_bytes_max = self.number("batch-bytes", 1_024, 1_024 * MIB);
+        let linger_ms = self.number("linger-ms", 0, 60_000);
+        let buffer_bytes_max = self.number("buffer-bytes", MIB, 65_536 * MIB);
+        let cache_bytes_max = self.number("cache-bytes", 0, 65_536 * MIB);
+        let backoff_ms_max = self.number("backoff-ms-max", 100, 600_000);
+        let breaker_failures = self.number("breaker-failures", 1, 1_000_000);
+        let in_a_row = self.number("dlq-in-a-row-max", 1, u32::MAX.into());
+        let percent = self.number("dlq-percent-max", 0, 100);
+        let window = self.number("dlq-window", 10, 10_000_000);
+        let flush = self.number("flush-interval-seconds", 1, 86_400);
+        let start =
+            self.one_of("start", &[("earliest", Start::Earliest), ("latest", Start::Latest)]);
+        let published = match sink? {
+            Sink::Aws => service == Service::Analytics,
+            Sink::Sqlite(_) => false,
+            Sink::Dir(_) => true,
+        };
+        let keyed = service != Service::Analytics && sink? == &Sink::Aws;
+        let size = |n: Option<u64>| n.and_then(|n| usize::try_from(n).ok());
+        let count = |n: Option<u64>| n.and_then(|n| u32::try_from(n).ok());
+        Some(Policy {
+            batch_records_max: size(batch_records_max)?,
+            batch_bytes_max: size(batch_bytes_max)?,
+            linger_ms: linger_ms?,
+            buffer_bytes_max: size(buffer_bytes_max)?,
+            cache_bytes_max: size(cache_bytes_max)?,
+            backoff_ms_max: backoff_ms_max?,
+            breaker_failures: count(breaker_failures)?,
+            letters_in_a_row_max: count(in_a_row)?,
+            letters_percent_max: count(percent)?,
+            letters_window: count(window)?,
+            publish_every_ms: if published { Some(flush? * 1_000) } else { None },
+            start: start?,
+            on_refusal: if keyed { OnRefusal::SkipWrite } else { OnRefusal::SkipRecord },
+            ..Policy::default()
+        })
+    }
+
+    fn kafka(
+        &mut self,
+        service: Service,
+        topics: Vec<String>,
+        until_end: Option<bool>,
+        properties: &BTreeMap<String, Given>,
+    ) -> Option<kafka::Settings> {
+        let before = self.problems.len();
+        for (name, given) in properties {
+            let value = given.value.as_deref().unwrap_or_default();
+            if let Some(why) = kafka::problem(name, value) {
+                let env = name.to_ascii_uppercase().replace('.', "_");
+                let at = match given.origin {
+                    Origin::Environment => format!("KAFKA_PROPERTIES_{env}"),
+                    _ => "--kafka-property".to_owned(),
+                };
+                self.problems.push(format!("{at} (from the {}): {why}", given.origin));
+            }
+        }
+        let plain = |(name, given): (&String, &Given)| {
+            given.value.clone().map(|value| (name.clone(), value))
+        };
+        let settings = kafka::Settings {
+            bootstrap_servers: self.text("kafka-bootstrap-servers")?,
+            group_id: self.text("kafka-group-id")?,
+            client_id: service.name().to_owned(),
+            topics,
+            until_end: until_end?,
+            ack_interval: Duration::from_secs(self.number("ack-interval-seconds", 1, 3_600)?),
+            properties: properties.iter().filter_map(plain).collect(),
+        };
+        // What is wrong with one alone was said.
+        if let (true, Err(why)) = (self.problems.len() == before, settings.client_config()) {
+            self.problems.extend(why);
+        }
+        Some(settings)
+    }
+
+    fn http(&mut self) -> Option<Http> {
+        let listen = match self.text("http-listen")?.as_str() {
+            "none" => None,
+            _ => {
+                Some(self.parse("http-listen", "Give ADDRESS:PORT, such as 0.0.0.0:9090, or none")?)
+            }
+        };
+        let is_default = self.given.get("http-listen").is_some_and(|g| g.origin == Origin::Default);
+        let watchdog = Duration::from_secs(self.number("watchdog-seconds", 1, 86_400)?);
+        Some(Http { listen, is_default, watchdog })
+    }
+
+    fn logs(&mut self, env: &[(String, String)]) -> Option<Logs> {
+        let json = self.one_of("log-format", &[("text", false), ("json", true)]);
+        let ours = self.given.get("log-level").map(|g| g.origin);
+        let rust_log = env.iter().find(|(name, value)| name == "RUST_LOG" && !value.is_empty());
+        let (name, filter) = match rust_log {
+            Some((_, filter)) if ours == Some(Origin::Default) => ("RUST_LOG", filter.clone()),
+            _ => ("log-level", self.text("log-level")?),
+        };
+        if let Err(e) = tracing_subscriber::EnvFilter::try_new(&filter) {
+            match name {
+                "RUST_LOG" => self.problems.push(format!("RUST_LOG: `{filter}`: {e}.")),
+                name => self.wrong(name, &format!("{e}.")),
+            }
+        }
+        Some(Logs { json: json?, filter })
+    }
+}
+
+/// What is allowed and surprising.
+fn warn(config: &mut Config) {
+    let mut say = |text: &str| config.warnings.push(text.to_owned());
+    let keyed = config.sink == Sink::Aws && config.service != Service::Analytics;
+    match (&config.state, &config.source) {
+        (State::Memory, _) if keyed => say(
+            "--state memory with DynamoDB: after a restart the rows are forgotten while the items are not. Everything is read again from the log's beginning; a log that no longer begins at the first change, or is compacted, gives wrong sums. For trying out only.",
+        ),
+        (State::Memory, Source::Kafka) => say(
+            "--state memory: after a restart everything is read again from the log's beginning.",
+        ),
+        _ => {}
+    }
+    if config.until_end && config.source == Source::Kafka {
+        say("--until-end: exits when everything that was in Kafka at the start is durable.");
+    }
+    if config.policy.start == Start::Latest {
+        say(
+            "--start latest: changes from before the first start are never seen, so views miss the rows they made.",
+        );
+    }
+    if config.policy.batch_bytes_max > config.policy.buffer_bytes_max {
+        say("BATCH_BYTES is above BUFFER_BYTES: batches end when the buffer is full.");
+    }
+}
