@@ -10,14 +10,16 @@
 //! dead letter, is not durable.
 #![deny(clippy::disallowed_methods)]
 
+mod batches;
 mod gate;
+mod intake;
 mod lane;
 pub mod placement;
 mod publication;
 mod replays;
 
 use crate::{
-    handler::{Handler, Keys, Step},
+    handler::Handler,
     policy::{
         Millis, OnRefusal, Policy, Reaction,
         breaker::{Breaker, State},
@@ -26,13 +28,9 @@ use crate::{
     replay::{Look, Verdict, Whose},
     source::{Bounds, Record},
 };
-use debezium::{Decoder, Envelope};
-use lane::{Chunk, Entry, Lane, Phase, Placement, digest};
-use replays::Origin;
-use sinks::{
-    Alert, Batch, Checkpoint, Key, Letter, Mark, Partition, Receipt, SinkError,
-    dlq::{Outcome, Reason, Replayed},
-};
+use debezium::Decoder;
+use lane::{Lane, Phase, Placement, digest};
+use sinks::{Alert, Batch, Checkpoint, Key, Letter, Mark, Partition, Receipt, SinkError};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
@@ -132,14 +130,6 @@ pub struct Engine<H: Handler> {
     tally: Tally,
     lives: u64,
     draining: bool,
-}
-
-/// What reading one record came to.
-enum Asked<F> {
-    Nothing,
-    Fact(F, i64),
-    Truncate(String, i64),
-    Dead(Reason, String),
 }
 
 /// The rules that a state is bound to, with what its views are written to, where that is not the state itself.
@@ -299,6 +289,15 @@ impl<H: Handler> Engine<H> {
                 }
                 self.on_tick(now);
             }
+        }
+    }
+
+    fn on_tick(&mut self, now: Millis) {
+        self.probe(now);
+        let partitions: Vec<Partition> = self.lanes.keys().cloned().collect();
+        for partition in partitions {
+            self.wake(now, &partition);
+            self.advance(now, &partition);
         }
     }
 
@@ -490,363 +489,5 @@ impl<H: Handler> Engine<H> {
             Batch::new(partition.clone(), tag, next, none.0, none.1, checkpoint, BTreeSet::new());
         let step = Phase::Committing { batch: Arc::new(batch), letters: Arc::new([]) };
         self.begin(partition, step);
-    }
-
-    // ------------------------------------------------------------ records come in
-
-    fn on_record(&mut self, now: Millis, record: &Record<'_>) {
-        let Some(lane) = self.lanes.get_mut(record.partition) else { return };
-        if let Phase::Verifying(mark) = &lane.phase {
-            if record.offset < mark.offset {
-                return;
-            }
-            let same = is_record(mark, record.timestamp_ms, record.key);
-            if record.offset == mark.offset && !same {
-                let why = made_anew(mark.offset);
-                return self.halt(record.partition, &why);
-            }
-            lane.phase = Phase::Open;
-        }
-        if lane.is_opening() || record.offset < lane.expected() {
-            return;
-        }
-        if let Some(pause) = self.policy.doubt_ms
-            && lane.is_misplaced(record)
-        {
-            return self.doubt(now, record.partition, record.offset, pause);
-        }
-        self.tally.records += 1;
-        self.tally.bytes += record.value.map_or(0, <[u8]>::len) as u64;
-        let (origin, asked) = self.read_as(record);
-        self.add(now, record, asked, &origin);
-    }
-
-    /// What the record asks for: depends on the record alone.
-    fn read(&mut self, record: &Record<'_>) -> Asked<H::Fact> {
-        let envelope = self.decoder.decode(&record.partition.topic, record.key, record.value);
-        let change = match envelope {
-            Ok(Envelope::Change(change)) => change,
-            Ok(Envelope::Tombstone) => {
-                self.tally.tombstones += 1;
-                return Asked::Nothing;
-            }
-            Ok(Envelope::Truncate(source)) => {
-                let ours = self.handler.tables().iter().any(|table| table.name == source.table);
-                if ours {
-                    return Asked::Truncate(source.table.into_owned(), source.ts_ms);
-                }
-                self.tally.skipped += 1;
-                return Asked::Nothing;
-            }
-            Ok(_) => {
-                self.tally.skipped += 1;
-                return Asked::Nothing;
-            }
-            Err(error) => return Asked::Dead(Reason::Malformed, error.to_string()),
-        };
-        let source_ts_ms = change.source.ts_ms;
-        match self.handler.read(&change) {
-            Ok(Some(fact)) => Asked::Fact(fact, source_ts_ms),
-            Ok(None) => {
-                self.tally.skipped += 1;
-                Asked::Nothing
-            }
-            Err(reject) => Asked::Dead(Reason::Invalid, reject.to_string()),
-        }
-    }
-
-    /// Puts the record into the lane's last chunk.
-    fn add(&mut self, now: Millis, record: &Record<'_>, asked: Asked<H::Fact>, origin: &Origin) {
-        let lanes = self.lanes.len().max(1);
-        let policy = &self.policy;
-        let lane = self.lanes.get_mut(record.partition).expect("on_record found it");
-        let truncate = matches!(asked, Asked::Truncate(..));
-        if truncate && lane.partitions != 1 {
-            let why = format!(
-                "offset {} truncates a table whose topic has {} partitions: it has no order against the others; \
-                 take a new Debezium snapshot and start with a new GENERATION, or leave `skipped.operations` at `t`",
-                record.offset, lane.partitions
-            );
-            return self.halt(record.partition, &why);
-        }
-        let expected = lane.expected();
-        let refused = lane.refused.get(&record.offset);
-        let wanted = refused.is_none() || policy.on_refusal == OnRefusal::SkipWrite;
-        let is_fact = wanted && matches!(asked, Asked::Fact(..));
-        let look = self.whose.as_ref().filter(|_| is_fact).and_then(|w| origin.look(record, w));
-        if (truncate || look.is_some())
-            && let Some(last) = lane.chunks.back_mut()
-        {
-            last.closed = true;
-        }
-        if lane.chunks.back().is_none_or(|chunk| chunk.closed) {
-            lane.chunks.push_back(Chunk::new(now, expected));
-        }
-        let chunk = lane.chunks.back_mut().expect("just made");
-        chunk.count(record);
-        lane.unsettled += 1;
-        chunk.closed |= look.is_some();
-        chunk.look = look;
-        let mut dead = None;
-        if let (Asked::Fact(..) | Asked::Truncate(..), Some(text)) = (&asked, refused) {
-            dead = Some((Reason::Refused, text.clone()));
-            chunk.forgiven.insert(record.offset);
-        }
-        match asked {
-            Asked::Dead(reason, text) => dead = Some((reason, text)),
-            Asked::Truncate(table, source_ts_ms) if wanted => {
-                chunk.truncate = Some((table, source_ts_ms));
-                chunk.closed = true;
-            }
-            Asked::Fact(fact, source_ts_ms) if wanted => {
-                let bytes = record.value.map_or(0, <[u8]>::len);
-                chunk.bytes += bytes;
-                lane.buffered += bytes;
-                chunk.entries.push(Entry { offset: record.offset, source_ts_ms, fact });
-            }
-            _ => {}
-        }
-        let counts = matches!(origin, Origin::Ordinary);
-        let flood = counts.then(|| lane.flood.count(dead.is_some(), policy)).flatten().map(|why| {
-            let last = dead.as_ref().map_or("", |(_, text)| text.as_str());
-            format!("{why}. The last, at offset {}: {last}", record.offset)
-        });
-        chunk.bad_run = lane.flood.in_a_row();
-        if let Some((reason, text)) = dead {
-            let mut letter = letter(record, reason, &text);
-            letter.replayed = origin.failed();
-            let bytes = letter.value.as_ref().map_or(0, Vec::len);
-            chunk.bytes += bytes;
-            lane.buffered += bytes;
-            chunk.letters.push(letter);
-        }
-        if chunk.records >= policy.batch_records_max || chunk.bytes >= policy.batch_bytes_max {
-            chunk.closed = true;
-        }
-        if lane.buffered > policy.buffer_bytes_max / lanes && !lane.paused {
-            lane.paused = true;
-            self.actions.push_back(Action::Pause(record.partition.clone()));
-        }
-        if let Some(why) = flood {
-            return self.halt(record.partition, &why);
-        }
-        self.advance(now, record.partition);
-    }
-
-    // ------------------------------------------------------------ chunks become batches
-
-    fn on_tick(&mut self, now: Millis) {
-        self.probe(now);
-        let partitions: Vec<Partition> = self.lanes.keys().cloned().collect();
-        for partition in partitions {
-            self.wake(now, &partition);
-            self.advance(now, &partition);
-        }
-    }
-
-    /// Starts whatever an open lane has to do: the next chunk if it is due, else a publication.
-    fn advance(&mut self, now: Millis, partition: &Partition) {
-        let (linger, draining) = (self.policy.linger_ms, self.draining);
-        let Some(lane) = self.lanes.get_mut(partition) else { return };
-        if !matches!(lane.phase, Phase::Open) || !self.breaker.is_closed() {
-            return;
-        }
-        // Between two chunks, or a busy partition would never publish; at the end only once.
-        if !draining && self.is_publication_due(&self.lanes[partition], now) {
-            return self.publish_if_due(now, partition);
-        }
-        let Some(lane) = self.lanes.get_mut(partition) else { return };
-        let due = |chunk: &Chunk<_>| chunk.closed || draining || now >= chunk.opened + linger;
-        let Some(chunk) =
-            lane.chunks.front().is_some_and(due).then(|| lane.chunks.pop_front()).flatten()
-        else {
-            return self.publish_if_due(now, partition);
-        };
-        if let Some((table, _)) = &chunk.truncate {
-            let Some(prefix) = self.handler.truncated(table) else {
-                let why = format!("offset {}: this service cannot truncate {table}", chunk.end - 1);
-                return self.halt(partition, &why);
-            };
-            return self.begin(partition, Phase::Scanning { chunk, prefix });
-        }
-        self.look_or_fetch(partition, chunk);
-    }
-
-    /// Asks for the rows that the chunk needs and the lane does not hold; applies it when it holds them all.
-    fn fetch(&mut self, partition: &Partition, chunk: Chunk<H::Fact>, followed: bool) {
-        let lane = self.lanes.get_mut(partition).expect("the caller holds it");
-        let mut needs = Keys::default();
-        for entry in &chunk.entries {
-            self.handler.needs(&entry.fact, &mut needs);
-        }
-        let mut round = followed;
-        loop {
-            if round {
-                let mut more = Keys::default();
-                for key in &needs.0 {
-                    if let Some(row) = lane.rows.peek(key) {
-                        self.handler.follow(key, row, &mut more);
-                    }
-                }
-                needs = more;
-            }
-            let keys: Vec<Key> =
-                needs.0.iter().filter(|key| !lane.rows.knows(key)).cloned().collect();
-            if !keys.is_empty() {
-                return self.begin(partition, Phase::Fetching { chunk, keys, followed: round });
-            }
-            if round {
-                break;
-            }
-            round = true;
-        }
-        self.apply(partition, chunk);
-    }
-
-    fn on_fetched(
-        &mut self,
-        now: Millis,
-        ticket: &Ticket,
-        result: Result<Vec<Option<Vec<u8>>>, SinkError>,
-    ) {
-        let Some(lane) = self.live(ticket) else { return };
-        let phase = std::mem::replace(&mut lane.phase, Phase::Open);
-        let Phase::Fetching { chunk, keys, followed } = phase else {
-            lane.phase = phase;
-            return;
-        };
-        match result {
-            Ok(rows) if rows.len() == keys.len() => {
-                self.worked(now, ticket);
-                let Some(lane) = self.live(ticket) else { return };
-                for (key, row) in keys.into_iter().zip(rows) {
-                    lane.rows.learn(key, row);
-                }
-                if followed {
-                    self.apply(&ticket.partition, chunk);
-                } else {
-                    self.fetch(&ticket.partition, chunk, true);
-                }
-            }
-            Ok(rows) => {
-                let why = format!("the state gave {} rows for {} keys", rows.len(), keys.len());
-                self.halt(&ticket.partition, &why);
-            }
-            Err(error) => self.react(now, ticket, Phase::Fetching { chunk, keys, followed }, error),
-        }
-    }
-
-    fn on_scanned(
-        &mut self,
-        now: Millis,
-        ticket: &Ticket,
-        result: Result<Vec<(Key, Vec<u8>)>, SinkError>,
-    ) {
-        let Some(lane) = self.live(ticket) else { return };
-        let phase = std::mem::replace(&mut lane.phase, Phase::Open);
-        let Phase::Scanning { mut chunk, prefix } = phase else {
-            lane.phase = phase;
-            return;
-        };
-        match result {
-            Ok(rows) => {
-                self.worked(now, ticket);
-                let (offset, source_ts_ms) =
-                    (chunk.end - 1, chunk.truncate.take().map_or(0, |t| t.1));
-                let gone = rows.iter().filter_map(|(key, _)| self.handler.gone(key));
-                chunk.entries.extend(gone.map(|fact| Entry { offset, source_ts_ms, fact }));
-                self.fetch(&ticket.partition, chunk, false);
-            }
-            Err(error) => self.react(now, ticket, Phase::Scanning { chunk, prefix }, error),
-        }
-    }
-
-    /// Runs the handler over the chunk and sends the batch off.
-    fn apply(&mut self, partition: &Partition, chunk: Chunk<H::Fact>) {
-        let lane = self.lanes.get_mut(partition).expect("the caller holds it");
-        let mark = chunk.mark();
-        let mut writes = Vec::new();
-        for Entry { offset, source_ts_ms, fact } in chunk.entries {
-            let mut step = Step::new(&mut lane.rows, &mut writes, offset, source_ts_ms);
-            self.handler.apply(fact, &mut step);
-            if let Some(why) = lane.rows.take_fault() {
-                return self.halt(partition, &format!("offset {offset}: {why}"));
-            }
-        }
-        let checkpoint = Checkpoint {
-            next: chunk.end,
-            last: Some(mark),
-            bad_run: chunk.bad_run,
-            ..lane.checkpoint.clone()
-        };
-        let (start, tag) = (lane.checkpoint.next, lane.tag);
-        let rows = lane.rows.take_changed();
-        let (name, forgiven) = (partition.clone(), chunk.forgiven);
-        let batch = Batch::new(name, tag, start, writes, rows, checkpoint, forgiven);
-        let letters: Arc<[Letter]> = chunk.letters.into();
-        self.begin(partition, Phase::Committing { batch: Arc::new(batch), letters });
-    }
-
-    fn on_committed(&mut self, now: Millis, ticket: Ticket, result: Result<Receipt, SinkError>) {
-        let (lanes, buffer, cache) =
-            (self.lanes.len().max(1), self.policy.buffer_bytes_max, self.policy.cache_bytes_max);
-        let Some(lane) = self.live(&ticket) else { return };
-        let phase = std::mem::replace(&mut lane.phase, Phase::Open);
-        let Phase::Committing { batch, letters } = phase else {
-            lane.phase = phase;
-            return;
-        };
-        let receipt = match result {
-            Ok(receipt) => receipt,
-            Err(error) => {
-                return self.react(now, &ticket, Phase::Committing { batch, letters }, error);
-            }
-        };
-        self.worked(now, &ticket);
-        let Some(lane) = self.live(&ticket) else { return };
-        let next = batch.span.end;
-        lane.checkpoint = batch.checkpoint.clone();
-        lane.attempt = 0;
-        lane.refused.retain(|offset, _| *offset >= next);
-        lane.settle();
-        lane.trim_rows(cache);
-        let resume = lane.paused && lane.buffered <= buffer / lanes / 2;
-        lane.paused &= !resume;
-        self.tally.batches += 1;
-        self.tally.writes += batch.writes.len() as u64;
-        for letter in &*letters {
-            match &letter.replayed {
-                None => *self.tally.letters.entry(letter.reason.as_str()).or_default() += 1,
-                Some(Replayed { outcome: Outcome::FailedAgain, .. }) => {
-                    self.tally.failed_again += 1;
-                }
-                Some(_) => {}
-            }
-        }
-        self.tally.alerts += receipt.alerts.len() as u64;
-        self.actions.extend(receipt.alerts.into_iter().map(Action::Alert));
-        self.actions.push_back(Action::Acknowledge(ticket.partition.clone(), next));
-        if resume {
-            self.resume(&ticket.partition);
-        }
-        self.advance(now, &ticket.partition);
-    }
-}
-
-/// The record as it goes to the DLQ, byte for byte, with a sentence that says where it was.
-fn letter(record: &Record<'_>, reason: Reason, text: &str) -> Letter {
-    Letter {
-        partition: record.partition.clone(),
-        offset: record.offset,
-        timestamp_ms: record.timestamp_ms,
-        key: record.key.map(<[u8]>::to_vec),
-        value: record.value.map(<[u8]>::to_vec),
-        headers: record.headers.0.list(),
-        reason,
-        error: format!(
-            "topic {}, partition {}, offset {}: {text}",
-            record.partition.topic, record.partition.index, record.offset
-        ),
-        replayed: None,
     }
 }

@@ -6,7 +6,10 @@
 //!
 //! Absent on purpose: partition queues (dropping one can make its partition unreachable), auto commit, stored
 //! offsets, and any start position taken from the group.
+mod advice;
 mod context;
+mod headers;
+mod questions;
 mod range;
 mod settings;
 
@@ -14,20 +17,21 @@ pub use range::Range;
 pub use settings::{Settings, problem};
 
 use super::{Bounds, Flow, Headers, Link, ListHeaders, Probe, Record, Signal, Source};
+use advice::{MADE_ANEW, advice, out_of_range};
 use anyhow::{Context as _, bail};
 use context::{Client, Context, Event, log_commit_error};
+use headers::Lazy;
+use questions::{Questions, ends, watermarks};
 use rdkafka::{
     Message, Offset, TopicPartitionList,
     consumer::{CommitMode, Consumer},
     error::{KafkaError, RDKafkaErrorCode as Code},
-    message::{BorrowedMessage, Headers as _},
+    message::BorrowedMessage,
 };
 use sinks::Partition;
 use std::{
     collections::HashMap,
-    ops::ControlFlow,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Weak, mpsc},
+    sync::{Arc, mpsc},
     thread,
     time::{Duration, Instant},
 };
@@ -496,147 +500,12 @@ impl Drop for Kafka {
     }
 }
 
-/// Only a look at the client: questions never keep it from closing.
-struct Questions(Weak<Client>, Arc<Settings>);
-impl Probe for Questions {
-    fn bounds(&self, partition: &Partition) -> anyhow::Result<Bounds> {
-        let client = self.0.upgrade().context("the Kafka client is closed")?;
-        let (begin, end) = watermarks(&client, partition)
-            .with_context(|| format!("the bounds of {partition} are unknown"))?;
-        let metadata = client
-            .fetch_metadata(Some(&partition.topic), QUESTION_WAIT)
-            .with_context(|| format!("the partitions of topic {} are unknown", partition.topic))?;
-        let topic = metadata.topics().iter().find(|t| *t.name() == *partition.topic);
-        let partitions = topic.filter(|t| t.error().is_none()).map_or(0, |t| t.partitions().len());
-        if partitions == 0 {
-            bail!("Kafka does not know topic {} now", partition.topic);
-        }
-        Ok(Bounds { begin, end, partitions: i32::try_from(partitions)? })
-    }
-
-    fn read(
-        &self,
-        partition: &Partition,
-        from: i64,
-        to: i64,
-        visit: &mut dyn FnMut(&Record<'_>) -> ControlFlow<()>,
-    ) -> anyhow::Result<bool> {
-        Range::new(&self.1)?.read(partition, from, to, visit)
-    }
-}
-
-/// A message's headers, looked at when asked for.
-struct Lazy<'m>(&'m BorrowedMessage<'m>);
-impl Lazy<'_> {
-    fn read(&self, wanted: impl Fn(&str) -> bool) -> Vec<(String, Option<Vec<u8>>)> {
-        let Some(headers) = self.0.headers() else { return Vec::new() };
-        let one = |at| {
-            let header = headers.try_get(at).filter(|header| wanted(header.key))?;
-            Some((header.key.to_owned(), header.value.map(<[u8]>::to_vec)))
-        };
-        // rdkafka panics at a name that is not UTF-8.
-        let safe = |at| catch_unwind(AssertUnwindSafe(|| one(at)));
-        let unreadable = || {
-            let name = "(name is not UTF-8)";
-            wanted(name).then(|| (name.to_owned(), None))
-        };
-        (0..headers.count()).filter_map(|at| safe(at).unwrap_or_else(|_| unreadable())).collect()
-    }
-}
-impl ListHeaders for Lazy<'_> {
-    fn list(&self) -> Vec<(String, Option<Vec<u8>>)> {
-        self.read(|_| true)
-    }
-    fn list_with(&self, prefix: &str) -> Vec<(String, Option<Vec<u8>>)> {
-        self.read(|name| name.starts_with(prefix))
-    }
-}
-
 fn list(places: &[Place], wanted: impl Fn(&Place) -> bool) -> TopicPartitionList {
     let mut list = TopicPartitionList::new();
     for place in places.iter().filter(|p| wanted(p)) {
         list.add_partition(&place.partition.topic, place.partition.index);
     }
     list
-}
-
-fn watermarks(client: &Client, partition: &Partition) -> Result<(i64, i64), KafkaError> {
-    client.fetch_watermarks(&partition.topic, partition.index, QUESTION_WAIT)
-}
-
-/// Where every partition of the topics ends now. Never asks for a topic by name: that could create it.
-fn ends(client: &Client, settings: &Settings) -> anyhow::Result<HashMap<(String, i32), i64>> {
-    let started = Instant::now();
-    let metadata = loop {
-        match client.fetch_metadata(None, QUESTION_WAIT) {
-            Ok(metadata) => break metadata,
-            Err(_) if started.elapsed() < 6 * QUESTION_WAIT => {}
-            Err(e) => bail!(
-                "no broker of {} answers: {e}. Check KAFKA_BOOTSTRAP_SERVERS, the network, and KAFKA_PROPERTIES_* \
-                 for TLS and SASL.",
-                settings.bootstrap_servers
-            ),
-        }
-    };
-    let (mut ends, mut missing) = (HashMap::new(), Vec::new());
-    for name in &settings.topics {
-        let Some(topic) = metadata.topics().iter().find(|t| t.name() == name) else {
-            missing.push(name.as_str());
-            continue;
-        };
-        for index in topic.partitions().iter().map(rdkafka::metadata::MetadataPartition::id) {
-            let (_, end) = client
-                .fetch_watermarks(name, index, QUESTION_WAIT)
-                .with_context(|| format!("the end of {name}/{index} is unknown"))?;
-            ends.insert((name.clone(), index), end);
-        }
-    }
-    if missing.is_empty() {
-        return Ok(ends);
-    }
-    bail!(
-        "these topics do not exist: {}. Check TOPIC_PREFIX and the topic settings, or start the Debezium connector \
-         first.",
-        missing.join(", ")
-    )
-}
-
-const MADE_ANEW: &str = "the topic was deleted and made anew: nothing of the new log was applied. Start with a new \
-                         GENERATION, after a new Debezium snapshot";
-
-fn out_of_range(partition: &Partition, next: i64, begin: i64, end: i64) -> String {
-    if next < begin {
-        format!(
-            "{partition}: offset {next} is needed, but the log begins at {begin}: changes were deleted before they \
-             were read. Start a new GENERATION with a new snapshot, and let the topic keep its records longer."
-        )
-    } else {
-        format!(
-            "{partition}: offset {next} is needed, but the log ends at {end}: the topic was made again or lost \
-             records. Start a new GENERATION with a new snapshot."
-        )
-    }
-}
-
-fn advice(code: Code) -> &'static str {
-    match code {
-        Code::Authentication | Code::SaslAuthenticationFailed => {
-            "Check KAFKA_PROPERTIES_SASL_MECHANISM, _SASL_USERNAME and _SASL_PASSWORD."
-        }
-        Code::TopicAuthorizationFailed => "Allow this user to Read and Describe the topics.",
-        Code::GroupAuthorizationFailed => {
-            "Allow this user to Read the group, or set another KAFKA_GROUP_ID."
-        }
-        Code::ClusterAuthorizationFailed => "Allow this user to Describe the cluster.",
-        Code::FencedInstanceId => {
-            "Another process uses the same group.instance.id: give every process one of its own."
-        }
-        Code::UnknownTopicOrPartition | Code::UnknownTopic => {
-            "Check TOPIC_PREFIX and the topic settings; Debezium makes a topic with its first change."
-        }
-        Code::SSL => "Check KAFKA_PROPERTIES_SECURITY_PROTOCOL and _SSL_CA_LOCATION.",
-        _ => "Check the brokers and the network.",
-    }
 }
 
 #[cfg(test)]

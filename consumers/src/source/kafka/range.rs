@@ -1,5 +1,5 @@
 //! A part of a partition's log, read beside the service: a consumer that joins no group and lives for one question.
-use super::{Lazy, Settings};
+use super::{Settings, headers::Lazy};
 use crate::source::{Headers, Record};
 use anyhow::{Context as _, bail};
 use rdkafka::{

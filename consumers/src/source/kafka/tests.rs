@@ -7,7 +7,10 @@ use rdkafka::{
     producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer},
     types::{RDKafkaApiKey, RDKafkaRespErr},
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::ControlFlow,
+};
 
 /// Far more than any of it takes.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -1,0 +1,206 @@
+//! Chunks become batches: the rows a chunk needs are fetched, the handler is run over it, the batch is committed.
+use super::{
+    Action, Engine, Millis, Ticket,
+    lane::{Chunk, Entry, Phase},
+};
+use crate::handler::{Handler, Keys, Step};
+use sinks::{
+    Batch, Checkpoint, Key, Letter, Partition, Receipt, SinkError,
+    dlq::{Outcome, Replayed},
+};
+use std::sync::Arc;
+
+impl<H: Handler> Engine<H> {
+    /// Starts whatever an open lane has to do: the next chunk if it is due, else a publication.
+    pub(super) fn advance(&mut self, now: Millis, partition: &Partition) {
+        let (linger, draining) = (self.policy.linger_ms, self.draining);
+        let Some(lane) = self.lanes.get_mut(partition) else { return };
+        if !matches!(lane.phase, Phase::Open) || !self.breaker.is_closed() {
+            return;
+        }
+        // Between two chunks, or a busy partition would never publish; at the end only once.
+        if !draining && self.is_publication_due(&self.lanes[partition], now) {
+            return self.publish_if_due(now, partition);
+        }
+        let Some(lane) = self.lanes.get_mut(partition) else { return };
+        let due = |chunk: &Chunk<_>| chunk.closed || draining || now >= chunk.opened + linger;
+        let Some(chunk) =
+            lane.chunks.front().is_some_and(due).then(|| lane.chunks.pop_front()).flatten()
+        else {
+            return self.publish_if_due(now, partition);
+        };
+        if let Some((table, _)) = &chunk.truncate {
+            let Some(prefix) = self.handler.truncated(table) else {
+                let why = format!("offset {}: this service cannot truncate {table}", chunk.end - 1);
+                return self.halt(partition, &why);
+            };
+            return self.begin(partition, Phase::Scanning { chunk, prefix });
+        }
+        self.look_or_fetch(partition, chunk);
+    }
+
+    /// Asks for the rows that the chunk needs and the lane does not hold; applies it when it holds them all.
+    pub(super) fn fetch(&mut self, partition: &Partition, chunk: Chunk<H::Fact>, followed: bool) {
+        let lane = self.lanes.get_mut(partition).expect("the caller holds it");
+        let mut needs = Keys::default();
+        for entry in &chunk.entries {
+            self.handler.needs(&entry.fact, &mut needs);
+        }
+        let mut round = followed;
+        loop {
+            if round {
+                let mut more = Keys::default();
+                for key in &needs.0 {
+                    if let Some(row) = lane.rows.peek(key) {
+                        self.handler.follow(key, row, &mut more);
+                    }
+                }
+                needs = more;
+            }
+            let keys: Vec<Key> =
+                needs.0.iter().filter(|key| !lane.rows.knows(key)).cloned().collect();
+            if !keys.is_empty() {
+                return self.begin(partition, Phase::Fetching { chunk, keys, followed: round });
+            }
+            if round {
+                break;
+            }
+            round = true;
+        }
+        self.apply(partition, chunk);
+    }
+
+    pub(super) fn on_fetched(
+        &mut self,
+        now: Millis,
+        ticket: &Ticket,
+        result: Result<Vec<Option<Vec<u8>>>, SinkError>,
+    ) {
+        let Some(lane) = self.live(ticket) else { return };
+        let phase = std::mem::replace(&mut lane.phase, Phase::Open);
+        let Phase::Fetching { chunk, keys, followed } = phase else {
+            lane.phase = phase;
+            return;
+        };
+        match result {
+            Ok(rows) if rows.len() == keys.len() => {
+                self.worked(now, ticket);
+                let Some(lane) = self.live(ticket) else { return };
+                for (key, row) in keys.into_iter().zip(rows) {
+                    lane.rows.learn(key, row);
+                }
+                if followed {
+                    self.apply(&ticket.partition, chunk);
+                } else {
+                    self.fetch(&ticket.partition, chunk, true);
+                }
+            }
+            Ok(rows) => {
+                let why = format!("the state gave {} rows for {} keys", rows.len(), keys.len());
+                self.halt(&ticket.partition, &why);
+            }
+            Err(error) => self.react(now, ticket, Phase::Fetching { chunk, keys, followed }, error),
+        }
+    }
+
+    pub(super) fn on_scanned(
+        &mut self,
+        now: Millis,
+        ticket: &Ticket,
+        result: Result<Vec<(Key, Vec<u8>)>, SinkError>,
+    ) {
+        let Some(lane) = self.live(ticket) else { return };
+        let phase = std::mem::replace(&mut lane.phase, Phase::Open);
+        let Phase::Scanning { mut chunk, prefix } = phase else {
+            lane.phase = phase;
+            return;
+        };
+        match result {
+            Ok(rows) => {
+                self.worked(now, ticket);
+                let (offset, source_ts_ms) =
+                    (chunk.end - 1, chunk.truncate.take().map_or(0, |t| t.1));
+                let gone = rows.iter().filter_map(|(key, _)| self.handler.gone(key));
+                chunk.entries.extend(gone.map(|fact| Entry { offset, source_ts_ms, fact }));
+                self.fetch(&ticket.partition, chunk, false);
+            }
+            Err(error) => self.react(now, ticket, Phase::Scanning { chunk, prefix }, error),
+        }
+    }
+
+    /// Runs the handler over the chunk and sends the batch off.
+    fn apply(&mut self, partition: &Partition, chunk: Chunk<H::Fact>) {
+        let lane = self.lanes.get_mut(partition).expect("the caller holds it");
+        let mark = chunk.mark();
+        let mut writes = Vec::new();
+        for Entry { offset, source_ts_ms, fact } in chunk.entries {
+            let mut step = Step::new(&mut lane.rows, &mut writes, offset, source_ts_ms);
+            self.handler.apply(fact, &mut step);
+            if let Some(why) = lane.rows.take_fault() {
+                return self.halt(partition, &format!("offset {offset}: {why}"));
+            }
+        }
+        let checkpoint = Checkpoint {
+            next: chunk.end,
+            last: Some(mark),
+            bad_run: chunk.bad_run,
+            ..lane.checkpoint.clone()
+        };
+        let (start, tag) = (lane.checkpoint.next, lane.tag);
+        let rows = lane.rows.take_changed();
+        let (name, forgiven) = (partition.clone(), chunk.forgiven);
+        let batch = Batch::new(name, tag, start, writes, rows, checkpoint, forgiven);
+        let letters: Arc<[Letter]> = chunk.letters.into();
+        self.begin(partition, Phase::Committing { batch: Arc::new(batch), letters });
+    }
+
+    pub(super) fn on_committed(
+        &mut self,
+        now: Millis,
+        ticket: Ticket,
+        result: Result<Receipt, SinkError>,
+    ) {
+        let (lanes, buffer, cache) =
+            (self.lanes.len().max(1), self.policy.buffer_bytes_max, self.policy.cache_bytes_max);
+        let Some(lane) = self.live(&ticket) else { return };
+        let phase = std::mem::replace(&mut lane.phase, Phase::Open);
+        let Phase::Committing { batch, letters } = phase else {
+            lane.phase = phase;
+            return;
+        };
+        let receipt = match result {
+            Ok(receipt) => receipt,
+            Err(error) => {
+                return self.react(now, &ticket, Phase::Committing { batch, letters }, error);
+            }
+        };
+        self.worked(now, &ticket);
+        let Some(lane) = self.live(&ticket) else { return };
+        let next = batch.span.end;
+        lane.checkpoint = batch.checkpoint.clone();
+        lane.attempt = 0;
+        lane.refused.retain(|offset, _| *offset >= next);
+        lane.settle();
+        lane.trim_rows(cache);
+        let resume = lane.paused && lane.buffered <= buffer / lanes / 2;
+        lane.paused &= !resume;
+        self.tally.batches += 1;
+        self.tally.writes += batch.writes.len() as u64;
+        for letter in &*letters {
+            match &letter.replayed {
+                None => *self.tally.letters.entry(letter.reason.as_str()).or_default() += 1,
+                Some(Replayed { outcome: Outcome::FailedAgain, .. }) => {
+                    self.tally.failed_again += 1;
+                }
+                Some(_) => {}
+            }
+        }
+        self.tally.alerts += receipt.alerts.len() as u64;
+        self.actions.extend(receipt.alerts.into_iter().map(Action::Alert));
+        self.actions.push_back(Action::Acknowledge(ticket.partition.clone(), next));
+        if resume {
+            self.resume(&ticket.partition);
+        }
+        self.advance(now, &ticket.partition);
+    }
+}

@@ -1,0 +1,81 @@
+//! What the brokers are asked beside the stream of records. Blocks: never on the thread that polls.
+use super::{Bounds, Probe, QUESTION_WAIT, Range, Record, Settings, context::Client};
+use anyhow::{Context as _, bail};
+use rdkafka::{consumer::Consumer, error::KafkaError};
+use sinks::Partition;
+use std::{
+    collections::HashMap,
+    ops::ControlFlow,
+    sync::{Arc, Weak},
+    time::Instant,
+};
+
+/// Only a look at the client: questions never keep it from closing.
+pub struct Questions(pub Weak<Client>, pub Arc<Settings>);
+impl Probe for Questions {
+    fn bounds(&self, partition: &Partition) -> anyhow::Result<Bounds> {
+        let client = self.0.upgrade().context("the Kafka client is closed")?;
+        let (begin, end) = watermarks(&client, partition)
+            .with_context(|| format!("the bounds of {partition} are unknown"))?;
+        let metadata = client
+            .fetch_metadata(Some(&partition.topic), QUESTION_WAIT)
+            .with_context(|| format!("the partitions of topic {} are unknown", partition.topic))?;
+        let topic = metadata.topics().iter().find(|t| *t.name() == *partition.topic);
+        let partitions = topic.filter(|t| t.error().is_none()).map_or(0, |t| t.partitions().len());
+        if partitions == 0 {
+            bail!("Kafka does not know topic {} now", partition.topic);
+        }
+        Ok(Bounds { begin, end, partitions: i32::try_from(partitions)? })
+    }
+
+    fn read(
+        &self,
+        partition: &Partition,
+        from: i64,
+        to: i64,
+        visit: &mut dyn FnMut(&Record<'_>) -> ControlFlow<()>,
+    ) -> anyhow::Result<bool> {
+        Range::new(&self.1)?.read(partition, from, to, visit)
+    }
+}
+
+pub fn watermarks(client: &Client, partition: &Partition) -> Result<(i64, i64), KafkaError> {
+    client.fetch_watermarks(&partition.topic, partition.index, QUESTION_WAIT)
+}
+
+/// Where every partition of the topics ends now. Never asks for a topic by name: that could create it.
+pub fn ends(client: &Client, settings: &Settings) -> anyhow::Result<HashMap<(String, i32), i64>> {
+    let started = Instant::now();
+    let metadata = loop {
+        match client.fetch_metadata(None, QUESTION_WAIT) {
+            Ok(metadata) => break metadata,
+            Err(_) if started.elapsed() < 6 * QUESTION_WAIT => {}
+            Err(e) => bail!(
+                "no broker of {} answers: {e}. Check KAFKA_BOOTSTRAP_SERVERS, the network, and KAFKA_PROPERTIES_* \
+                 for TLS and SASL.",
+                settings.bootstrap_servers
+            ),
+        }
+    };
+    let (mut ends, mut missing) = (HashMap::new(), Vec::new());
+    for name in &settings.topics {
+        let Some(topic) = metadata.topics().iter().find(|t| t.name() == name) else {
+            missing.push(name.as_str());
+            continue;
+        };
+        for index in topic.partitions().iter().map(rdkafka::metadata::MetadataPartition::id) {
+            let (_, end) = client
+                .fetch_watermarks(name, index, QUESTION_WAIT)
+                .with_context(|| format!("the end of {name}/{index} is unknown"))?;
+            ends.insert((name.clone(), index), end);
+        }
+    }
+    if missing.is_empty() {
+        return Ok(ends);
+    }
+    bail!(
+        "these topics do not exist: {}. Check TOPIC_PREFIX and the topic settings, or start the Debezium connector \
+         first.",
+        missing.join(", ")
+    )
+}
