@@ -36,10 +36,11 @@ export CDC=$PREBUILT/cdc
 export STACK_NAME=operations PG_PORT=15482 KAFKA_PORT=19482 KAFKA_CONTROLLER_PORT=19483 CONNECT_PORT=18482 P_LS=4582 LS_PORT=4582
 PROMETHEUS=http://127.0.0.1:${P_PROM:-9190}
 work=$(mktemp -d)
+no_containers() { docker ps -aq --filter name=cdc-operations | xargs -r docker rm -f >/dev/null 2>&1 || true; }
 finish() {
   local code=$?
   [ "$code" = 0 ] || for name in $(docker ps -aq --filter name=cdc-operations); do docker logs "$name" 2>&1 | tail -n 5 | cut -c1-600; done
-  docker ps -aq --filter name=cdc-operations | xargs -r docker rm -f >/dev/null 2>&1 || true
+  no_containers
   kill "$(cat "$work/shop" 2>/dev/null)" 2>/dev/null || true
   scripts/ops.sh down prom otel >/dev/null
   scripts/stack.sh wipe >/dev/null
@@ -50,9 +51,11 @@ scripts/ops.sh install prom otel image
 scripts/stack.sh install
 eval "$(scripts/ops.sh env)"
 trap finish EXIT
+# What a run that was killed has left.
+no_containers
+scripts/stack.sh wipe >/dev/null 2>&1
 
 say "the source, and a first day of trade"
-scripts/stack.sh wipe >/dev/null 2>&1
 scripts/stack.sh up
 eval "$(scripts/stack.sh env)"
 TRANSACTIONS=200 scripts/seed.sh

@@ -26,6 +26,7 @@ finish() {
   rm -rf "$work" "${logs[@]}"
 }
 trap finish EXIT
+scripts/stack.sh wipe >/dev/null 2>&1 || true # what a run that was killed has left
 # With jobs, as in a terminal. `wait` does not tell how they ended: the last words in their logs do.
 bash -c "set -emo pipefail
 trap 'kill \$(jobs -p) 2>/dev/null || true' EXIT
