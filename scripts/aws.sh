@@ -336,6 +336,7 @@ case $command in
   env) print_env "${groups[0]}" ;;
   *)
     sed -n '2,/^set -/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+    [ "$command" != --help ] || exit 0
     exit 64
     ;;
 esac

@@ -13,7 +13,11 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-usage() { sed -n '2,/^set -/{/^#/s/^# \{0,1\}//p}' "$0"; exit 64; }
+help() { sed -n '2,/^set -/{/^#/s/^# \{0,1\}//p}' "$0"; }
+usage() {
+  help >&2
+  exit 64
+}
 minutes=5 seed=$(($(date +%s) % 1000000)) rate=20 profile=--release
 while [ $# -gt 0 ]; do
   case $1 in
@@ -22,6 +26,10 @@ while [ $# -gt 0 ]; do
       [[ ${2:-} =~ ^[0-9]+$ ]] || usage
       printf -v "${1#--}" %s "$2"
       shift 2
+      ;;
+    --help)
+      help
+      exit 0
       ;;
     *) usage ;;
   esac

@@ -9,6 +9,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 if [ $# -gt 0 ]; then
   sed -n '2,/^set -/{/^#/s/^# \{0,1\}//p}' "$0"
+  [ "$1" != --help ] || exit 0
   exit 64
 fi
 commands=$(awk '/^## / { here = /whole thing/ } here && /^```$/ { exit } inside; here && /^```sh$/ { inside = 1 }' README.md)

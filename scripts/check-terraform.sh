@@ -10,6 +10,7 @@
 set -euo pipefail
 if [ $# -gt 0 ]; then
   sed -n '2,/^set -/{/^#/s/^# \{0,1\}//p}' "$0"
+  [ "$1" != --help ] || exit 0
   exit 64
 fi
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

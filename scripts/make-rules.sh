@@ -38,5 +38,5 @@ case ${1:-} in
       exit 1
     fi
     ;;
-  *) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 64 ;;
+  *) sed -n '2,9s/^# \{0,1\}//p' "$0"; [ "$1" != --help ] || exit 0; exit 64 ;;
 esac

@@ -12,6 +12,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 if [ $# -gt 0 ]; then
   sed -n '2,/^set -/{/^#/s/^# \{0,1\}//p}' "$0"
+  [ "$1" != --help ] || exit 0
   exit 64
 fi
 : "${TRANSACTIONS:=8000}" "${RUNS:=2}" "${SECONDS_EACH:=60}" "${RATE:=20}"

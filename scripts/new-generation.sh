@@ -25,8 +25,9 @@ die() {
   echo "new-generation: FAILED: $*" >&2
   exit 1
 }
+help() { sed -n '2,/^set -/{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; }
 usage() {
-  sed -n '2,/^set -/{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}" >&2
+  help >&2
   [ $# -eq 0 ] || echo "new-generation: $*" >&2
   exit 64
 }
@@ -38,6 +39,10 @@ while [ $# -gt 0 ]; do
       [ -n "${2:-}" ] || usage "$1 needs a value"
       printf -v "${1#--}" %s "$2"
       shift
+      ;;
+    --help)
+      help
+      exit 0
       ;;
     -*) usage ;;
     *) words+=("$1") ;;

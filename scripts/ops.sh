@@ -606,6 +606,7 @@ case $command in
     ;;
   *)
     sed -n '2,/^set -/{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"
+    [ "$command" != --help ] || exit 0
     exit 64
     ;;
 esac

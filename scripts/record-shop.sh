@@ -12,6 +12,7 @@
 set -euo pipefail
 if [[ ${1:-} == -* ]]; then
   sed -n '2,/^set -/{/^#/s/^# \{0,1\}//p}' "$0"
+  [ "$1" != --help ] || exit 0
   exit 64
 fi
 

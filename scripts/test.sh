@@ -17,7 +17,7 @@ quick=
 case ${1:-} in
   --quick) quick=1 ;;
   "") ;;
-  *) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 64 ;;
+  *) sed -n '2,13s/^# \{0,1\}//p' "$0"; [ "$1" != --help ] || exit 0; exit 64 ;;
 esac
 
 say() { printf '\n== %s (%s s)\n' "$*" "$SECONDS"; }
