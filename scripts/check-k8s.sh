@@ -159,8 +159,15 @@ refused 'privileged' kubectl create -f "$work/pod.yaml"
 say "a new generation"
 cp -r scripts "$work/"
 sed -i '/LOW_STOCK_THRESHOLD/d' "$work/k8s/overlays/prod/inventory-service.env"
-# With a password, as CONSUMER_DEPLOYMENT.md has it.
+# With a password, as CONSUMER_DEPLOYMENT.md has it, and a certificate.
 kubectl create secret generic kafka -n cdc-consumers --from-literal=KAFKA_PROPERTIES_SASL_PASSWORD=secret >/dev/null
+cat >>"$work/k8s/overlays/prod/kustomization.yaml" <<'E'
+patches:
+  - target: { kind: Deployment, name: inventory-service }
+    patch: |
+      - { op: add, path: /spec/template/spec/volumes, value: [{ name: ca, secret: { secretName: kafka-ca, optional: true } }] }
+      - { op: add, path: /spec/template/spec/containers/0/volumeMounts, value: [{ name: ca, mountPath: /ca, readOnly: true }] }
+E
 sed -i 's/^\( *\)envFrom:$/&\n\1  - secretRef: {name: kafka}/' "$work/k8s/consumers/inventory-service.yaml"
 config=${config/'envFrom[1]'/'envFrom[2]'}
 next() { "$work/scripts/new-generation.sh" "$@" inventory-service 3; } # as if 2 had been given up
@@ -182,6 +189,8 @@ done
 live=$(kubectl get deployment/inventory-service -n cdc-consumers -o 'jsonpath={.spec.template.spec.containers[0].envFrom}')
 for job in verify-inventory-service verify-inventory-service-g3; do
   is "${live%]},{\"secretRef\":{\"name\":\"cdc-source\"}}]" "job/$job" '{.spec.template.spec.containers[0].envFrom}'
+  is '/ca /tmp' "job/$job" '{.spec.template.spec.containers[0].volumeMounts[*].mountPath}'
+  is kafka-ca "job/$job" '{.spec.template.spec.volumes[0].secret.secretName}'
   is metadata.name "job/$job" '{.spec.template.spec.containers[0].env[?(@.name=="KAFKA_PROPERTIES_CLIENT_ID")].valueFrom.fieldRef.fieldPath}'
 done
 [[ $live == *'"kafka"'*configMapRef*configMapRef* ]] || die "the secret is not the first: $live"

@@ -120,11 +120,14 @@ start() {
 
 # job NAME SETTING...: `cdc verify` with the live service's settings, and with these over them
 job() {
-  local name=$1 image from own
+  local name=$1 image from own volumes mounts tmp='{name: verify-tmp, mountPath: /tmp}'
   shift
   image=$(of_live '{.spec.template.spec.containers[0].image}')
   from=$(of_live '{.spec.template.spec.containers[0].envFrom}')
   own=$(of_live '{.spec.template.spec.containers[0].env}')
+  volumes=$(of_live '{.spec.template.spec.volumes}')
+  mounts=$(of_live '{.spec.template.spec.containers[0].volumeMounts}')
+  [[ $mounts != *'"mountPath":"/tmp"'* ]] || tmp=''
   kube delete job "$name" --ignore-not-found >/dev/null
   kube create -f - <<E
 apiVersion: batch/v1
@@ -143,16 +146,14 @@ spec:
       automountServiceAccountToken: false
       enableServiceLinks: false
       securityContext: {runAsNonRoot: true, runAsUser: 65532, runAsGroup: 65532, fsGroup: 65532, seccompProfile: {type: RuntimeDefault}}
-      volumes:
-        - name: tmp
-          emptyDir: {sizeLimit: 2Gi}
+      volumes: $(with "$volumes" '{name: verify-tmp, emptyDir: {sizeLimit: 2Gi}}')
       containers:
         - name: cdc
           image: ${image/"/$service:"//cdc:}
           args: [verify, $short, --wait-seconds, "600"]
           envFrom: $(with "$from" '{secretRef: {name: cdc-source}}')
           env: $(with "$own" "$(as_yaml "$@"){name: TMPDIR, value: /tmp}")
-          volumeMounts: [{name: tmp, mountPath: /tmp}]
+          volumeMounts: $(with "$mounts" "$tmp")
           resources: {requests: {cpu: 100m, memory: 256Mi}, limits: {memory: 512Mi}}
           securityContext: {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}
 E
