@@ -147,13 +147,19 @@ patches:
     patch: |
       - { op: add, path: /spec/template/metadata/annotations, value: { ops/ready: never } }
       - { op: replace, path: /spec/progressDeadlineSeconds, value: 5 }
+  - target: { kind: NetworkPolicy, name: cdc-platform }
+    patch: |
+      - { op: replace, path: /spec/egress, value: [] }
 E
+policy() { kubectl get networkpolicy cdc-platform -n cdc-consumers -o 'jsonpath={.spec.egress}'; }
+policy_before=$(policy)
 commit second
 [ "$first" != "$tag" ] || die "no second version"
 deploy 2 "deploy: FAILED: analytics-service did not become ready; rolled back: $SERVICES"
 for name in $SERVICES; do runs "$name" "$first"; done
 kubectl get deployment analytics-service -n cdc-consumers -o yaml >"$work/out"
 if grep ops/ready "$work/out"; then die "something is left of what failed"; fi
+[ "$(policy)" = "$policy_before" ] || die "its network policy is left"
 
 say "only one of them"
 git -C "$project" revert --no-edit -n HEAD

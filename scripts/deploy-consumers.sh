@@ -14,7 +14,7 @@
 #   --probe              at the end ask each pod's /health/ready, by way of the API server, if network policies let it
 #   --dry-run            say what would be done; ask nobody, change nothing
 #
-# PREBUILT=DIR: the binaries are there already, nothing is compiled.
+# PREBUILT=DIR: the binaries are there already, nothing is compiled. PATIENCE (60): seconds at the end, until all are ready.
 # Exit status: 0 done; 1 failed, the cluster is as it was; 2 failed and rolled back; 3 failed, and could not be rolled
 # back; 64 wrong usage. The last line says which, and why.
 set -euo pipefail
@@ -210,6 +210,10 @@ remember() {
     before[$name]=${found%%$'\n'*}
     applied[$name]=${found#*$'\n'}
   done
+  # A policy that cuts off what runs would outlast it.
+  for name in $(kube get networkpolicies --output name); do
+    { echo ---; kube apply view-last-applied "$name" --output json; } >>"$work/policies.yaml" || true
+  done
 }
 go_back() { # NAME
   run "${kubectl[@]}" rollout undo "deployment/$1" "--to-revision=${before[$1]}" &&
@@ -219,8 +223,9 @@ go_back() { # NAME
 }
 roll_back() { # WHY: the last thing that is done
   local name why=$1 undone='' new='' bad=''
-  trap - INT TERM
+  trap '' INT TERM HUP # a second Ctrl-C does not stop it half-way
   say "$why; going back"
+  if [ -s "$work/policies.yaml" ]; then kube apply --filename "$work/policies.yaml" || bad+=" network-policies"; fi
   for name in "${services[@]}"; do
     if [ -z "${before[$name]}" ]; then
       new+=" $name"
@@ -248,17 +253,22 @@ wait_for() {
   roll_back "$1 did not become ready"
 }
 smoke_test() {
-  local name wanted ready image pod
+  local name wanted ready image pod patience
   [ -z "$dry" ] || return 0
   for name in "${services[@]}"; do
-    read -r wanted image ready < <(kube get "deployment/$name" \
-      --output 'jsonpath={.spec.replicas} {.spec.template.spec.containers[0].image} {.status.readyReplicas}') || true
+    # A pod that takes partitions over from others, or that was only just added, gets ready a little later.
+    patience=$((SECONDS + ${PATIENCE:-60}))
+    while
+      read -r wanted image ready < <(kube get "deployment/$name" \
+        --output 'jsonpath={.spec.replicas} {.spec.template.spec.containers[0].image} {.status.readyReplicas}') || true
+      [ "$wanted" != 0 ] && { [ "$image" != "$(image_of "$name")" ] || [ "$ready" != "$wanted" ]; }
+    do
+      [ "$SECONDS" -lt "$patience" ] || roll_back "$name: ${ready:-none} of $wanted replicas are ready, with $image"
+      sleep 1
+    done
     if [ "$wanted" = 0 ]; then
       say "$name is scaled to 0: nothing runs"
       continue
-    fi
-    if [ "$image" != "$(image_of "$name")" ] || [ "$ready" != "$wanted" ]; then
-      roll_back "$name: ${ready:-none} of $wanted replicas are ready, with $image"
     fi
     [ -n "$probe" ] || continue
     for pod in $(kube get pods --selector "app.kubernetes.io/instance=$name" --output 'jsonpath={.items[*].metadata.name}'); do
@@ -282,6 +292,7 @@ fi
 make_images
 remember
 trap 'roll_back "interrupted"' INT TERM
+trap 'exec >/dev/null 2>&1; roll_back "the terminal went away"' HUP
 apply || roll_back "the manifests could not be applied"
 for name in "${services[@]}"; do wait_for "$name"; done
 smoke_test

@@ -1,4 +1,4 @@
-# For people: `cdc` with AWS_PROFILE set to one of these roles.
+# For people: `cdc` with the credentials of one of these roles.
 #   read    cdc verify, cdc doctor, cdc dlq list and show
 #   repair  cdc verify --repair, cdc dlq replay and purge, beside `read`
 #   fix     cdc doctor --fix, beside `read`

@@ -215,7 +215,7 @@ impl<H: Handler> Observer<H> for Watch {
             let ms = u64::try_from(now - write.source_ts_ms).unwrap_or(0);
             latency.record(Duration::from_millis(ms));
         }
-        if let Some(newest) = batch.writes.iter().map(|write| write.source_ts_ms).max() {
+        if let Some(newest) = batch.source_ts_ms {
             self.health.committed(newest);
         }
     }

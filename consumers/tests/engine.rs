@@ -239,6 +239,17 @@ fn memory_is_bounded_by_pausing() {
     assert!(engine.is_idle(true));
 }
 
+/// Or a service whose rows rarely change would look stale.
+#[test]
+fn a_change_that_asks_for_no_write_moves_the_time_that_is_durable() {
+    let mut engine = engine(Policy { batch_records_max: 2, ..Policy::default() });
+    open(&mut engine, Some(stored(0)), bounds(0, 9, 1));
+    feed(&mut engine, 0, &row("u").replace(r#""ts_ms":5"#, r#""ts_ms":9"#));
+    feed(&mut engine, 1, &row("u"));
+    let [(_, batch)] = &commits(actions(&mut engine))[..] else { panic!("one batch") };
+    assert_eq!((batch.writes.len(), batch.source_ts_ms), (0, Some(9)));
+}
+
 #[test]
 fn a_second_answer_to_one_question_changes_nothing() {
     let mut engine = engine(Policy { batch_records_max: 1, linger_ms: 0, ..Policy::default() });

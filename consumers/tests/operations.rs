@@ -91,7 +91,8 @@ fn names_and_units_are_as_prometheus_wants_them() {
         assert_eq!(name.ends_with("_total"), total, "{name}: counters, and only they, end so");
         assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{name}");
         assert!(!name.contains("_ms") && !name.contains("millis"), "{name}: seconds");
-        assert!(!metric.labels.contains(&"service"), "{name}: all have it");
+        let all_have = ["service", "generation"];
+        assert!(!all_have.iter().any(|label| metric.labels.contains(label)), "{name}: all have it");
         if let Kind::Histogram(bounds) = metric.kind {
             assert!(bounds.is_sorted() && bounds.len() > 4, "{name}");
         }

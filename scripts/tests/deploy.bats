@@ -6,6 +6,7 @@ load common
 setup() {
   stand_in aws docker kubectl
   unset AWS_REGION AWS_DEFAULT_REGION PREBUILT
+  export PATIENCE=0
   checkout deploy-consumers.sh
   git -C "$project" init -q
   git -C "$project" add .
@@ -66,6 +67,8 @@ docker push cdc:TAG
 kubectl get deployment/inventory-service revision
 kubectl get deployment/analytics-service revision
 kubectl get deployment/search-indexer revision
+kubectl get networkpolicies --output name
+kubectl apply view-last-applied networkpolicy.networking.k8s.io/found --output json
 kubectl apply
 kubectl rollout status deployment/inventory-service
 kubectl rollout status deployment/analytics-service
@@ -95,7 +98,7 @@ E
   [ "$(called "aws ecr create-repository*")" = 0 ]
   [ "$(called "docker build*")" = 0 ]
   [ "$(called "docker push*")" = 0 ]
-  [ "$(called "kubectl * apply *")" = 1 ]
+  [ "$(called "kubectl * apply --kustomize *")" = 1 ]
 }
 
 @test "the checkout stays clean" {
@@ -250,7 +253,7 @@ E
 
 @test "manifests that are refused half way: rolled back" {
   live 7
-  FAIL='* apply *' deploy
+  FAIL='* apply --kustomize *' deploy
   ends 2 "the manifests could not be applied; rolled back: inventory-service analytics-service search-indexer"
 }
 
@@ -262,8 +265,28 @@ E
 
 @test "interrupted while it waits: rolled back" {
   live 7
-  INTERRUPT=1 deploy
+  INTERRUPT=TERM deploy
   ends 2 "interrupted; rolled back: inventory-service analytics-service search-indexer"
+  grep -q 'the policy that was' "$STATE/applied"
+}
+
+@test "interrupted again while it rolls back: rolls back to the end" {
+  live 7
+  INTERRUPT=INT AGAIN=INT deploy
+  ends 2 "interrupted; rolled back: inventory-service analytics-service search-indexer"
+}
+
+@test "its terminal goes away: rolled back, without a word" {
+  live 7
+  INTERRUPT=HUP deploy
+  [ "$status" = 2 ]
+  [ "$(grep -c 'rollout undo' "$STATE/calls")" = 3 ]
+}
+
+@test "a replica that is ready a little later is waited for" {
+  live 7
+  READY=1 LATER=2 PATIENCE=30 deploy
+  ends 0 "done"
 }
 
 @test "a pod that is not healthy: rolled back" {

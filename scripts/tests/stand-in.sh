@@ -44,7 +44,11 @@ case $call in
   *'.status.readyReplicas'*)
     service=$(grep -o 'deployment/[a-z-]*' <<<"$call" | head -n 1)
     image=$(sed -n "s#.*name: cdc/${service#*/}, newName: \(.*\), newTag: \"\(.*\)\"}#\1:\2#p" "$STATE/kustomization")
-    echo "2 $image ${READY:-2}"
+    [ -n "${READY:-}" ] || READY=2
+    # As READY says; from the second look on as LATER says.
+    [ ! -e "$STATE/looked" ] || READY=${LATER:-$READY}
+    touch "$STATE/looked"
+    echo "2 $image $READY"
     ;;
   *'get deployment/'*revision*)
     service=$(grep -o 'deployment/[a-z-]*' <<<"$call" | head -n 1)
@@ -53,9 +57,13 @@ case $call in
   *'rollout status'*)
     if [ -n "${INTERRUPT:-}" ] && [ ! -e "$STATE/interrupted" ]; then
       touch "$STATE/interrupted"
-      kill -TERM "$PPID"
+      kill "-$INTERRUPT" "$PPID"
     fi
     ;;
+  *'rollout undo'*) [ -z "${AGAIN:-}" ] || kill "-$AGAIN" "$PPID" ;;
+  *'get networkpolicies'*) echo networkpolicy.networking.k8s.io/found ;;
+  *'apply view-last-applied'*) echo 'the policy that was' ;;
+  *'apply --filename '*) cp "${!#}" "$STATE/applied" ;;
   *'get pods'*metadata.name*) echo pod-1 pod-2 ;;
   *'get pods'*waiting.reason*) echo "${WAITING:- }" ;;
   *'get deployment/'*'--output name') echo deployment.apps/found ;;

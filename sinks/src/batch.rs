@@ -94,6 +94,9 @@ pub struct Batch {
     pub checkpoint: Checkpoint,
     /// Offsets whose refused writes are in the DLQ already: their refusal is no error any more.
     pub forgiven: BTreeSet<i64>,
+    /// When the newest change of the batch was committed in the source, also one that asked for no write. For those
+    /// who watch: not part of what is kept.
+    pub source_ts_ms: Option<i64>,
     digest: [u8; 16],
 }
 impl Batch {
@@ -118,7 +121,8 @@ impl Batch {
         }
         let mut digest = [0; 16];
         digest.copy_from_slice(&hash.finalize()[..16]);
-        Self { partition, tag, span, writes, rows, checkpoint, forgiven, digest }
+        let source_ts_ms = writes.iter().map(|write| write.source_ts_ms).max();
+        Self { partition, tag, span, writes, rows, checkpoint, forgiven, source_ts_ms, digest }
     }
     /// Of the content: tells a repeat from another batch over the same offsets.
     pub fn digest(&self) -> [u8; 16] {

@@ -113,7 +113,7 @@ impl Check {
             logs: logs?,
             warnings: misspelt(env),
         };
-        warn(&mut config);
+        warn(&mut config, env);
         Some(config)
     }
 
@@ -444,7 +444,7 @@ impl Check {
 }
 
 /// What is allowed and surprising.
-fn warn(config: &mut Config) {
+fn warn(config: &mut Config, env: &[(String, String)]) {
     let mut say = |text: &str| config.warnings.push(text.to_owned());
     let keyed = config.sink == Sink::Aws && config.service != Service::Analytics;
     match (&config.state, &config.source) {
@@ -455,6 +455,13 @@ fn warn(config: &mut Config) {
             "--state memory: after a restart everything is read again from the log's beginning.",
         ),
         _ => {}
+    }
+    let given = |name| env.iter().any(|(n, value)| n == name && !value.is_empty());
+    let is_on_s3 = matches!(&config.state, State::SlateDb(Place::S3 { .. }));
+    if is_on_s3 && given("AWS_PROFILE") && !given("AWS_ACCESS_KEY_ID") {
+        say(
+            "AWS_PROFILE: the state in S3 does not read profiles. Put the profile's credentials into the environment: eval \"$(aws configure export-credentials --format env)\"",
+        );
     }
     if config.until_end && config.source == Source::Kafka {
         say("--until-end: exits when everything that was in Kafka at the start is durable.");

@@ -145,6 +145,19 @@ fn sinks_and_where_their_state_goes() {
 }
 
 #[test]
+fn a_profile_that_the_state_cannot_use_is_said() {
+    let warnings = |args: &str, env: &[(&str, &str)]| {
+        let all = config(Inventory, args, env).expect("fine").warnings;
+        all.iter().filter(|text| text.contains("export-credentials")).count()
+    };
+    let args = "--dlq dir:dlq --s3-bucket lake";
+    assert_eq!(warnings(args, &[("AWS_PROFILE", "read")]), 1);
+    assert_eq!(warnings(args, &[("AWS_PROFILE", "read"), ("AWS_ACCESS_KEY_ID", "id")]), 0);
+    assert_eq!(warnings(args, &[]), 0);
+    assert_eq!(warnings(&format!("{args} --state slatedb:dir:x"), &[("AWS_PROFILE", "read")]), 0);
+}
+
+#[test]
 fn the_state_is_in_the_bucket_unless_somebody_says_otherwise() {
     let args = "--dlq dir:dlq --s3-bucket lake";
     let slate = |text: &str| State::SlateDb(text.parse().expect("a place"));

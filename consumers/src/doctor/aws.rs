@@ -21,8 +21,8 @@ const DYNAMODB: &str = "dynamodb";
 const S3_AREA: &str = "s3";
 /// Tables and indexes take a while to become active; nobody wants to start this twice.
 const MAKE_WITHIN: Duration = Duration::from_secs(300);
-const CREDENTIALS_FIX: &str = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give this machine a \
-                               role; for an emulator AWS_ENDPOINT_URL and any credentials";
+const CREDENTIALS_FIX: &str = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (those of a profile: eval \"$(aws configure \
+                               export-credentials --format env)\"), or give this machine a role; for an emulator AWS_ENDPOINT_URL and any credentials";
 const ENDPOINT_FIX: &str = "check AWS_ENDPOINT_URL, AWS_REGION, the credentials and the network";
 
 /// The tables of one service, each checked as its view needs it; with `fix`, missing ones made first.

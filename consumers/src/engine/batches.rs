@@ -132,6 +132,7 @@ impl<H: Handler> Engine<H> {
     fn apply(&mut self, partition: &Partition, chunk: Chunk<H::Fact>) {
         let lane = self.lanes.get_mut(partition).expect("the caller holds it");
         let mark = chunk.mark();
+        let source_ts_ms = chunk.entries.iter().map(|entry| entry.source_ts_ms).max();
         let mut writes = Vec::new();
         for Entry { offset, source_ts_ms, fact } in chunk.entries {
             let mut step = Step::new(&mut lane.rows, &mut writes, offset, source_ts_ms);
@@ -149,7 +150,8 @@ impl<H: Handler> Engine<H> {
         let (start, tag) = (lane.checkpoint.next, lane.tag);
         let rows = lane.rows.take_changed();
         let (name, forgiven) = (partition.clone(), chunk.forgiven);
-        let batch = Batch::new(name, tag, start, writes, rows, checkpoint, forgiven);
+        let mut batch = Batch::new(name, tag, start, writes, rows, checkpoint, forgiven);
+        batch.source_ts_ms = source_ts_ms;
         let letters: Arc<[Letter]> = chunk.letters.into();
         self.begin(partition, Phase::Committing { batch: Arc::new(batch), letters });
     }

@@ -21,7 +21,7 @@ use Kind::{Counter, Gauge, Histogram};
 pub struct Metric {
     pub name: &'static str,
     pub kind: Kind,
-    /// Besides `service`, which all have.
+    /// Besides `service` and `generation`, which all have.
     pub labels: &'static [&'static str],
     pub help: &'static str,
 }
@@ -63,7 +63,7 @@ pub const METRICS: &[Metric] = &[
     metric("cdc_commit_duration_seconds", Histogram(CALL), &[], "One try to make a batch durable: dead letters, sink, state"),
     metric("cdc_publish_duration_seconds", Histogram(CALL), &[], "One try to publish reports or files"),
     metric("cdc_processing_latency_seconds", Histogram(LATENCY), &[], "From a change's commit in the source until its effect is durable, for each write"),
-    metric("cdc_last_source_commit_timestamp_seconds", Gauge, &[], "Newest source commit whose effect is durable, since 1970"),
+    metric("cdc_last_source_commit_timestamp_seconds", Gauge, &[], "Newest source commit that is durable, also one that asked for no write, since 1970"),
     metric("cdc_last_record_timestamp_seconds", Gauge, &[], "When a record was read last, since 1970"),
 
     metric("cdc_dead_letters_total", Counter, &["reason"], "Dead letters that are durable: malformed, invalid or refused"),
@@ -103,6 +103,7 @@ const GONE: Duration = Duration::from_secs(15);
 pub fn install(service: &str, generation: u64) -> anyhow::Result<PrometheusHandle> {
     let mut builder = PrometheusBuilder::new()
         .add_global_label("service", service)
+        .add_global_label("generation", generation.to_string())
         .idle_timeout(MetricKindMask::GAUGE, Some(GONE));
     for metric in METRICS {
         if let Histogram(bounds) = metric.kind {
