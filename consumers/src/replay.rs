@@ -1,8 +1,9 @@
 //! A dead letter, back in the log: how its record says so, and whether its key has moved on since.
 //!
 //! A replayed record has the letter's key, value and headers, and four headers more. It takes effect at its new
-//! offset N, for the letter's service and generation alone, if no record of the same key, and no truncate, lies between
-//! the letter's offset and N. Up to `cdc-replay-clean-to` (E) the command looked before it sent; from E to N the engine
+//! offset N, for the letter's service and generation alone, if no newer record of the same key, and no truncate, lies
+//! between the letter's offset and N. Tombstones are none (the delete before one is), nor are other letters' replays,
+//! which change nothing for this one. Up to `cdc-replay-clean-to` (E) the command looked before it sent; from E to N the engine
 //! looks when it meets the record. Both looks read the log alone, so a crash and a second look decide the same.
 #![deny(clippy::disallowed_methods)]
 
@@ -62,8 +63,8 @@ impl Replay {
         ]
     }
 
-    fn is_of_letter(&self, service: &str, generation: u64, offset: i64) -> bool {
-        (self.service.as_str(), self.generation, self.offset) == (service, generation, offset)
+    fn is_for(&self, whose: &Whose) -> bool {
+        (&self.service, self.generation) == (&whose.service, whose.generation)
     }
 }
 
@@ -162,33 +163,45 @@ impl Judge {
     }
 
     pub fn see(&mut self, record: &Record<'_>) {
-        let decoded = self.decoder.decode(&self.topic, record.key, record.value);
-        if matches!(decoded, Ok(Envelope::Truncate(_))) {
-            let at = Verdict::MovedOn { at: record.offset };
-            let all = self.by_key.values_mut().flatten();
-            for sought in all.filter(|s| s.verdict == Verdict::Clean && s.offset < record.offset) {
-                sought.verdict = at;
-                self.open -= 1;
+        let replay = match Replay::of(record.headers) {
+            None => None,
+            Some((service, Err(_))) if service == self.whose.service => None, // dead by itself, as any other record
+            Some((_, Ok(replay))) if replay.is_for(&self.whose) => Some(replay),
+            // Passed over by whoever the letters belong to.
+            Some(_) => return,
+        };
+        if replay.is_none() {
+            match self.decoder.decode(&self.topic, record.key, record.value) {
+                // It says again what the delete before it said, which was seen by itself.
+                Ok(Envelope::Tombstone) => return,
+                Ok(Envelope::Truncate(_)) => return self.moved_on(record.offset),
+                _ => {}
             }
-            return;
         }
         let form = KeyForm::of(&mut self.decoder, &self.topic, record.key);
         let Some(letters) = self.by_key.get_mut(&form) else { return };
-        let replay = Replay::of(record.headers).and_then(|(_, replay)| replay.ok());
         for sought in letters.iter_mut() {
             if sought.verdict != Verdict::Clean || sought.offset >= record.offset {
                 continue;
             }
-            let own = replay.as_ref().is_some_and(|replay| {
-                let Whose { service, generation } = &self.whose;
-                replay.is_of_letter(service, *generation, sought.offset)
-            });
-            sought.verdict = match own {
-                true if record.offset <= sought.failed_to => continue,
-                true => Verdict::Replayed { at: record.offset },
-                false => Verdict::MovedOn { at: record.offset },
+            sought.verdict = match &replay {
+                // Of another letter of the key: left out if that one is older, after its own record if it is newer.
+                Some(replay) if replay.offset != sought.offset => continue,
+                Some(_) if record.offset <= sought.failed_to => continue,
+                Some(_) => Verdict::Replayed { at: record.offset },
+                None => Verdict::MovedOn { at: record.offset },
             };
             self.open -= 1;
+        }
+    }
+
+    /// All of them.
+    fn moved_on(&mut self, at: i64) {
+        for sought in self.by_key.values_mut().flatten() {
+            if sought.verdict == Verdict::Clean && sought.offset < at {
+                sought.verdict = Verdict::MovedOn { at };
+                self.open -= 1;
+            }
         }
     }
 

@@ -258,9 +258,9 @@ fn what_cannot_be_is_a_letter_of_its_own() {
 }
 
 #[test]
-fn a_look_that_fails_is_tried_again_and_one_that_cannot_tell_leaves_it_out() {
-    for (first, effects, marks) in
-        [(Verdict::Clean, vec![2], vec![]), (Verdict::Unknown, vec![], vec![(2, moved_on(0))])]
+fn a_look_that_fails_is_tried_again_and_one_that_cannot_tell_halts() {
+    for (first, effects, positions) in
+        [(Verdict::Clean, vec![2], vec![3]), (Verdict::Unknown, vec![], vec![])]
     {
         let policy = Policy { linger_ms: 0, ..Policy::default() };
         let handler = Inventory::new(Settings::default(), "");
@@ -305,10 +305,13 @@ fn a_look_that_fails_is_tried_again_and_one_that_cannot_tell_leaves_it_out() {
                 Action::Commit(_, batch, letters) => {
                     commit(&mut seen, &batch, &letters, None).expect("committed");
                 }
+                Action::Halt(why) => seen.halted = Some(why),
                 _ => {}
             }
             queue.extend(find(&mut engine));
         }
-        assert_eq!((seen.effects, seen.marks, seen.positions), (effects, marks, vec![3]));
+        assert_eq!((seen.effects, seen.marks, seen.positions), (effects, vec![], positions));
+        let halted = seen.halted.unwrap_or_default();
+        assert_eq!(halted.contains("new GENERATION"), first == Verdict::Unknown, "{halted}");
     }
 }

@@ -118,11 +118,18 @@ impl<H: Handler> Engine<H> {
         self.worked(now, ticket);
         let why = match verdict {
             Verdict::Clean => return self.fetch(&ticket.partition, chunk, false),
+            // An earlier life may have judged it, and written: to leave it out now would not take that back.
+            Verdict::Unknown => {
+                let why = format!(
+                    "offset {at} replays the letter of offset {of}, and the log no longer reaches back to offset {}: \
+                     nobody can tell whether its row was changed since; start with a new GENERATION, which passes it \
+                     over, and let the topic keep its records longer",
+                    look.from
+                );
+                return self.halt(&ticket.partition, &why);
+            }
             Verdict::MovedOn { at: newer } => format!("a newer record at offset {newer}"),
             Verdict::Replayed { at: earlier } => format!("replayed already at offset {earlier}"),
-            Verdict::Unknown => {
-                format!("the log does not reach back to offset {}: nobody can tell", look.from)
-            }
         };
         chunk.entries.clear();
         chunk.forgiven.clear();

@@ -73,8 +73,8 @@ fn the_same_key_later_has_moved_on_and_the_first_one_counts() {
     shown.see(10, Some(KEY), Some("{"), &vec![]);
     shown.see(12, Some(r#"{"id":3}"#), Some("{"), &vec![]);
     assert!(shown.judge.verdicts().values().all(|verdict| *verdict == Verdict::Clean));
-    // A tombstone counts, and what cannot be read otherwise does too.
-    shown.see(13, Some(r#"{"id": 1}"#), None, &vec![]);
+    // What cannot be read otherwise counts too.
+    shown.see(13, Some(r#"{"id": 1}"#), Some("{"), &vec![]);
     shown.see(14, Some(KEY), Some("{"), &vec![]);
     let verdicts = shown.judge.verdicts();
     assert_eq!((verdicts[&10], verdicts[&11]), (Verdict::MovedOn { at: 13 }, Verdict::Clean));
@@ -85,20 +85,38 @@ fn the_same_key_later_has_moved_on_and_the_first_one_counts() {
     assert!(shown.judge.is_done());
 }
 
+/// Debezium writes one after every delete: a delete that was dead could never be replayed.
 #[test]
-fn an_earlier_replay_counts_unless_it_failed() {
+fn a_tombstone_says_nothing_that_its_delete_did_not() {
+    let mut shown = Shown::new();
+    shown.judge.seek(Some(KEY.as_bytes()), 10, None);
+    shown.see(11, Some(KEY), None, &vec![]);
+    assert_eq!(shown.judge.verdicts()[&10], Verdict::Clean);
+    let delete = r#"{"before":{"id":1},"after":null,"source":{"connector":"postgresql","ts_ms":5,"table":"t"},"op":"d","ts_ms":6}"#;
+    shown.see(12, Some(KEY), Some(delete), &vec![]);
+    shown.see(13, Some(KEY), None, &vec![]);
+    assert_eq!(shown.judge.verdicts()[&10], Verdict::MovedOn { at: 12 });
+}
+
+#[test]
+fn an_earlier_replay_of_the_letter_counts_unless_it_failed_and_no_other_does() {
     for (failed_to, whose, wanted) in [
         (None, replay(10), Verdict::Replayed { at: 20 }),
         (Some(19), replay(10), Verdict::Replayed { at: 20 }),
         (Some(20), replay(10), Verdict::Clean),
-        // Of another letter of the key, service or generation.
-        (Some(20), replay(9), Verdict::MovedOn { at: 20 }),
-        (Some(20), Replay { service: "x".into(), ..replay(10) }, Verdict::MovedOn { at: 20 }),
-        (Some(20), Replay { generation: 1, ..replay(10) }, Verdict::MovedOn { at: 20 }),
+        // Of another letter of the key; of another service or generation, which would block ours for good.
+        (None, replay(9), Verdict::Clean),
+        (None, Replay { service: "x".into(), ..replay(10) }, Verdict::Clean),
+        (None, Replay { generation: 1, ..replay(10) }, Verdict::Clean),
     ] {
         let mut shown = Shown::new();
         shown.judge.seek(Some(KEY.as_bytes()), 10, failed_to);
         shown.see(20, Some(KEY), Some("{"), &list(&whose));
+        assert_eq!(shown.judge.verdicts()[&10], wanted, "{failed_to:?} {whose:?}");
+        // Nor does a truncate that somebody sent again.
+        let truncate = r#"{"before":null,"after":null,"source":{"connector":"postgresql","ts_ms":5,"table":"t"},"op":"t","ts_ms":6}"#;
+        let other = Replay { service: "x".into(), ..replay(10) };
+        shown.see(21, None, Some(truncate), &list(&other));
         assert_eq!(shown.judge.verdicts()[&10], wanted, "{failed_to:?} {whose:?}");
     }
 }

@@ -55,6 +55,10 @@ impl Logged {
     fn is_truncate(&self) -> bool {
         self.value.as_ref().is_some_and(|value| value.contains(r#""op":"t""#))
     }
+    /// Than what the row with this id was before. A tombstone follows a delete.
+    fn is_newer(&self, id: i64) -> bool {
+        (self.id == id && self.value.is_some()) || self.is_truncate()
+    }
     fn is_own(&self) -> bool {
         self.replay.as_ref().is_some_and(|r| r.service == SERVICE && r.generation == 1)
     }
@@ -70,13 +74,15 @@ enum Between {
 fn between(log: &[Logged], replay: &Replay, id: i64, at: i64) -> Between {
     let after = log.iter().filter(|r| r.offset > replay.offset && r.offset < at);
     for record in after {
-        let same_letter =
-            record.is_own() && record.replay.as_ref().is_some_and(|r| r.offset == replay.offset);
-        match () {
-            () if same_letter && record.offset < replay.clean_to => {}
-            () if same_letter => return Between::Replayed,
-            () if record.id == id || record.is_truncate() => return Between::Newer,
-            () => {}
+        match &record.replay {
+            Some(earlier) if record.is_own() && earlier.offset == replay.offset => {
+                if record.offset >= replay.clean_to {
+                    return Between::Replayed;
+                }
+            }
+            Some(_) => {}
+            None if record.is_newer(id) => return Between::Newer,
+            None => {}
         }
     }
     Between::Nothing
@@ -252,7 +258,8 @@ impl History {
         let sick = rng.below(3) > 0;
         let letters: Vec<&Logged> = log
             .iter()
-            .filter(|r| r.replay.is_none() && !r.is_truncate() && (r.poison || !sick))
+            .filter(|r| r.replay.is_none() && r.value.is_some() && !r.is_truncate())
+            .filter(|r| r.poison || !sick)
             .collect();
         // A replay goes where its letter was, which is not where its key belongs any more.
         if letters.is_empty() || self.growth.is_some() {
@@ -263,9 +270,9 @@ impl History {
             (letter.offset, letter.id, letter.value.clone(), letter.poison);
         // The look found nothing so far: no newer record, and no replay but such as failed.
         let end = log.last().map_or(0, |last| last.offset + 1);
-        let found = log.iter().filter(|r| r.offset > of).find(|r| {
-            let own = r.is_own() && r.replay.as_ref().is_some_and(|r| r.offset == of);
-            (r.id == id || r.is_truncate()) && !(own && r.poison)
+        let found = log.iter().filter(|r| r.offset > of).find(|r| match &r.replay {
+            Some(replay) => r.is_own() && replay.offset == of && !r.poison,
+            None => r.is_newer(id),
         });
         let most = found.map_or(end, |found| found.offset);
         let far = rng.one_in(2);
