@@ -180,6 +180,12 @@ has 3 deployment/inventory-service-g3 GENERATION
 has inventory-realtime-g3 deployment/inventory-service-g3 DYNAMODB_TABLE
 has inventory-service-group-g3 deployment/inventory-service-g3 KAFKA_GROUP_ID
 refused 'secret generic cdc-source' next verify
+"$work/scripts/in-cluster.sh" inventory-service doctor inventory >/dev/null 2>&1
+job=job/cdc-doctor-inventory-service
+is '["doctor","inventory"]' "$job" '{.spec.template.spec.containers[0].args}'
+is 'here.example/cdc/cdc:v1' "$job" '{.spec.template.spec.containers[0].image}'
+is cdc "$job" '{.spec.template.spec.serviceAccountName}'
+is '{"name":"cdc-source","optional":true}' "$job" '{.spec.template.spec.containers[0].envFrom[3].secretRef}'
 kubectl create secret generic cdc-source -n cdc-consumers --from-literal=SOURCE_DSN=postgres://reader@db/shop >/dev/null
 next verify >/dev/null 2>&1
 for job in verify-inventory-service verify-inventory-service-g3; do
@@ -199,7 +205,10 @@ has '' job/verify-inventory-service DYNAMODB_TABLE
 refused 'does not say GENERATION=3' next hand-over
 is 3 deployment/inventory-service-g3 '{.status.readyReplicas}'
 printf '%s\n' GENERATION=3 DYNAMODB_TABLE=inventory-realtime-g3 >"$work/k8s/overlays/prod/inventory-service.env"
+# With --service the deploy applies what all share, too.
+kubectl delete prometheusrule/cdc-consumers -n cdc-consumers >/dev/null
 next hand-over >/dev/null
+kubectl get prometheusrule/cdc-consumers -n cdc-consumers >/dev/null
 is 0 deployment/inventory-service-g3 '{.spec.replicas}'
 ready 3 inventory-service
 live=$(kubectl get deployment/inventory-service -n cdc-consumers -o "jsonpath=$config")

@@ -3,7 +3,7 @@
 # to what ran before if they do not. Again does no harm: what is in the registry is not built, what runs stays.
 #
 #   --service NAME|all   inventory-service, analytics-service, search-indexer (default: all). The image of `cdc` comes with
-#                        each: scripts/new-generation.sh verifies with the one of the service's tag
+#                        each: scripts/in-cluster.sh runs the one of the service's tag
 #   --overlay NAME       k8s/overlays/NAME: dev or prod (default: prod)
 #   --tag TAG            of the images (default: the commit's short hash; with uncommitted changes there is no default)
 #   --context NAME       kubectl's (default: its current one)

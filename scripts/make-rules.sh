@@ -21,6 +21,7 @@ metadata:
   name: cdc-consumers
   namespace: cdc-consumers
   labels:
+    app.kubernetes.io/name: cdc-consumers
     app.kubernetes.io/part-of: cdc-platform
 spec:
 YAML

@@ -5,7 +5,8 @@
 #                                                    group and tables of its own (which must exist: cdc doctor --fix)
 #   scripts/new-generation.sh verify    SERVICE N    `cdc verify` of both generations, as jobs; exit status 0: N is exact
 #   scripts/new-generation.sh hand-over SERVICE N    stops SERVICE-gN; SERVICE goes on with generation N. Before it, write
-#                                                    what `start` printed to k8s/overlays/OVERLAY/SERVICE.env
+#                                                    what `start` printed to k8s/overlays/OVERLAY/SERVICE.env. If it
+#                                                    fails or is interrupted, SERVICE-gN runs again
 #   scripts/new-generation.sh clean-up  SERVICE N    takes SERVICE-gN away; says which old data may go, and deletes none.
 #                                                    Before the hand-over: gives N up
 #
@@ -14,7 +15,7 @@
 #
 # Settings: DYNAMODB_TABLE, DYNAMODB_TOKENS_TABLE (default: the live ones' names with -gN), TIMEOUT (3600, seconds for
 # verify).
-# `verify` reads SOURCE_DSN from the secret `cdc-source`.
+# `verify` runs scripts/in-cluster.sh; it reads SOURCE_DSN from the secret `cdc-source`.
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -71,6 +72,7 @@ file=k8s/overlays/$overlay/$service.env
 kube() { kubectl ${context:+--context "$context"} --namespace "$NAMESPACE" "$@"; }
 of_live() { kube get "deployment/$service" --output "jsonpath=$1"; }
 is_there() { [ -n "$(kube get "deployment/$beside" --ignore-not-found --output name)" ]; }
+has_failed() { [[ $(kube get "job/$1" --ignore-not-found --output 'jsonpath={.status.conditions[?(@.status=="True")].type}') == *Failed* ]]; }
 live_setting() { # KEY: as the ConfigMaps of the live one have it, of which the last one counts
   local config value='' found
   for config in $(of_live '{.spec.template.spec.containers[0].envFrom[*].configMapRef.name}'); do
@@ -79,15 +81,6 @@ live_setting() { # KEY: as the ConfigMaps of the live one have it, of which the 
   done
   [ -n "$value" ] || die "no ConfigMap in envFrom of deployment/$service says $1"
   echo "$value"
-}
-as_yaml() { # SETTING...: as a list of environment variables
-  local setting
-  for setting; do printf '{name: %s, value: "%s"}, ' "${setting%%=*}" "${setting#*=}"; done
-}
-with() { # LIST ITEMS: a list in JSON, or nothing, with these after it
-  local list=${1#[}
-  list=${list%]}
-  echo "[$list${list:+, }$2]"
 }
 
 start() {
@@ -118,95 +111,65 @@ start() {
   printf '%s\n' "${settings[@]}"
 }
 
-# job NAME SETTING...: `cdc verify` with the live service's settings, and with these over them
-job() {
-  local name=$1 image from own volumes mounts tmp='{name: verify-tmp, mountPath: /tmp}'
-  shift
-  image=$(of_live '{.spec.template.spec.containers[0].image}')
-  from=$(of_live '{.spec.template.spec.containers[0].envFrom}')
-  own=$(of_live '{.spec.template.spec.containers[0].env}')
-  volumes=$(of_live '{.spec.template.spec.volumes}')
-  mounts=$(of_live '{.spec.template.spec.containers[0].volumeMounts}')
-  [[ $mounts != *'"mountPath":"/tmp"'* ]] || tmp=''
-  kube delete job "$name" --ignore-not-found >/dev/null
-  kube create -f - <<E
-apiVersion: batch/v1
-kind: Job
-metadata:
-  name: $name
-  labels: &labels {app.kubernetes.io/name: cdc, app.kubernetes.io/instance: $name, app.kubernetes.io/part-of: cdc-platform}
-spec:
-  backoffLimit: 0
-  ttlSecondsAfterFinished: 86400
-  template:
-    metadata: {labels: *labels}
-    spec:
-      restartPolicy: Never
-      serviceAccountName: cdc
-      automountServiceAccountToken: false
-      enableServiceLinks: false
-      securityContext: {runAsNonRoot: true, runAsUser: 65532, runAsGroup: 65532, fsGroup: 65532, seccompProfile: {type: RuntimeDefault}}
-      volumes: $(with "$volumes" '{name: verify-tmp, emptyDir: {sizeLimit: 2Gi}}')
-      containers:
-        - name: cdc
-          image: ${image/"/$service:"//cdc:}
-          args: [verify, $short, --wait-seconds, "600"]
-          envFrom: $(with "$from" '{secretRef: {name: cdc-source}}')
-          env: $(with "$own" "$(as_yaml "$@"){name: TMPDIR, value: /tmp}")
-          volumeMounts: $(with "$mounts" "$tmp")
-          resources: {requests: {cpu: 100m, memory: 256Mi}, limits: {memory: 512Mi}}
-          securityContext: {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}
-E
-}
-finished() { # JOB: waits, shows what it said; false unless it is exact
-  local outcome='' begun=$SECONDS uid stuck
-  uid=$(kube get "job/$1" --output 'jsonpath={.metadata.uid}')
-  while [[ $outcome != *Complete* && $outcome != *Failed* ]]; do
-    [ $((SECONDS - begun)) -lt "${TIMEOUT:-3600}" ] || die "$1 has not ended: kubectl logs -n $NAMESPACE job/$1"
-    outcome=$(kube get "job/$1" --output 'jsonpath={.status.conditions[?(@.status=="True")].type}')
-    stuck=$(kube get pods --selector "batch.kubernetes.io/controller-uid=$uid" \
-      --output 'jsonpath={range .items[*].status.containerStatuses[*]}{.state.waiting.reason}{" "}{.image}{end}')
-    case $stuck in
-      ErrImagePull* | ImagePullBackOff* | InvalidImageName*)
-        die "$1 cannot begin (${stuck%% *}): the node cannot have the image ${stuck#* }, which scripts/deploy-consumers.sh pushes"
-        ;;
-    esac
-    sleep 1
-  done
-  kube logs "job/$1" || true
-  [[ $outcome == *Complete* ]]
-}
 verify() {
   is_there || die "there is no $beside: start"
-  kube get secret/cdc-source >/dev/null ||
-    die "verify needs the source: kubectl create secret generic cdc-source -n $NAMESPACE --from-literal=SOURCE_DSN=postgres://..."
-  job "verify-$service"
-  job "verify-$beside" "${settings[@]}" "KAFKA_GROUP_ID=$service-group-g$n"
+  local run=("$ROOT/scripts/in-cluster.sh" ${context:+--context "$context"}) over=() setting
+  for setting in "${settings[@]}" "KAFKA_GROUP_ID=$service-group-g$n"; do over+=(--set "$setting"); done
+  # Both at once.
+  "${run[@]}" --name "verify-$beside" "${over[@]}" "$service" verify "$short" --wait-seconds 600 >"$work/verify" 2>&1 &
+  other=$!
   # The live one may be what is wrong.
-  if finished "verify-$service"; then say "the live generation: exact"; else say "the live generation: NOT exact"; fi
-  finished "verify-$beside" || die "generation $n is not exact, or could not tell"
+  if "${run[@]}" --name "verify-$service" "$service" verify "$short" --wait-seconds 600; then
+    say "the live generation: exact"
+  elif has_failed "verify-$service"; then
+    say "the live generation: NOT exact"
+  else
+    exit 1 # it has said why
+  fi
+  if wait "$other"; then
+    other=''
+    cat "$work/verify"
+  else
+    other=''
+    cat "$work/verify" >&2
+    die "generation $n is not exact, or could not tell"
+  fi
   say "generation $n: exact"
 }
 
+give_back() { # WHY: after all, the new generation's own deployment goes on
+  trap '' INT TERM HUP             # a second Ctrl-C does not stop it half-way
+  [ "$replicas" != 0 ] || die "$1" # it did not run
+  kube scale "deployment/$beside" "--replicas=$replicas" ||
+    die "$1, and $beside could not be started again: kubectl scale -n $NAMESPACE deployment/$beside --replicas=$replicas"
+  die "$1: $beside does, as before"
+}
 hand_over() {
-  local image place replicas setting live
+  local image place replicas setting live interrupted=''
   is_there || die "there is no $beside: start"
   for setting in "${settings[@]}"; do
     grep -qx -- "$setting" "$ROOT/$file" || die "$file does not say $setting"
   done
   image=$(kube get "deployment/$beside" --output 'jsonpath={.spec.template.spec.containers[0].image}')
   replicas=$(kube get "deployment/$beside" --output 'jsonpath={.spec.replicas}')
+  # None is what a hand-over leaves that was killed; it noted how many there were.
+  [ "$replicas" != 0 ] || replicas=$(kube get "deployment/$beside" --output 'jsonpath={.metadata.annotations.cdc/replicas}')
   place=${image%/cdc/*}
   live=$(live_setting GENERATION)
   # For clean-up. Not when the hand-over is done again.
   [ "$live" = "$n" ] || kube annotate "deployment/$beside" --overwrite "cdc/replaces=$live"
-  kube scale "deployment/$beside" --replicas=0
-  kube wait --for=delete pod --selector "app.kubernetes.io/instance=$beside" --timeout=90s
-  if ! "$ROOT/scripts/deploy-consumers.sh" --service "$service" --overlay "$overlay" ${context:+--context "$context"} \
-    --registry "$place" --tag "${image##*:}" --skip-build; then
-    kube scale "deployment/$beside" "--replicas=$replicas"
-    die "$service could not go on with generation $n: $beside does, as before"
-  fi
+  kube annotate "deployment/$beside" --overwrite "cdc/replicas=${replicas:=0}"
+  # Looked at between the steps: a deploy that has begun ends first, or goes back by itself.
+  trap 'interrupted=1' INT TERM
+  trap 'interrupted=1; exec >/dev/null 2>&1' HUP # the terminal went away
+  kube scale "deployment/$beside" --replicas=0 || give_back "$beside could not be stopped"
+  kube wait --for=delete pod --selector "app.kubernetes.io/instance=$beside" --timeout=90s || [ -n "$interrupted" ] ||
+    give_back "the pods of $beside have not ended, so $service did not go on with generation $n"
+  [ -z "$interrupted" ] || give_back "interrupted, so $service did not go on with generation $n"
+  "$ROOT/scripts/deploy-consumers.sh" --service "$service" --overlay "$overlay" ${context:+--context "$context"} \
+    --registry "$place" --tag "${image##*:}" --skip-build || give_back "$service could not go on with generation $n"
+  # So that a hand-over that is done again, and fails, does not start it beside the live one.
+  kube annotate "deployment/$beside" cdc/replicas- || true
   say "$service is generation $n. Next: clean-up"
 }
 
@@ -229,8 +192,8 @@ clean_up() {
   say "  aws s3 rm --recursive s3://$bucket/state/$service/$old/"
 }
 
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+work=$(mktemp -d) other='' # a process that runs beside this one
+trap 'rm -rf "$work"; [ -z "$other" ] || kill "$other" 2>/dev/null || true' EXIT
 command -v kubectl >/dev/null || die "kubectl is not installed, or not on PATH"
 of_live '{.metadata.name}' >/dev/null || die "there is no deployment/$service to begin with"
 own=() # its tables

@@ -159,7 +159,8 @@ fn demo_command() -> Command {
             "Several thousand real change events go through a Kafka broker inside this process into SQLite and a \
              folder; then every row of every view is compared with what PostgreSQL computed by SQL when the \
              recording was made. Says `exact` (exit code 0) or lists the differences (exit code 1).\n\n\
-             Examples:\n  cdc demo\n  cdc demo --dir /tmp/shop && sqlite3 /tmp/shop/shop.db 'select * from inventory_realtime limit 5'",
+             Examples:\n  cdc demo\n  cdc demo --dir /tmp/shop && sqlite3 /tmp/shop/shop.db 'select * from inventory_realtime limit 5'\n\n\
+             The second one needs the command `sqlite3`.",
         )
 }
 

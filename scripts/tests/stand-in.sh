@@ -54,7 +54,7 @@ case $call in
     service=$(grep -o 'deployment/[a-z-]*' <<<"$call" | head -n 1)
     [ ! -e "$STATE/revision-${service#*/}" ] || cat "$STATE/revision-${service#*/}" <(echo "{manifest of ${service#*/}}")
     ;;
-  *'rollout status'*)
+  *'rollout status'* | *'wait --for=delete'*)
     if [ -n "${INTERRUPT:-}" ] && [ ! -e "$STATE/interrupted" ]; then
       touch "$STATE/interrupted"
       kill "-$INTERRUPT" "$PPID"
@@ -66,8 +66,17 @@ case $call in
   *'apply --filename '*) cp "${!#}" "$STATE/applied" ;;
   *'get pods'*metadata.name*) echo pod-1 pod-2 ;;
   *'get pods'*waiting.reason*) echo "${WAITING:- }" ;;
+  *'get deployment/'*'containers[0].image}')
+    service=$(grep -o 'deployment/[a-z-]*' <<<"${call/-g2 / }")
+    echo "here.example/cdc/${service#*/}:v1"
+    ;;
+  *'get deployment/'*'containers[0].envFrom}') echo '[{"configMapRef":{"name":"settings"}}]' ;;
+  *'get deployment/'*'{.spec.replicas}') echo "${REPLICAS:-3}" ;;
+  *'get deployment/'*'annotations.cdc/replicas}') echo "${NOTED:-}" ;;
   *'get deployment/'*'--output name') echo deployment.apps/found ;;
   *'apply -f -') cat >/dev/null ;;
+  *'create -f -') cat >>"$STATE/made" ;;
+  *' logs job/'*) echo 'the words of the job' ;;
   *'get deployment/'*configMapRef.name*) echo settings ;;
   *'get configmap/'*GENERATION*) echo 1 ;;
   *'get configmap/'*DYNAMODB_TABLE*) echo "${TABLE:-product-search-index}" ;;
