@@ -72,9 +72,9 @@ pub trait Sink: Send + Sync {
         Ok(())
     }
 
-    /// The alerts of this partition's receipts are published: the sink may let go of them. Until then, or until the
-    /// partition's next batch begins where the last one ended, a crash or a repeat tells them again by the same names.
-    async fn told(&self, _partition: &Partition) -> Result<(), SinkError> {
+    /// These alerts of this partition's receipts are published: the sink may let go of them. Until then, or until the
+    /// partition's next batch begins where theirs ended, a crash or a repeat tells them again by the same names.
+    async fn told(&self, _partition: &Partition, _alerts: &[Alert]) -> Result<(), SinkError> {
         Ok(())
     }
 
@@ -107,8 +107,8 @@ impl Committer {
     {
         let written = self.write(batch, letters).await?;
         if let (Some(sink), false) = (&self.sink, written.alerts.is_empty()) {
-            show(written.alerts).await?;
-            sink.told(&batch.partition).await?;
+            show(written.alerts.clone()).await?;
+            sink.told(&batch.partition, &written.alerts).await?;
         }
         lane.commit(batch).await
     }

@@ -33,9 +33,9 @@ use aws_sdk_dynamodb::config::{
 };
 use futures::{StreamExt, stream};
 use keyed::{Ask, Shape, Step, Writer};
-use seen::{Lane, Owed};
+use seen::{Lane, Names};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -298,8 +298,8 @@ impl DynamoDb {
     }
 
     /// Takes alerts that are published off their items. An item that is not ours any more needs nothing.
-    async fn let_go(&self, lane: &Lane) -> Result<(), SinkError> {
-        for (at, names) in lane.owed().names {
+    async fn let_go(&self, lane: &Lane, names: Names) -> Result<(), SinkError> {
+        for (at, names) in names {
             let table = &self.tables[at.0];
             let writer = self.writer(table, lane);
             let Some(key) = key_of(&table.view, &at.1) else { continue };
@@ -321,9 +321,7 @@ impl DynamoDb {
 impl Sink for DynamoDb {
     async fn write(&self, batch: &Batch) -> Result<Receipt, SinkError> {
         let lane = self.lane(batch);
-        if batch.span.start >= lane.owed().end {
-            self.let_go(&lane).await?;
-        }
+        self.let_go(&lane, lane.owed_until(batch.span.start)).await?;
         let (asks, mut refused) = self.coalesce(&batch.writes)?;
         let stop = AtomicBool::new(false);
         let outcomes: Vec<Outcome> = stream::iter(asks)
@@ -331,7 +329,7 @@ impl Sink for DynamoDb {
             .buffer_unordered(self.in_flight_max)
             .collect()
             .await;
-        let mut owed = Owed { end: batch.span.end, names: BTreeMap::new() };
+        let mut owed = Names::new();
         let mut alerts = BTreeMap::new();
         let mut failed: Option<SinkError> = None;
         for outcome in outcomes {
@@ -344,13 +342,10 @@ impl Sink for DynamoDb {
                 Outcome::Refused(list) => refused.extend(list),
                 Outcome::Stands(table, key, due) => {
                     for (name, stock_quantity) in due {
-                        let alert = Alert {
-                            name: format!("{name}/{}", key_text(&key)),
-                            key: key.clone(),
-                            stock_quantity,
-                        };
-                        alerts.insert(alert.name.clone(), alert);
-                        owed.names.entry((table, key.clone())).or_default().insert(name);
+                        let full = full_name(&name, &key);
+                        let alert = Alert { name: full.clone(), key: key.clone(), stock_quantity };
+                        alerts.insert(full, alert);
+                        owed.entry((table, key.clone())).or_default().insert(name);
                     }
                 }
             }
@@ -364,7 +359,7 @@ impl Sink for DynamoDb {
             refused.dedup_by_key(|refusal| refusal.offset);
             return Err(SinkError::Refused(refused));
         }
-        lane.owe(owed);
+        lane.owe(batch.span.end, owed);
         Ok(Receipt { alerts: alerts.into_values().collect() })
     }
 
@@ -377,18 +372,19 @@ impl Sink for DynamoDb {
         let lane =
             self.lanes.lock().unwrap_or_else(PoisonError::into_inner).get(partition).cloned();
         match lane {
-            Some(lane) if at.next >= lane.owed().end => self.let_go(&lane).await,
-            _ => Ok(()),
+            Some(lane) => self.let_go(&lane, lane.owed_until(at.next)).await,
+            None => Ok(()),
         }
     }
 
-    async fn told(&self, partition: &Partition) -> Result<(), SinkError> {
+    /// Those and no others: in an earlier life of the partition more may have been found than this one has shown.
+    async fn told(&self, partition: &Partition, alerts: &[Alert]) -> Result<(), SinkError> {
         let lane =
             self.lanes.lock().unwrap_or_else(PoisonError::into_inner).get(partition).cloned();
-        match lane {
-            Some(lane) => self.let_go(&lane).await,
-            None => Ok(()),
-        }
+        let Some(lane) = lane else { return Ok(()) };
+        let told: BTreeSet<&str> = alerts.iter().map(|alert| alert.name.as_str()).collect();
+        let names = lane.owed(|at, name, _| told.contains(full_name(name, &at.1).as_str()));
+        self.let_go(&lane, names).await
     }
 
     fn forget(&self, partition: &Partition) {
@@ -402,6 +398,9 @@ fn now_ms() -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
+fn full_name(name: &str, key: &[Cell]) -> String {
+    format!("{name}/{}", key_text(key))
+}
 fn key_text(key: &[Cell]) -> String {
     key.iter().map(Cell::to_string).collect::<Vec<_>>().join("/")
 }

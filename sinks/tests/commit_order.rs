@@ -40,7 +40,7 @@ impl Sink for Parts {
         let alert = Alert { name: "t/0/6/1".into(), key: vec![1.into()], stock_quantity: Some(3) };
         Ok(Receipt { alerts: vec![alert] })
     }
-    async fn told(&self, _: &Partition) -> Result<(), SinkError> {
+    async fn told(&self, _: &Partition, _: &[Alert]) -> Result<(), SinkError> {
         self.step("told")
     }
 }

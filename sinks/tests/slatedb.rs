@@ -255,6 +255,24 @@ async fn too_long_keys_are_an_error_not_a_panic() {
     assert_eq!(lane.get(&[vec![7; 70_000]]).await.unwrap(), [None]);
 }
 
+/// A process that slept for long: its successor's compaction has deleted the tables that it knows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stale_owner_that_misses_tables_is_fenced_and_an_owner_is_told_of_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let partition = killed::partition();
+    fill(dir.path(), &partition).await.close().await.unwrap();
+    let stale = folder(dir.path()).open(&partition).await.unwrap();
+    let owner = folder(dir.path()).open(&partition).await.unwrap();
+    for file in files(dir.path(), &partition, "compacted") {
+        std::fs::remove_file(file).unwrap();
+    }
+    let key = 0_u32.to_be_bytes().to_vec();
+    assert!(matches!(stale.get(std::slice::from_ref(&key)).await, Err(SinkError::Fenced)));
+    assert!(matches!(stale.scan(b"").await, Err(SinkError::Fenced)));
+    assert!(matches!(owner.get(&[key]).await, Err(SinkError::Fatal(_))));
+    assert!(matches!(owner.scan(b"").await, Err(SinkError::Fatal(_))));
+}
+
 fn files(dir: &Path, partition: &Partition, kind: &str) -> Vec<PathBuf> {
     let dir = dir.join(format!("state/inventory/1/{partition}")).join(kind);
     let mut files: Vec<PathBuf> =

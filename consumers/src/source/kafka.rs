@@ -13,6 +13,7 @@ mod questions;
 mod range;
 mod settings;
 
+pub(crate) use headers::Lazy;
 pub use range::Range;
 pub use settings::{Settings, problem};
 
@@ -20,7 +21,6 @@ use super::{Bounds, Flow, Headers, Link, ListHeaders, Probe, Record, Signal, Sou
 use advice::{MADE_ANEW, advice, out_of_range};
 use anyhow::{Context as _, bail};
 use context::{Client, Context, Event, log_commit_error};
-use headers::Lazy;
 use questions::{Questions, ends, watermarks};
 use rdkafka::{
     Message, Offset, TopicPartitionList,

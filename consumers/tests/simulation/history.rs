@@ -75,10 +75,12 @@ fn between(log: &[Logged], replay: &Replay, id: i64, at: i64) -> Between {
     let after = log.iter().filter(|r| r.offset > replay.offset && r.offset < at);
     for record in after {
         match &record.replay {
-            Some(earlier) if record.is_own() && earlier.offset == replay.offset => {
-                if record.offset >= replay.clean_to {
-                    return Between::Replayed;
-                }
+            Some(earlier)
+                if record.is_own()
+                    && earlier.offset == replay.offset
+                    && record.offset >= replay.clean_to =>
+            {
+                return Between::Replayed;
             }
             Some(_) => {}
             None if record.is_newer(id) => return Between::Newer,

@@ -1,7 +1,7 @@
 //! A sink and a state that fail now and then: before they did anything, or after all of it, as a lost answer would.
 use super::shop::Dice;
 use crate::{
-    Batch, Checkpoint, Dlq, Key, Lane, Letter, Partition, Receipt, Sink, SinkError, State,
+    Alert, Batch, Checkpoint, Dlq, Key, Lane, Letter, Partition, Receipt, Sink, SinkError, State,
 };
 use anyhow::anyhow;
 use async_trait::async_trait;
@@ -52,8 +52,8 @@ impl Sink for FlakySink {
     ) -> Result<(), SinkError> {
         self.1.around(self.0.publish(partition, at, lane)).await
     }
-    async fn told(&self, partition: &Partition) -> Result<(), SinkError> {
-        self.1.around(self.0.told(partition)).await
+    async fn told(&self, partition: &Partition, alerts: &[Alert]) -> Result<(), SinkError> {
+        self.1.around(self.0.told(partition, alerts)).await
     }
     fn forget(&self, partition: &Partition) {
         self.0.forget(partition);

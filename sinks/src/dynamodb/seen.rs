@@ -13,13 +13,8 @@ const OTHERS_MAX: usize = 1_000;
 /// Table and key.
 pub type At = (usize, Vec<Cell>);
 
-/// Alerts of receipts whose batch may still be repeated.
-#[derive(Debug, Clone, Default)]
-pub struct Owed {
-    /// Where the last written batch ended: one that starts there says that its state has moved.
-    pub end: i64,
-    pub names: BTreeMap<At, BTreeSet<String>>,
-}
+/// Alerts on their items.
+pub type Names = BTreeMap<At, BTreeSet<String>>;
 
 pub struct Lane {
     /// `p0`, `o63`.
@@ -27,7 +22,9 @@ pub struct Lane {
     /// `topic/partition`.
     pub source: String,
     sights: Mutex<Sights>,
-    owed: Mutex<Owed>,
+    /// Alerts of receipts whose batch may still be repeated, with where it ends (the furthest, of several): once the
+    /// state has moved that far, they were told.
+    owed: Mutex<BTreeMap<At, BTreeMap<String, i64>>>,
     /// Other partitions' alerts, and when each was first met.
     others: Mutex<HashMap<String, i64>>,
 }
@@ -60,23 +57,37 @@ impl Lane {
         let met_ms = *others.entry(name.to_owned()).or_insert(now_ms);
         now_ms - met_ms >= ORPHANED_MS
     }
-    pub fn owed(&self) -> Owed {
-        lock(&self.owed).clone()
+    /// Of batches that end there, or before.
+    pub fn owed_until(&self, position: i64) -> Names {
+        self.owed(|_, _, end| end <= position)
     }
-    pub fn owe(&self, new: Owed) {
+    pub fn owed(&self, wanted: impl Fn(&At, &str, i64) -> bool) -> Names {
+        let mut found = Names::new();
+        for (at, names) in &*lock(&self.owed) {
+            for (name, _) in names.iter().filter(|(name, end)| wanted(at, name, **end)) {
+                found.entry(at.clone()).or_default().insert(name.clone());
+            }
+        }
+        found
+    }
+    /// By a batch that ends there.
+    pub fn owe(&self, end: i64, new: Names) {
         let mut owed = lock(&self.owed);
-        owed.end = new.end;
-        for (at, names) in new.names {
-            owed.names.entry(at).or_default().extend(names);
+        for (at, names) in new {
+            let known = owed.entry(at).or_default();
+            for name in names {
+                let furthest = known.entry(name).or_insert(end);
+                *furthest = end.max(*furthest);
+            }
         }
     }
     /// These names are off the item. Others may be owed by now: they stay.
     pub fn paid(&self, at: &At, told: &BTreeSet<String>) {
         let mut owed = lock(&self.owed);
-        let Some(names) = owed.names.get_mut(at) else { return };
-        names.retain(|name| !told.contains(name));
+        let Some(names) = owed.get_mut(at) else { return };
+        names.retain(|name, _| !told.contains(name));
         if names.is_empty() {
-            owed.names.remove(at);
+            owed.remove(at);
         }
     }
 }
@@ -137,25 +148,43 @@ mod tests {
     fn only_what_was_told_is_paid() {
         let lane = Lane::new("p0".into(), "products/0".into(), 10);
         let at = |n: i64| (0, vec![Cell::Int(n)]);
-        let owe = |end: i64, n: i64, name: &str| {
-            let names = BTreeMap::from([(at(n), BTreeSet::from([name.to_owned()]))]);
-            lane.owe(Owed { end, names });
-        };
+        let one = |n: i64, name: &str| Names::from([(at(n), BTreeSet::from([name.to_owned()]))]);
+        let owe = |end: i64, n: i64, name: &str| lane.owe(end, one(n, name));
+        let all = || lane.owed(|_, _, _| true);
         owe(10, 1, "products/0/9");
         owe(20, 2, "products/0/19");
-        let telling = lane.owed();
+        let telling = all();
         owe(30, 1, "products/0/29"); // while the others are being told
-        for (at, names) in &telling.names {
+        for (at, names) in &telling {
             lane.paid(at, names);
         }
-        let left = BTreeMap::from([(at(1), BTreeSet::from(["products/0/29".to_owned()]))]);
-        assert_eq!(lane.owed().names, left);
+        let left = one(1, "products/0/29");
+        assert_eq!(all(), left);
         for (at, names) in &left {
             lane.paid(at, names);
             lane.paid(at, names); // twice is harmless
         }
-        assert!(lane.owed().names.is_empty());
-        assert_eq!(lane.owed().end, 30);
+        assert!(all().is_empty());
+    }
+
+    /// An earlier life of the partition may have written more than the next one has so far.
+    #[test]
+    fn what_a_longer_batch_found_is_owed_until_the_state_is_there() {
+        let lane = Lane::new("p0".into(), "products/0".into(), 10);
+        let one = |n: i64, name: &str| {
+            Names::from([((0, vec![Cell::Int(n)]), BTreeSet::from([name.to_owned()]))])
+        };
+        lane.owe(10, one(1, "products/0/9"));
+        lane.owe(5, one(2, "products/0/4"));
+        assert_eq!(lane.owed_until(4), Names::new());
+        assert_eq!(lane.owed_until(5), one(2, "products/0/4"));
+        lane.owe(6, one(1, "products/0/9"));
+        assert_eq!(
+            lane.owed_until(9),
+            one(2, "products/0/4"),
+            "found by both: the longer one counts"
+        );
+        assert_eq!(lane.owed_until(10).len(), 2);
     }
 
     #[test]

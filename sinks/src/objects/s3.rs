@@ -111,7 +111,9 @@ impl S3 {
         let text = chain(e);
         let call = format!("s3:{what} of {}", self.address(name));
         let error = classify(&self.bucket, &call, e.code(), status, &text);
-        aws::count_error("s3", what, e.code(), error.class());
+        // As the durations of the same calls are labelled: by the SDK's name, where the error has IAM's.
+        let operation = if what == "ListBucket" { "ListObjectsV2" } else { what };
+        aws::count_error("s3", operation, e.code(), error.class());
         error
     }
 }

@@ -4,7 +4,7 @@ use super::super::{
     log::Positions,
     outcome::Outcome,
     session::Session,
-    sink::dynamodb::{Places, expected_at, look},
+    sink::dynamodb::{Places, expected_at, look, wait},
 };
 use super::Done;
 use crate::{
@@ -49,6 +49,8 @@ pub fn repair(
     let views = service::views(config);
     let sink = Arc::new(io.block_on(service::dynamodb(config, views.clone()))?);
     let mut session = Session::begin(config, options, io)?;
+    // A state that is behind would seem to disagree with the source.
+    wait(&session)?;
     let places = Places::new(config, &session.partitions);
     let mut done = Done::default();
     for of_view in &outcome.views {

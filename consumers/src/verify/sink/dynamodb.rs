@@ -39,14 +39,18 @@ const AT_ONCE: usize = 16;
 const TRIES_MAX: u32 = 8;
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
 
+/// Until the service has made durable all that the snapshot sees.
+pub fn wait(session: &Session<'_>) -> anyhow::Result<()> {
+    let advice = "Wait longer with --wait-seconds, or start the service.";
+    session.wait_for_service(|| session.log.acknowledged(&session.partitions), advice).map(drop)
+}
+
 pub fn verify(
     session: &mut Session<'_>,
     sink: &Arc<DynamoDb>,
     views: &[View],
 ) -> anyhow::Result<Outcome> {
-    let advice = "Wait longer with --wait-seconds, or start the service.";
-    let partitions = session.partitions.clone();
-    session.wait_for_service(|| session.log.acknowledged(&partitions), advice)?;
+    wait(session)?;
     let position = session.floor.clone();
     let mut outcome = Outcome { position, views: Vec::new(), notes: Vec::new() };
     for view in views {

@@ -1,5 +1,9 @@
 //! A lane of somebody else, read without taking it over.
-use super::{CHECKPOINT, Place, SlateDb, Stored, row_key, store::Shared};
+use super::{
+    CHECKPOINT, Place, SlateDb,
+    lane::{Stored, row_key},
+    store::Shared,
+};
 use crate::{Checkpoint, Key, Partition, SinkError};
 use slatedb::{
     DbReader, DbReaderMode,
