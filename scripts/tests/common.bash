@@ -14,6 +14,8 @@ checkout() { # SCRIPT...: a copy of the project with these
   cp -r "$here/../../k8s" "$here/../../Dockerfile" "$project/"
   cp "${@/#/$here/../}" "$project/scripts/"
 }
+# In the background, or under nohup, some signals are ignored from the beginning, and cannot be trapped.
+as_in_a_terminal() { env --default-signal=INT,HUP,TERM "$@"; }
 last() { echo "${lines[-1]}"; }
 ends() { # STATUS WORDS: in its last line
   if [ "$status" != "$1" ] || [[ $(last) != *"$2"* ]]; then

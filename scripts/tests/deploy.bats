@@ -14,7 +14,7 @@ setup() {
   tag=$(git -C "$project" rev-parse --short=12 HEAD)
   place=123456789012.dkr.ecr.eu-central-1.amazonaws.com/cdc
 }
-deploy() { run "$project/scripts/deploy-consumers.sh" "$@"; }
+deploy() { run as_in_a_terminal "$project/scripts/deploy-consumers.sh" "$@"; }
 called() { # PATTERN: how often
   local n=0 call
   while read -r call; do

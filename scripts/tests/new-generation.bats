@@ -8,7 +8,7 @@ setup() {
   checkout new-generation.sh in-cluster.sh deploy-consumers.sh
   export PATIENCE=0
 }
-next() { run "$project/scripts/new-generation.sh" "$@" search-indexer 2; }
+next() { run as_in_a_terminal "$project/scripts/new-generation.sh" "$@" search-indexer 2; }
 scaled() { sed -n 's#.* scale deployment/search-indexer-g2 --replicas=##p' "$STATE/calls" | xargs; }
 hand_over() { # what `start` printed is in the overlay
   : >"$STATE/calls"

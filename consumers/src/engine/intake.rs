@@ -1,21 +1,13 @@
 //! Records come in: each is read, once, and waits in its lane's last chunk.
 use super::{
     Action, Engine, Millis, is_record,
-    lane::{Chunk, Entry, Phase},
+    lane::{Asked, Chunk, Entry, Phase},
     made_anew,
     replays::Origin,
 };
 use crate::{handler::Handler, policy::OnRefusal, source::Record};
 use debezium::Envelope;
 use sinks::{Letter, dlq::Reason};
-
-/// What reading one record came to.
-pub(super) enum Asked<F> {
-    Nothing,
-    Fact(F, i64),
-    Truncate(String, i64),
-    Dead(Reason, String),
-}
 
 impl<H: Handler> Engine<H> {
     pub(super) fn on_record(&mut self, now: Millis, record: &Record<'_>) {

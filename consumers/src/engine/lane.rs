@@ -6,7 +6,7 @@ use crate::{
     replay::Look,
     source::Record,
 };
-use sinks::{Batch, Checkpoint, Key, Letter, Mark};
+use sinks::{Batch, Checkpoint, Key, Letter, Mark, dlq::Reason};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
@@ -57,6 +57,14 @@ pub(super) enum Placement {
     Doubted(i64),
     /// As many as before: the producer places records by rules of its own.
     Otherwise,
+}
+
+/// What reading one record came to.
+pub(super) enum Asked<F> {
+    Nothing,
+    Fact(F, i64),
+    Truncate(String, i64),
+    Dead(Reason, String),
 }
 
 /// What one record asks for.

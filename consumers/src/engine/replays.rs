@@ -1,7 +1,10 @@
 //! Letters that come back: a replay of our own takes effect at its new offset, unless its key has moved on; everybody
 //! else's is passed over. Failing again marks the letter, and counts towards no flood, nor ends one: replays are an
 //! operator's doing, and must not stop a service.
-use super::{Action, Engine, Millis, Phase, Ticket, intake::Asked, lane::Chunk};
+use super::{
+    Action, Engine, Millis, Phase, Ticket,
+    lane::{Asked, Chunk},
+};
 use crate::{
     handler::Handler,
     replay::{Look, Replay, Verdict, Whose},

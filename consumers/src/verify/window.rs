@@ -13,7 +13,7 @@ use crate::{
     handlers::{Analytics, Inventory, Search, analytics, inventory},
     replay::Replay,
     service,
-    source::{Headers, kafka::Lazy},
+    source::{self, Headers, kafka::Lazy},
 };
 use anyhow::bail;
 use chrono::{DateTime, SecondsFormat};
@@ -149,27 +149,31 @@ impl Window {
         for (partition, to) in to {
             let from = self.read_to.get(partition).copied().unwrap_or(0);
             log.read(partition, from, *to, &mut |message| {
-                // A replayed letter says what its own record said: where it takes effect no newer one lies between,
-                // and elsewhere it must not count.
-                if Replay::of(Headers(&Lazy(message))).is_some() {
-                    return Ok(());
-                }
-                self.take(reader, partition, message.offset(), message.key(), message.payload())
+                self.take(
+                    reader,
+                    &source::Record {
+                        partition,
+                        offset: message.offset(),
+                        timestamp_ms: 0, // of no interest here
+                        key: message.key(),
+                        value: message.payload(),
+                        headers: Headers(&Lazy(message)),
+                    },
+                )
             })?;
             self.read_to.insert(partition.clone(), from.max(*to));
         }
         Ok(())
     }
 
-    fn take(
-        &mut self,
-        reader: &Reader,
-        partition: &Partition,
-        offset: i64,
-        key: Option<&[u8]>,
-        value: Option<&[u8]>,
-    ) -> anyhow::Result<()> {
-        let change = match self.decoder.decode(&partition.topic, key, value) {
+    fn take(&mut self, reader: &Reader, record: &source::Record<'_>) -> anyhow::Result<()> {
+        // A replayed letter says what its own record said: where it takes effect no newer one lies between, and
+        // elsewhere it must not count.
+        if Replay::of(record.headers).is_some() {
+            return Ok(());
+        }
+        let (partition, offset) = (record.partition, record.offset);
+        let change = match self.decoder.decode(&partition.topic, record.key, record.value) {
             Ok(Envelope::Change(change)) => change,
             Ok(Envelope::Truncate(_)) => {
                 self.truncated.push((partition.clone(), offset));
