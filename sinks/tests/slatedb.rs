@@ -118,14 +118,34 @@ async fn the_size_told_is_that_of_the_tables_in_the_store() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     };
     let stored: u64 = stored.iter().map(|file| file.metadata().unwrap().len()).sum();
-    let rest = stored.checked_sub(told.bytes).expect("no more than there is");
+    let rest = stored.checked_sub(told.table_bytes).expect("no more than there is");
     assert!(rest < u64::from(told.tables) * 1_000, "{told:?}, and {stored} bytes in files");
     lane.close().await.unwrap();
     // Whoever opens it next knows at once.
     let again = folder(dir.path()).open(&partition).await.unwrap();
     let told_again = slatedb::size(&partition).expect("opened");
-    assert!(told_again.bytes >= told.bytes, "{told:?}, then {told_again:?}");
+    assert!(told_again.table_bytes >= told.table_bytes, "{told:?}, then {told_again:?}");
     again.close().await.unwrap();
+}
+
+/// A small state is in no table at all.
+#[tokio::test]
+async fn rows_that_only_the_log_holds_count_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let partition = Partition::new("log.products", 0);
+    let lane = folder(dir.path()).open(&partition).await.unwrap();
+    for n in 0..2 {
+        let rows = vec![(vec![n], Some(vec![7; 10_000]))];
+        let checkpoint = Checkpoint { next: i64::from(n) + 1, ..Checkpoint::default() };
+        let at = i64::from(n);
+        let batch = Batch::new(partition.clone(), 'p', at, vec![], rows, checkpoint, [].into());
+        lane.commit(&batch).await.unwrap();
+    }
+    // Told with each commit, of what was there before it.
+    let told = slatedb::size(&partition).expect("opened");
+    assert_eq!((told.tables, told.table_bytes), (0, 0));
+    assert!((10_000..30_000).contains(&told.log_bytes), "{told:?}");
+    lane.close().await.unwrap();
 }
 
 /// A rebalance may give a partition to one process and then to another before the first has opened it.

@@ -92,7 +92,7 @@ pub const METRICS: &[Metric] = &[
     metric("cdc_state_request_duration_seconds", Histogram(CALL), &["operation"], "Calls of the state (SlateDB) to its store"),
     metric("cdc_state_put_bytes_total", Counter, &[], "Bytes that the state has put into its store"),
     metric("cdc_state_compacted_bytes_total", Counter, &[], "Bytes that the state's compaction has written"),
-    metric("cdc_state_bytes", Gauge, &["topic", "partition"], "Size of a partition's state in its store: its sorted tables, without the log of its last commits"),
+    metric("cdc_state_bytes", Gauge, &["topic", "partition"], "Size of a partition's state in its store: its sorted tables, and the rows that only the log of the last commits holds, about"),
     metric("cdc_state_sorted_tables", Gauge, &["topic", "partition"], "Sorted tables (SSTs) of a partition's state: compaction keeps them few"),
 ];
 

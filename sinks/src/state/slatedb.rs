@@ -281,7 +281,7 @@ impl State for SlateDb {
         let opening = Db::builder(place.path.as_str(), Arc::new(Shared(self.store.clone())))
             .with_settings(self.tuned())
             .with_db_cache(self.cache.clone(), id)
-            .with_metrics_recorder(Arc::new(Recorder))
+            .with_metrics_recorder(Arc::new(Recorder(partition.clone())))
             .build();
         let db = place.answer(opening).await?;
         size::follow(partition, &db);

@@ -1,14 +1,23 @@
-//! The one of SlateDB's own numbers that operators look at.
+//! The few of SlateDB's own numbers that operators look at.
+use super::size;
+use crate::Partition;
 use metrics::counter;
 use slatedb_common::metrics::{CounterFn, GaugeFn, HistogramFn, MetricsRecorder, UpDownCounterFn};
 use std::sync::Arc;
 
-pub struct Recorder;
+pub struct Recorder(pub Partition);
 
 struct Compacted(metrics::Counter);
 impl CounterFn for Compacted {
     fn increment(&self, value: u64) {
         self.0.increment(value);
+    }
+}
+
+struct InLog(Partition);
+impl GaugeFn for InLog {
+    fn set(&self, value: i64) {
+        size::in_log(&self.0, u64::try_from(value).unwrap_or(0));
     }
 }
 
@@ -35,8 +44,11 @@ impl MetricsRecorder for Recorder {
             _ => Arc::new(Ignored),
         }
     }
-    fn register_gauge(&self, _: &str, _: &str, _: &[(&str, &str)]) -> Arc<dyn GaugeFn> {
-        Arc::new(Ignored)
+    fn register_gauge(&self, name: &str, _: &str, _: &[(&str, &str)]) -> Arc<dyn GaugeFn> {
+        match name {
+            "slatedb.db.total_mem_size_bytes" => Arc::new(InLog(self.0.clone())),
+            _ => Arc::new(Ignored),
+        }
     }
     fn register_up_down_counter(
         &self,
