@@ -42,7 +42,7 @@ insert into order_items values (1, 1, 1, 3, 2.50);
 SQL
 # Without schemas, or Kafka would hold five times as much; then decimals must be text.
 json=org.apache.kafka.connect.json.JsonConverter
-scripts/stack.sh create-connector shop decimal.handling.mode=string \
+READY_TIMEOUT_S=7200 scripts/stack.sh create-connector shop decimal.handling.mode=string \
   "key.converter=$json" key.converter.schemas.enable=false "value.converter=$json" value.converter.schemas.enable=false
 scripts/stack.sh await 7200 "${TOPIC_PREFIX}products=$rows" "${TOPIC_PREFIX}order_items=1"
 
