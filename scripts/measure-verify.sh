@@ -56,7 +56,7 @@ print(f"measure-verify: {sys.argv[1]}: {seconds:.1f} s, {peak} MiB at most, exit
 sys.exit(code)
 PYTHON
 }
-export SINK=sqlite:$work/views.db DLQ=dir:$work/dlq LOG_LEVEL=warn
+export SINK=sqlite:$work/views.db DLQ=dir:$work/dlq LOG_LEVEL=error
 unset S3_BUCKET
 measured "view made" "$BIN/inventory-service" --until-end --http-listen none
 du -m "$work/views.db" | sed 's/^\([0-9]*\).*/measure-verify: \1 MiB of SQLite/'
