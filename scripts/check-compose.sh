@@ -3,11 +3,8 @@
 # services, versions and ports. Needs Go (a loader that is pinned in compose/go.mod), no Docker; where Docker Compose is
 # there, asks it too.
 set -euo pipefail
-if [ $# -gt 0 ]; then
-  sed -n '2,/^set -/{/^#/s/^# \{0,1\}//p}' "$0"
-  [ "$1" != --help ] || exit 0
-  exit 64
-fi
+# shellcheck source=scripts/no-arguments.sh
+. "$(dirname "${BASH_SOURCE[0]}")/no-arguments.sh"
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 FILE=$PWD/../docker-compose.yml

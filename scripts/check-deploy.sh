@@ -7,13 +7,9 @@
 #
 # Settings: PREBUILT: the folder with the four binaries (default: target/release).
 set -euo pipefail
+# shellcheck source=scripts/no-arguments.sh
+. "$(dirname "${BASH_SOURCE[0]}")/no-arguments.sh"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-
-if [ $# -gt 0 ]; then
-  sed -n '2,/^set -/{/^#/s/^# \{0,1\}//p}' "$0"
-  [ "$1" != --help ] || exit 0
-  exit 64
-fi
 say() { echo "check-deploy: $*"; }
 die() {
   echo "check-deploy: FAILED: $*" >&2

@@ -6,11 +6,8 @@
 # promtool comes with scripts/ops.sh (group prom) where none is there; Python 3.10 or later, without packages.
 # Against a Prometheus that has data: scripts/monitoring/dashboards.py --help
 set -euo pipefail
-if [ $# -gt 0 ]; then
-  sed -n '2,/^set -/{/^#/s/^# \{0,1\}//p}' "$0"
-  [ "$1" != --help ] || exit 0
-  exit 64
-fi
+# shellcheck source=scripts/no-arguments.sh
+. "$(dirname "${BASH_SOURCE[0]}")/no-arguments.sh"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 if ! command -v promtool >/dev/null; then

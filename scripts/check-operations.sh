@@ -10,13 +10,9 @@
 # Settings: PREBUILT: the folder with the four binaries (default: target/release); PICTURES: a folder for drawings of the
 # dashboards with this run's data.
 set -euo pipefail
+# shellcheck source=scripts/no-arguments.sh
+. "$(dirname "${BASH_SOURCE[0]}")/no-arguments.sh"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-
-if [ $# -gt 0 ]; then
-  sed -n '2,/^set -/{/^#/s/^# \{0,1\}//p}' "$0"
-  [ "$1" != --help ] || exit 0
-  exit 64
-fi
 say() { echo "check-operations: $*"; }
 die() {
   echo "check-operations: FAILED: $*" >&2

@@ -5,13 +5,9 @@
 #
 #   scripts/check-readme.sh          two or three minutes once everything is installed and built
 set -euo pipefail
+# shellcheck source=scripts/no-arguments.sh
+. "$(dirname "${BASH_SOURCE[0]}")/no-arguments.sh"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-
-if [ $# -gt 0 ]; then
-  sed -n '2,/^set -/{/^#/s/^# \{0,1\}//p}' "$0"
-  [ "$1" != --help ] || exit 0
-  exit 64
-fi
 commands=$(awk '/^## / { here = /whole thing/ } here && /^```$/ { exit } inside; here && /^```sh$/ { inside = 1 }' README.md)
 [[ $commands == *'cdc verify all'* && $commands == *wait* ]] || {
   echo "check-readme: FAILED: README.md has no such commands any more" >&2

@@ -8,11 +8,8 @@
 # nobody means must not. Policies: checkov, installed by scripts/ops.sh (group audit)
 # where none is there; what is passed over, and why: terraform/checkov.yaml.
 set -euo pipefail
-if [ $# -gt 0 ]; then
-  sed -n '2,/^set -/{/^#/s/^# \{0,1\}//p}' "$0"
-  [ "$1" != --help ] || exit 0
-  exit 64
-fi
+# shellcheck source=scripts/no-arguments.sh
+. "$(dirname "${BASH_SOURCE[0]}")/no-arguments.sh"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 say() { echo "check-terraform: $*"; }

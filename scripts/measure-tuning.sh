@@ -8,13 +8,9 @@
 # Settings: TRANSACTIONS (8000) of the shop to catch up with, RUNS (2) each, SECONDS_EACH (60) and RATE (20 transactions a
 # second) for the delay.
 set -euo pipefail
+# shellcheck source=scripts/no-arguments.sh
+. "$(dirname "${BASH_SOURCE[0]}")/no-arguments.sh"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-
-if [ $# -gt 0 ]; then
-  sed -n '2,/^set -/{/^#/s/^# \{0,1\}//p}' "$0"
-  [ "$1" != --help ] || exit 0
-  exit 64
-fi
 : "${TRANSACTIONS:=8000}" "${RUNS:=2}" "${SECONDS_EACH:=60}" "${RATE:=20}"
 PRESETS="balanced throughput latency"
 LISTEN=127.0.0.1:19541

@@ -9,11 +9,8 @@
 # Settings: those of stack.sh (STACK_NAME, ports ...); CDC: the binary (default: target/release/cdc, target/debug/cdc,
 # else one is built); TRANSACTIONS (default 1000), SEED (default 1).
 set -euo pipefail
-if [ $# -gt 0 ]; then
-  sed -n '2,/^set -/{/^#/s/^# \{0,1\}//p}' "$0"
-  [ "$1" != --help ] || exit 0
-  exit 64
-fi
+# shellcheck source=scripts/no-arguments.sh
+. "$(dirname "${BASH_SOURCE[0]}")/no-arguments.sh"
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 ROOT=$(dirname "$HERE")

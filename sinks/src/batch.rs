@@ -94,8 +94,8 @@ pub struct Batch {
     pub checkpoint: Checkpoint,
     /// Offsets whose refused writes are in the DLQ already: their refusal is no error any more.
     pub forgiven: BTreeSet<i64>,
-    /// When the newest change of the batch was committed in the source, also one that asked for no write. For those
-    /// who watch: not part of what is kept.
+    /// When the newest change of the batch was committed in the source, also one that asked for no write. The engine
+    /// says it, for those who watch; it is no part of what is kept.
     pub source_ts_ms: Option<i64>,
     digest: [u8; 16],
 }
@@ -121,8 +121,17 @@ impl Batch {
         }
         let mut digest = [0; 16];
         digest.copy_from_slice(&hash.finalize()[..16]);
-        let source_ts_ms = writes.iter().map(|write| write.source_ts_ms).max();
-        Self { partition, tag, span, writes, rows, checkpoint, forgiven, source_ts_ms, digest }
+        Self {
+            partition,
+            tag,
+            span,
+            writes,
+            rows,
+            checkpoint,
+            forgiven,
+            source_ts_ms: None,
+            digest,
+        }
     }
     /// Of the content: tells a repeat from another batch over the same offsets.
     pub fn digest(&self) -> [u8; 16] {

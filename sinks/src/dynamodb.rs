@@ -164,6 +164,9 @@ impl DynamoDb {
         };
         lanes.entry(batch.partition.clone()).or_insert_with(new).clone()
     }
+    fn known(&self, partition: &Partition) -> Option<Arc<Lane>> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner).get(partition).cloned()
+    }
     fn writer<'a>(&self, table: &'a Table, lane: &'a Lane) -> Writer<'a> {
         Writer {
             shape: &table.shape,
@@ -369,9 +372,7 @@ impl Sink for DynamoDb {
         at: &Checkpoint,
         _lane: &dyn crate::Lane,
     ) -> Result<(), SinkError> {
-        let lane =
-            self.lanes.lock().unwrap_or_else(PoisonError::into_inner).get(partition).cloned();
-        match lane {
+        match self.known(partition) {
             Some(lane) => self.let_go(&lane, lane.owed_until(at.next)).await,
             None => Ok(()),
         }
@@ -379,9 +380,7 @@ impl Sink for DynamoDb {
 
     /// Those and no others: in an earlier life of the partition more may have been found than this one has shown.
     async fn told(&self, partition: &Partition, alerts: &[Alert]) -> Result<(), SinkError> {
-        let lane =
-            self.lanes.lock().unwrap_or_else(PoisonError::into_inner).get(partition).cloned();
-        let Some(lane) = lane else { return Ok(()) };
+        let Some(lane) = self.known(partition) else { return Ok(()) };
         let told: BTreeSet<&str> = alerts.iter().map(|alert| alert.name.as_str()).collect();
         let names = lane.owed(|at, name, _| told.contains(full_name(name, &at.1).as_str()));
         self.let_go(&lane, names).await
