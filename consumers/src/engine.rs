@@ -17,6 +17,7 @@ mod lane;
 pub mod placement;
 mod publication;
 mod replays;
+mod stopping;
 
 use crate::{
     handler::Handler,
@@ -35,6 +36,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
+use stopping::Stopping;
 
 /// Names one question of one life of a lane: an answer to an earlier life, or a second answer, is ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -90,7 +92,7 @@ pub enum Action {
     Acknowledge(Partition, i64),
     Alert(Alert),
     Warn(String),
-    /// Stop for good; the sentence says what to do.
+    /// Stop for good; the sentence says what to do. What was read before its reason is durable.
     Halt(String),
 }
 
@@ -130,6 +132,9 @@ pub struct Engine<H: Handler> {
     tally: Tally,
     lives: u64,
     draining: bool,
+    stopping: Option<Stopping>,
+    /// When the event that is being handled came.
+    now: Millis,
 }
 
 /// The rules that a state is bound to, with what its views are written to, where that is not the state itself.
@@ -174,6 +179,8 @@ impl<H: Handler> Engine<H> {
             tally: Tally::default(),
             lives: 0,
             draining: false,
+            stopping: None,
+            now: 0,
         }
     }
 
@@ -223,7 +230,10 @@ impl<H: Handler> Engine<H> {
     /// Something was asked of the outside and not answered yet.
     pub fn is_waiting_for_answers(&self) -> bool {
         let silent = |phase: &Phase<H::Fact>| {
-            matches!(phase, Phase::Open | Phase::Verifying(_) | Phase::Waiting { .. })
+            matches!(
+                phase,
+                Phase::Open | Phase::Verifying(_) | Phase::Waiting { .. } | Phase::Halted
+            )
         };
         self.lanes.values().any(|lane| !silent(&lane.phase))
     }
@@ -235,6 +245,7 @@ impl<H: Handler> Engine<H> {
                 Phase::Opening => !opening,
                 Phase::Waiting { then, .. } => !opening && matches!(**then, Phase::Opening),
                 Phase::Verifying(_) => !opening,
+                Phase::Halted => true,
                 Phase::Open => {
                     lane.chunks.is_empty() && !self.is_publication_due(lane, Millis::MAX)
                 }
@@ -245,8 +256,10 @@ impl<H: Handler> Engine<H> {
     pub fn deadline(&self) -> Option<Millis> {
         match self.breaker.state() {
             State::Closed => {}
-            State::Open { until } => return Some(*until),
-            State::HalfOpen { .. } => return None,
+            State::Open { until } => {
+                return self.stopping_until().into_iter().chain([*until]).min();
+            }
+            State::HalfOpen { .. } => return self.stopping_until(),
         }
         let of = |lane: &Lane<H::Fact>| match &lane.phase {
             Phase::Waiting { until, .. } => Some(*until),
@@ -262,10 +275,11 @@ impl<H: Handler> Engine<H> {
             }
             _ => None,
         };
-        self.lanes.values().filter_map(of).min()
+        self.lanes.values().filter_map(of).chain(self.stopping_until()).min()
     }
 
     pub fn handle(&mut self, now: Millis, event: Event<'_>) {
+        self.now = now;
         match event {
             Event::Assigned(partition) => self.assigned(partition),
             Event::Revoked(partition) => drop(self.take_down(&partition)),
@@ -290,6 +304,7 @@ impl<H: Handler> Engine<H> {
                 self.on_tick(now);
             }
         }
+        self.finish_stopping();
     }
 
     fn on_tick(&mut self, now: Millis) {
@@ -339,6 +354,7 @@ impl<H: Handler> Engine<H> {
     /// The lane as it was; what it had in hand is read again by whoever comes next.
     fn take_down(&mut self, partition: &Partition) -> Option<Lane<H::Fact>> {
         let mut lane = self.lanes.remove(partition)?;
+        self.call_off(partition);
         self.tally.given_back += lane.unsettled;
         self.breaker.gone(partition);
         self.actions.push_back(Action::Close(lane.ask(partition)));
@@ -393,15 +409,11 @@ impl<H: Handler> Engine<H> {
         self.lanes.insert(partition.clone(), fresh);
     }
 
-    fn halt(&mut self, partition: &Partition, why: &str) {
-        self.actions.push_back(Action::Halt(format!("{partition}: {why}")));
-    }
-
     fn on_broken(&mut self, now: Millis, partition: &Partition, why: &str) {
         match self.lanes.get(partition).map(|lane| &lane.phase) {
             // The record applied last has left the log meanwhile; whether anything is missing shows at the next load.
             Some(Phase::Verifying(_)) => self.reload(now, partition, Vec::new()),
-            _ => self.halt(partition, why),
+            _ => self.halt_behind(partition, why),
         }
     }
 

@@ -49,6 +49,8 @@ pub struct Policy {
     pub doubt_ms: Option<Millis>,
     pub start: Start,
     pub on_refusal: OnRefusal,
+    /// How long what was read before the reason of a halt may take to become durable.
+    pub halt_grace_ms: Millis,
     /// Makes the jitter of this process differ from that of others.
     pub seed: u64,
 }
@@ -70,6 +72,7 @@ impl Default for Policy {
             doubt_ms: Some(2_000),
             start: Start::Earliest,
             on_refusal: OnRefusal::SkipRecord,
+            halt_grace_ms: 10_000,
             seed: 0,
         }
     }
@@ -144,8 +147,8 @@ impl Flood {
         if !dead {
             return None;
         }
-        let advice = "look at the newest letters, mend the cause or raise the limit, and start again; \
-                      nothing was skipped";
+        let advice = "look at the newest letters, mend the cause or raise the limit, and start again: \
+                      a restart goes on at this record, nothing was skipped";
         if self.in_a_row > policy.letters_in_a_row_max {
             return Some(format!("{} dead letters in a row: {advice}", self.in_a_row));
         }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 impl<H: Handler> Engine<H> {
     /// Starts whatever an open lane has to do: the next chunk if it is due, else a publication.
     pub(super) fn advance(&mut self, now: Millis, partition: &Partition) {
-        let (linger, draining) = (self.policy.linger_ms, self.draining);
+        let (linger, draining) = (self.policy.linger_ms, self.is_draining());
         let Some(lane) = self.lanes.get_mut(partition) else { return };
         if !matches!(lane.phase, Phase::Open) || !self.breaker.is_closed() {
             return;

@@ -31,7 +31,7 @@ impl<H: Handler> Engine<H> {
             }
             Phase::Publishing => Action::Publish(ticket, lane.checkpoint.clone()),
             // Nothing is asked for in these.
-            Phase::Verifying(_) | Phase::Open | Phase::Waiting { .. } => return,
+            Phase::Verifying(_) | Phase::Open | Phase::Waiting { .. } | Phase::Halted => return,
         };
         lane.phase = step;
         self.actions.push_back(action);
@@ -84,19 +84,20 @@ impl<H: Handler> Engine<H> {
         }
     }
 
-    /// Reads on, unless the breaker is in the way: then when it closes.
+    /// Reads on, unless the breaker is in the way (then when it closes) or the engine is about to halt.
     pub(super) fn resume(&mut self, partition: &Partition) {
-        if self.breaker.is_closed() {
+        if self.breaker.is_closed() && !self.is_stopping() {
             self.actions.push_back(Action::Resume(partition.clone()));
         }
     }
 
     fn let_all_through(&mut self) {
+        let reads_on = !self.is_stopping();
         for (partition, lane) in &mut self.lanes {
             if let Phase::Waiting { until, .. } = &mut lane.phase {
                 *until = lane.not_before;
             }
-            if !lane.paused {
+            if reads_on && !lane.paused {
                 self.actions.push_back(Action::Resume(partition.clone()));
             }
         }

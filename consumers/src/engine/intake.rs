@@ -1,13 +1,13 @@
 //! Records come in: each is read, once, and waits in its lane's last chunk.
 use super::{
     Action, Engine, Millis, is_record,
-    lane::{Asked, Chunk, Entry, Phase},
+    lane::{Asked, Entry, Phase},
     made_anew,
     replays::Origin,
 };
 use crate::{handler::Handler, policy::OnRefusal, source::Record};
 use debezium::Envelope;
-use sinks::{Letter, dlq::Reason};
+use sinks::{Letter, Partition, dlq::Reason};
 
 impl<H: Handler> Engine<H> {
     pub(super) fn on_record(&mut self, now: Millis, record: &Record<'_>) {
@@ -23,7 +23,7 @@ impl<H: Handler> Engine<H> {
             }
             lane.phase = Phase::Open;
         }
-        if lane.is_opening() || record.offset < lane.expected() {
+        if lane.is_opening() || lane.is_stopped || record.offset < lane.expected() {
             return;
         }
         if let Some(pause) = self.policy.doubt_ms
@@ -71,82 +71,100 @@ impl<H: Handler> Engine<H> {
         }
     }
 
-    /// Puts the record into the lane's last chunk.
+    /// Puts what the record asks for into the lane's last chunk, or halts behind what is there.
     fn add(&mut self, now: Millis, record: &Record<'_>, asked: Asked<H::Fact>, origin: &Origin) {
-        let lanes = self.lanes.len().max(1);
-        let policy = &self.policy;
+        if let Some(why) = self.reason_to_halt(record, &asked) {
+            return self.halt_behind(record.partition, &why);
+        }
         let lane = self.lanes.get_mut(record.partition).expect("on_record found it");
-        let truncate = matches!(asked, Asked::Truncate(..));
-        if truncate && lane.partitions != 1 {
-            let why = format!(
-                "offset {} truncates a table whose topic has {} partitions: it has no order against the others; \
-                 take a new Debezium snapshot and start with a new GENERATION, or leave `skipped.operations` at `t`",
-                record.offset, lane.partitions
-            );
-            return self.halt(record.partition, &why);
-        }
-        let expected = lane.expected();
-        let refused = lane.refused.get(&record.offset);
-        let wanted = refused.is_none() || policy.on_refusal == OnRefusal::SkipWrite;
-        let is_fact = wanted && matches!(asked, Asked::Fact(..));
-        let look = self.whose.as_ref().filter(|_| is_fact).and_then(|w| origin.look(record, w));
-        if (truncate || look.is_some())
-            && let Some(last) = lane.chunks.back_mut()
+        let (asked, dead) = weigh(asked, lane.refused.get(&record.offset), self.policy.on_refusal);
+        // A replay counts towards no flood.
+        if matches!(origin, Origin::Ordinary)
+            && let Some(why) = lane.flood.count(dead.is_some(), &self.policy)
         {
-            last.closed = true;
+            let last = dead.as_ref().map_or("", |(_, text)| text.as_str());
+            let why = format!("{why}. At offset {}: {last}", record.offset);
+            return self.halt_behind(record.partition, &why);
         }
-        if lane.chunks.back().is_none_or(|chunk| chunk.closed) {
-            lane.chunks.push_back(Chunk::new(now, expected));
-        }
-        let chunk = lane.chunks.back_mut().expect("just made");
+        let is_fact = matches!(asked, Asked::Fact(..));
+        let look = self.whose.as_ref().filter(|_| is_fact).and_then(|w| origin.look(record, w));
+        let bad_run = lane.flood.in_a_row();
+        let chunk = lane.chunk_for(now, look.is_some() || matches!(asked, Asked::Truncate(..)));
         chunk.count(record);
-        lane.unsettled += 1;
         chunk.closed |= look.is_some();
         chunk.look = look;
-        let mut dead = None;
-        if let (Asked::Fact(..) | Asked::Truncate(..), Some(text)) = (&asked, refused) {
-            dead = Some((Reason::Refused, text.clone()));
-            chunk.forgiven.insert(record.offset);
-        }
+        chunk.bad_run = bad_run;
+        let mut bytes = 0;
         match asked {
-            Asked::Dead(reason, text) => dead = Some((reason, text)),
-            Asked::Truncate(table, source_ts_ms) if wanted => {
+            Asked::Nothing | Asked::Dead(..) => {}
+            Asked::Truncate(table, source_ts_ms) => {
                 chunk.truncate = Some((table, source_ts_ms));
                 chunk.closed = true;
             }
-            Asked::Fact(fact, source_ts_ms) if wanted => {
-                let bytes = record.value.map_or(0, <[u8]>::len);
-                chunk.bytes += bytes;
-                lane.buffered += bytes;
+            Asked::Fact(fact, source_ts_ms) => {
+                bytes += record.value.map_or(0, <[u8]>::len);
                 chunk.entries.push(Entry { offset: record.offset, source_ts_ms, fact });
             }
-            _ => {}
         }
-        let counts = matches!(origin, Origin::Ordinary);
-        let flood = counts.then(|| lane.flood.count(dead.is_some(), policy)).flatten().map(|why| {
-            let last = dead.as_ref().map_or("", |(_, text)| text.as_str());
-            format!("{why}. The last, at offset {}: {last}", record.offset)
-        });
-        chunk.bad_run = lane.flood.in_a_row();
         if let Some((reason, text)) = dead {
+            if reason == Reason::Refused {
+                chunk.forgiven.insert(record.offset);
+            }
             let mut letter = letter(record, reason, &text);
             letter.replayed = origin.failed();
-            let bytes = letter.value.as_ref().map_or(0, Vec::len);
-            chunk.bytes += bytes;
-            lane.buffered += bytes;
+            bytes += letter.value.as_ref().map_or(0, Vec::len);
             chunk.letters.push(letter);
         }
-        if chunk.records >= policy.batch_records_max || chunk.bytes >= policy.batch_bytes_max {
-            chunk.closed = true;
-        }
-        if lane.buffered > policy.buffer_bytes_max / lanes && !lane.paused {
-            lane.paused = true;
-            self.actions.push_back(Action::Pause(record.partition.clone()));
-        }
-        if let Some(why) = flood {
-            return self.halt(record.partition, &why);
-        }
+        chunk.bytes += bytes;
+        let policy = &self.policy;
+        chunk.closed |=
+            chunk.records >= policy.batch_records_max || chunk.bytes >= policy.batch_bytes_max;
+        lane.buffered += bytes;
+        lane.unsettled += 1;
+        self.hold_back(record.partition);
         self.advance(now, record.partition);
+    }
+
+    /// Why nothing of this record, nor what follows it, may be applied.
+    fn reason_to_halt(&self, record: &Record<'_>, asked: &Asked<H::Fact>) -> Option<String> {
+        let lane = self.lanes.get(record.partition)?;
+        let is_truncate = matches!(asked, Asked::Truncate(..));
+        (is_truncate && lane.partitions != 1).then(|| {
+            format!(
+                "offset {} truncates a table whose topic has {} partitions: it has no order against the others; \
+                 take a new Debezium snapshot and start with a new GENERATION, or leave `skipped.operations` at `t`",
+                record.offset, lane.partitions
+            )
+        })
+    }
+
+    /// Pauses the partition when too much of it was read and is not durable yet.
+    fn hold_back(&mut self, partition: &Partition) {
+        let most = self.policy.buffer_bytes_max / self.lanes.len().max(1);
+        let Some(lane) = self.lanes.get_mut(partition) else { return };
+        if lane.buffered > most && !lane.paused {
+            lane.paused = true;
+            self.actions.push_back(Action::Pause(partition.clone()));
+        }
+    }
+}
+
+/// What is left to do of a record whose writes the sink refused before, and why it is a dead letter, if it is one.
+fn weigh<F>(
+    asked: Asked<F>,
+    refused: Option<&String>,
+    on_refusal: OnRefusal,
+) -> (Asked<F>, Option<(Reason, String)>) {
+    match (asked, refused) {
+        (Asked::Dead(reason, text), _) => (Asked::Nothing, Some((reason, text))),
+        (asked @ (Asked::Fact(..) | Asked::Truncate(..)), Some(text)) => {
+            let dead = Some((Reason::Refused, text.clone()));
+            match on_refusal {
+                OnRefusal::SkipRecord => (Asked::Nothing, dead),
+                OnRefusal::SkipWrite => (asked, dead),
+            }
+        }
+        (asked, _) => (asked, None),
     }
 }
 

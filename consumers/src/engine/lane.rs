@@ -41,6 +41,8 @@ pub(super) enum Phase<F> {
         letters: Arc<[Letter]>,
     },
     Publishing,
+    /// Nothing more: the process is about to end because of this lane.
+    Halted,
     /// Until a time, then the step is tried again.
     Waiting {
         until: Millis,
@@ -170,6 +172,8 @@ pub(super) struct Lane<F> {
     pub not_before: Millis,
     /// By itself: not opened yet, or too much is buffered. The breaker pauses, too.
     pub paused: bool,
+    /// The next record is why the process is about to end: no record is taken any more, what was read goes on.
+    pub is_stopped: bool,
     /// When the state was last published, and what stood there then.
     pub published: (Millis, i64),
     /// A failed publication waits until then; commits go on.
@@ -195,6 +199,7 @@ impl<F> Lane<F> {
             attempt,
             not_before: 0,
             paused: true,
+            is_stopped: false,
             published: (0, -1),
             publish_not_before: 0,
         }
@@ -292,6 +297,18 @@ impl<F> Lane<F> {
              may count twice: run `cdc verify`",
             self.partitions
         ))
+    }
+
+    /// The chunk that the next record comes into; `alone`: it must be the only one of its chunk.
+    pub fn chunk_for(&mut self, now: Millis, alone: bool) -> &mut Chunk<F> {
+        let expected = self.expected();
+        if let Some(last) = self.chunks.back_mut() {
+            last.closed |= alone;
+        }
+        if self.chunks.back().is_none_or(|chunk| chunk.closed) {
+            self.chunks.push_back(Chunk::new(now, expected));
+        }
+        self.chunks.back_mut().expect("just made")
     }
 
     /// What was in flight is durable: the chunks are left.

@@ -8,7 +8,7 @@ use sinks::{Partition, SinkError};
 
 impl<H: Handler> Engine<H> {
     pub(super) fn publication_at(&self, lane: &Lane<H::Fact>, every: Millis) -> Millis {
-        let at = if self.draining { 0 } else { lane.published.0.saturating_add(every) };
+        let at = if self.is_draining() { 0 } else { lane.published.0.saturating_add(every) };
         at.max(lane.publish_not_before)
     }
 
