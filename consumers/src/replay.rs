@@ -96,6 +96,7 @@ impl KeyForm {
             let columns = columns.collect::<Option<BTreeMap<_, _>>>().filter(|c| !c.is_empty())?;
             serde_json::to_string(&columns).ok()
         };
+        let key = key.filter(|key| !key.is_empty());
         match key.and_then(columns) {
             Some(columns) => Self::Columns(columns),
             None => Self::Bytes(key.map(<[u8]>::to_vec)),

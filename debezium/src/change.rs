@@ -117,8 +117,10 @@ impl<'a> Source<'a> {
 pub struct Change<'a> {
     pub op: Op,
     pub source: Source<'a>,
-    /// The record's key, where it has one.
+    /// The record's key; `None` also where it cannot be read.
     pub key: Option<Row<'a>>,
+    /// Why the key cannot be read. Nothing but its columns is lost: the images say the same of theirs.
+    pub key_problem: Option<ParseError>,
     /// Under REPLICA IDENTITY DEFAULT: null for updates, fabricated beyond the key for deletes. Never compute from it.
     pub before: Option<Row<'a>>,
     /// Always there, except for deletes.

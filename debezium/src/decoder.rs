@@ -20,18 +20,43 @@ impl Decoder {
     }
 
     /// What this record is. The answer depends on the record and the formats alone, never on earlier records.
+    /// A value of no bytes is null, as some producers send it; so is such a key.
     pub fn decode<'a>(
         &mut self,
         topic: &str,
         key: Option<&'a [u8]>,
         value: Option<&'a [u8]>,
     ) -> Result<Envelope<'a>, ParseError> {
-        let Some(value) = value else { return Ok(Envelope::Tombstone) };
+        self.read(topic, None, key, value)
+    }
+
+    /// The same, of a topic that is known to be this table's: rows go by its name, in [`Formats`] and in errors,
+    /// whatever `source.table` says (a partition of the table, say). [`Change::source`] stays as it was sent.
+    pub fn decode_of<'a>(
+        &mut self,
+        topic: &str,
+        table: &'a str,
+        key: Option<&'a [u8]>,
+        value: Option<&'a [u8]>,
+    ) -> Result<Envelope<'a>, ParseError> {
+        self.read(topic, Some(table), key, value)
+    }
+
+    fn read<'a>(
+        &mut self,
+        topic: &str,
+        table: Option<&'a str>,
+        key: Option<&'a [u8]>,
+        value: Option<&'a [u8]>,
+    ) -> Result<Envelope<'a>, ParseError> {
+        let Some(value) = value.filter(|value| !value.is_empty()) else {
+            return Ok(Envelope::Tombstone);
+        };
         let Some(event) = self.open(topic, Part::Value, value)? else {
             return Ok(Envelope::Tombstone);
         };
         match (event.get(OP), event.get(SOURCE)) {
-            (Some(op), Some(source)) => self.event(topic, key, op, source, &event),
+            (Some(op), Some(source)) => self.event(topic, table, key, (op, source), &event),
             _ => self.other(topic, key, &event),
         }
     }
@@ -43,6 +68,9 @@ impl Decoder {
         table: Cow<'a, str>,
         key: &'a [u8],
     ) -> Result<Option<Row<'a>>, ParseError> {
+        if key.is_empty() {
+            return Ok(None);
+        }
         let opened = self.open(topic, Part::Key, key).map_err(|e| ParseError::Key(Box::new(e)))?;
         Ok(opened.map(|key| {
             let columns = key.schema.as_ref().map(|schema| Arc::clone(&schema.own));
@@ -53,9 +81,9 @@ impl Decoder {
     fn event<'a>(
         &mut self,
         topic: &str,
+        table: Option<&'a str>,
         key: Option<&'a [u8]>,
-        op: &str,
-        source: &'a str,
+        (op, source): (&str, &'a str),
         event: &Object<'a>,
     ) -> Result<Envelope<'a>, ParseError> {
         let op = match json::string(op).ok_or(ParseError::WrongType("op"))?.as_ref() {
@@ -68,12 +96,13 @@ impl Decoder {
             _ => return Err(ParseError::UnknownOp),
         };
         let source = Source::read(source)?;
-        let configured = self.formats.table(&source.table);
+        let table = table.map_or_else(|| source.table.clone(), Cow::Borrowed);
+        let configured = self.formats.table(&table);
         let image = |i: usize, columns: fn(&Schema) -> &Arc<Columns>| match event.get(i) {
             None => Ok(None),
             Some(json) if json.starts_with('{') => {
                 let columns = event.schema.as_deref().map(columns).map(Arc::clone);
-                Ok(Some(Row::new(json, source.table.clone(), columns, configured.clone())))
+                Ok(Some(Row::new(json, table.clone(), columns, configured.clone())))
             }
             Some(_) => Err(ParseError::WrongType(if i == BEFORE { "before" } else { "after" })),
         };
@@ -86,11 +115,12 @@ impl Decoder {
             Some(raw) => Some(json::int(raw).ok_or(ParseError::WrongType("ts_ms"))?),
             None => None,
         };
-        let key = match key {
-            Some(key) => self.key(topic, source.table.clone(), key)?,
-            None => None,
+        let (key, key_problem) = match key.map(|key| self.key(topic, table, key)) {
+            Some(Ok(key)) => (key, None),
+            Some(Err(problem)) => (None, Some(problem)),
+            None => (None, None),
         };
-        Ok(Envelope::Change(Change { op, source, key, before, after, ts_ms }))
+        Ok(Envelope::Change(Change { op, source, key, key_problem, before, after, ts_ms }))
     }
 
     /// Not the change of a row: told by which fields there are.

@@ -77,8 +77,66 @@ fn what_is_none() {
     assert_eq!(source(r#"{"table":"t","ts_ms":1.5}"#), WrongType("source.ts_ms"));
     assert_eq!(source(r#"{"table":"t","ts_ms":1,"snapshot":"no"}"#), WrongType("source.snapshot"));
     assert_eq!(refused(r#"{"schema":{"fields":7},"payload":{}}"#), WrongType("schema"));
-    let bad_key = decode(Some("7"), r#"{"op":"c","after":{},"source":{"table":"t","ts_ms":1}}"#);
-    assert_eq!(bad_key.unwrap_err(), Key(Box::new(NotObject("a number"))));
+}
+
+/// Of what it says, the row's own images have the columns too.
+#[test]
+fn a_key_that_cannot_be_read_is_no_reason_to_lose_the_row() {
+    let value = format!(r#"{{"op":"d","before":{{"id":7}},"source":{SOURCE}}}"#);
+    let with = |key: Option<&'static str>| match decode(key, &value).unwrap() {
+        Envelope::Change(change) => (change.key.is_some(), change.key_problem),
+        other => panic!("{other:?}"),
+    };
+    let (key, problem) = with(Some("7"));
+    assert_eq!(
+        (key, problem.clone()),
+        (false, Some(ParseError::Key(Box::new(ParseError::NotObject("a number")))))
+    );
+    assert_eq!(
+        problem.unwrap().to_string(),
+        "record key: not Debezium: a number instead of an object"
+    );
+    let (key, problem) = with(Some("Struct{id=7}"));
+    assert!(!key && problem.unwrap().to_string().starts_with("record key: not JSON"));
+    for null in [None, Some(""), Some("null"), Some(r#"{"schema":null,"payload":null}"#)] {
+        assert_eq!(with(null), (false, None), "{null:?}");
+    }
+    assert_eq!(with(Some(r#"{"id":7}"#)), (true, None));
+}
+
+#[test]
+fn no_bytes_are_null() {
+    assert!(matches!(decode(None, ""), Ok(Envelope::Tombstone)));
+    assert!(matches!(decode(Some(""), ""), Ok(Envelope::Tombstone)));
+    assert!(matches!(Decoder::default().key("t", "t".into(), b""), Ok(None)));
+}
+
+/// A partition of the table says its own name; what is configured, and what the operator calls it, is the table.
+#[test]
+fn rows_go_by_the_table_that_the_topic_is_known_for() {
+    let formats = Formats::parse("orders.total=decimal(2),orders.id=decimal-text").unwrap();
+    let value = br#"{"op":"u","before":{"total":"MDk="},"after":{"total":"MDk=","x":null},
+        "source":{"table":"orders_2026_10","ts_ms":1}}"#;
+    let key: &[u8] = br#"{"id":"1200"}"#;
+    let mut decoder = Decoder::new(formats, Limits::default());
+    let Ok(Envelope::Change(change)) =
+        decoder.decode_of("shop.orders", "orders", Some(key), Some(value))
+    else {
+        panic!()
+    };
+    assert_eq!(change.source.table, "orders_2026_10");
+    for row in [&change.before, &change.after].map(|row| row.as_ref().unwrap()) {
+        let [total, none] = row.fields(["total", "none"]).unwrap();
+        assert_eq!(total.decimal().unwrap().to_string(), "123.45");
+        assert_eq!(none.int().unwrap_err().to_string(), "orders.none: the column is missing");
+    }
+    let [id] = change.key.as_ref().unwrap().fields(["id"]).unwrap();
+    assert_eq!(id.decimal().unwrap().to_string(), "1200");
+    let Ok(Envelope::Change(change)) = decoder.decode("shop.orders", Some(key), Some(value)) else {
+        panic!()
+    };
+    let [total] = change.after.as_ref().unwrap().fields(["total"]).unwrap();
+    assert!(total.decimal().unwrap_err().to_string().starts_with("orders_2026_10.total: "));
 }
 
 #[test]
@@ -90,7 +148,7 @@ fn where_the_json_breaks() {
         }
         other => panic!("{other:?}"),
     };
-    assert_eq!(at(b""), 0);
+    assert_eq!(at(b" "), 0);
     assert_eq!(at(b"secret"), 0);
     assert_eq!(at(br#"{"op":secret}"#), 6);
     assert_eq!(at(b"{\"op\":\n\n  secret}"), 10);

@@ -24,25 +24,36 @@ pub(super) fn after<'c, 'r>(change: &'c Change<'r>) -> Result<Option<&'c Row<'r>
 }
 
 /// The primary key: of the new row, or, of a deleted one, from the record's key, else from `before`, where only the
-/// key columns can be believed.
+/// key columns can be believed. A key that cannot be read is missed by nobody as long as the row itself has the
+/// columns.
 pub(super) fn primary_key(change: &Change<'_>, column: &str) -> Result<i64, Reject> {
     if let Some(row) = after(change)? {
         return int(row, column);
     }
-    let mut failed = None;
-    for row in [&change.key, &change.before].into_iter().flatten() {
-        match int(row, column) {
-            Ok(id) => return Ok(id),
-            Err(e) => failed = failed.or(Some(e)),
-        }
+    let Change { key, key_problem, before, .. } = change;
+    let from_key = key.as_ref().map(|key| int(key, column));
+    if let Some(Ok(id)) = from_key {
+        return Ok(id);
     }
-    Err(failed.unwrap_or_else(|| {
-        Reject(format!(
-            "{}.{column}: a delete without key and without `before` names no row; \
-             give the table a primary key or REPLICA IDENTITY FULL",
-            change.source.table
-        ))
-    }))
+    let from_before = before.as_ref().map(|before| int(before, column));
+    if let Some(Ok(id)) = from_before {
+        return Ok(id);
+    }
+    let table = &change.source.table;
+    let no_key = match (from_key, key_problem) {
+        (Some(Err(e)), _) => format!("in the record's key, {e}"),
+        (_, Some(problem)) => problem.to_string(),
+        _ => "the record has no key".to_owned(),
+    };
+    let no_before = match from_before {
+        Some(Err(e)) => format!("in `before`, {e}"),
+        _ => "`before` is null".to_owned(),
+    };
+    Err(Reject(format!(
+        "{table}.{column}: the delete names no row ({no_key}; {no_before}): give the table a primary key or \
+         REPLICA IDENTITY FULL, and the connector JSON keys \
+         (key.converter=org.apache.kafka.connect.json.JsonConverter)"
+    )))
 }
 
 fn int(row: &Row<'_>, column: &str) -> Result<i64, Reject> {

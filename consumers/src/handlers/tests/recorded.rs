@@ -222,6 +222,21 @@ fn a_delete_is_named_by_its_key_else_by_before() {
     assert_eq!(of(Some(r#"{"shop":1}"#), r#"{"id":8}"#), Ok(8), "keyed by another column");
     assert!(of(None, "null").unwrap_err().starts_with("products.id"));
     assert!(of(Some(r#"{"id":null}"#), "null").unwrap_err().starts_with("products.id"));
+    assert_eq!(of(Some("Struct{id=7}"), r#"{"id":8}"#), Ok(8), "a key of the StringConverter");
+    for (key, before, wanted) in [
+        (Some("Struct{id=7}"), "null", ["record key: not JSON", "`before` is null"]),
+        (
+            Some("Struct{id=7}"),
+            r#"{"no":8}"#,
+            ["record key: not JSON", "in `before`, products.id: the column is missing"],
+        ),
+        (Some(""), "null", ["the record has no key", "`before` is null"]),
+        (Some(r#"{"id":"x"}"#), "null", ["in the record's key, products.id", "`before` is null"]),
+    ] {
+        let said = of(key, before).unwrap_err();
+        assert!(said.starts_with("products.id: the delete names no row"), "{said}");
+        assert!(wanted.iter().all(|part| said.contains(part)), "{key:?} {before}: {said}");
+    }
 }
 
 #[test]
