@@ -3,6 +3,7 @@
 //!
 //! Absent on purpose: clients, files, connections. [`crate::service`] makes them.
 mod check;
+mod exceptions;
 mod settings;
 mod show;
 
@@ -10,6 +11,7 @@ pub use settings::{Given, Givens, Origin, arguments, given, misspelt, some};
 pub use show::table;
 
 use crate::{
+    engine::Exceptions,
     handlers::{OrderItems, Orders, Products},
     policy::Policy,
     source::kafka,
@@ -122,6 +124,7 @@ pub struct Config {
     pub orders: Orders,
     pub order_items: OrderItems,
     pub formats: Formats,
+    pub exceptions: Exceptions,
     pub stock_mode: StockMode,
     pub low_stock_threshold: i64,
     pub aws: Aws,

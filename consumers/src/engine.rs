@@ -18,9 +18,10 @@ pub mod placement;
 mod publication;
 mod replays;
 mod stopping;
+mod whose;
 
 use crate::{
-    handler::Handler,
+    handler::{Handler, Table, table_of},
     policy::{
         Millis, OnRefusal, Policy, Reaction,
         breaker::{Breaker, State},
@@ -37,6 +38,7 @@ use std::{
     sync::Arc,
 };
 use stopping::Stopping;
+pub use whose::{Exceptions, changes_key};
 
 /// Names one question of one life of a lane: an answer to an earlier life, or a second answer, is ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -127,6 +129,7 @@ pub struct Engine<H: Handler> {
     breaker: Breaker,
     fingerprint: String,
     whose: Option<Whose>,
+    exceptions: Exceptions,
     lanes: BTreeMap<Partition, Lane<H::Fact>>,
     actions: VecDeque<Action>,
     tally: Tally,
@@ -149,7 +152,8 @@ pub fn foresee(
     fingerprint: &str,
     policy: &Policy,
 ) -> Result<(i64, Option<String>), String> {
-    Lane::<()>::new(0, ' ', BTreeMap::new(), 0).stand_on(standing, fingerprint, policy, 0)
+    let table = Arc::new(Table { name: String::new(), tag: ' ', key: Vec::new() });
+    Lane::<()>::new(0, table, BTreeMap::new(), 0).stand_on(standing, fingerprint, policy, 0)
 }
 
 /// The record that was applied last, as far as one can tell.
@@ -174,6 +178,7 @@ impl<H: Handler> Engine<H> {
             policy,
             breaker: Breaker::default(),
             whose: None,
+            exceptions: Exceptions::default(),
             lanes: BTreeMap::new(),
             actions: VecDeque::new(),
             tally: Tally::default(),
@@ -189,6 +194,13 @@ impl<H: Handler> Engine<H> {
     #[must_use]
     pub fn writing_to(mut self, target: &str) -> Self {
         self.fingerprint = fingerprint(&self.fingerprint, target);
+        self
+    }
+
+    /// What an operator vouches for, of which the records themselves do not tell enough.
+    #[must_use]
+    pub fn trusting(mut self, exceptions: Exceptions) -> Self {
+        self.exceptions = exceptions;
         self
     }
 
@@ -321,31 +333,25 @@ impl<H: Handler> Engine<H> {
     fn assigned(&mut self, partition: Partition) {
         self.take_down(&partition);
         let tables = self.handler.tables();
-        let of_topic = |name: &str| {
-            partition
-                .topic
-                .strip_suffix(name)
-                .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-        };
-        let Some(table) = tables.iter().find(|table| of_topic(&table.name)) else {
+        let Some(table) = table_of(&tables, &partition.topic).cloned() else {
             let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
             let why =
                 format!("no table of this service is in this topic; it reads {}", names.join(", "));
             return self.halt(&partition, &why);
         };
-        self.open(partition, table.tag, BTreeMap::new(), 0);
+        self.open(partition, Arc::new(table), BTreeMap::new(), 0);
     }
 
     /// Starts a lane over, after a pause if it was tried before.
     fn open(
         &mut self,
         partition: Partition,
-        tag: char,
+        table: Arc<Table>,
         refused: BTreeMap<i64, String>,
         attempt: u32,
     ) {
         self.lives += 1;
-        let lane = Lane::new(self.lives, tag, refused, attempt);
+        let lane = Lane::new(self.lives, table, refused, attempt);
         self.actions.push_back(Action::Pause(partition.clone()));
         self.lanes.insert(partition.clone(), lane);
         self.begin(&partition, Phase::Opening);
@@ -374,8 +380,9 @@ impl<H: Handler> Engine<H> {
         refused.extend(refusals.into_iter().map(|refusal| (refusal.offset, refusal.reason)));
         self.lives += 1;
         let attempt = lane.attempt.saturating_add(1);
-        let mut fresh = Lane::new(self.lives, lane.tag, refused, attempt);
+        let mut fresh = Lane::new(self.lives, lane.table, refused, attempt);
         fresh.placement = lane.placement;
+        fresh.halt_at = lane.halt_at;
         self.actions.push_back(Action::Pause(partition.clone()));
         if pause {
             // Somebody else owns the partition, perhaps: do not take it back and forth without a breath.
@@ -402,11 +409,25 @@ impl<H: Handler> Engine<H> {
         self.tally.reloads += 1;
         self.actions.push_back(Action::Pause(partition.clone()));
         self.lives += 1;
-        let mut fresh = Lane::new(self.lives, lane.tag, lane.refused, lane.attempt);
+        let mut fresh = Lane::new(self.lives, lane.table, lane.refused, lane.attempt);
         fresh.placement = Placement::Doubted(offset);
         fresh.not_before = now + pause;
         fresh.phase = Phase::Waiting { until: fresh.not_before, then: Box::new(Phase::Opening) };
         self.lanes.insert(partition.clone(), fresh);
+    }
+
+    /// The record at `offset` must not be applied, which showed when what came before it was in hand with it: the lane
+    /// is read again, and stops behind that.
+    fn halt_at(&mut self, partition: &Partition, offset: i64, why: &str) {
+        let Some(lane) = self.take_down(partition) else { return };
+        self.tally.reloads += 1;
+        self.actions.push_back(Action::Pause(partition.clone()));
+        self.lives += 1;
+        let mut fresh = Lane::new(self.lives, lane.table, lane.refused, lane.attempt);
+        fresh.placement = lane.placement;
+        fresh.halt_at = Some((offset, format!("offset {offset}: {why}")));
+        self.lanes.insert(partition.clone(), fresh);
+        self.begin(partition, Phase::Opening);
     }
 
     fn on_broken(&mut self, now: Millis, partition: &Partition, why: &str) {
@@ -477,7 +498,8 @@ impl<H: Handler> Engine<H> {
         match lane.stand_on(standing, &fingerprint, &policy, now) {
             Ok((from, warning)) => {
                 lane.paused = is_first;
-                for text in warning.into_iter().chain(lane.settle_placement()) {
+                lane.settle_placement();
+                if let Some(text) = warning {
                     self.actions.push_back(Action::Warn(format!("{}: {text}", ticket.partition)));
                 }
                 self.actions.push_back(Action::Seek(ticket.partition.clone(), from));
@@ -495,7 +517,7 @@ impl<H: Handler> Engine<H> {
     fn store_start(&mut self, partition: &Partition) {
         let Some(lane) = self.lanes.get_mut(partition) else { return };
         let checkpoint = lane.checkpoint.clone();
-        let (tag, next) = (lane.tag, checkpoint.next);
+        let (tag, next) = (lane.table.tag, checkpoint.next);
         let none = (Vec::new(), Vec::new());
         let batch =
             Batch::new(partition.clone(), tag, next, none.0, none.1, checkpoint, BTreeSet::new());

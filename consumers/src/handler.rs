@@ -26,6 +26,17 @@ pub struct Table {
     pub name: String,
     /// One letter, unique within the handler: names the table's partitions inside items (`p0`, `o63`).
     pub tag: char,
+    /// The columns of its primary key, as the source names them.
+    pub key: Vec<String>,
+}
+
+/// The table that a topic is of: the topic's name is the table's, or ends with `.` and it.
+pub fn table_of<'t>(tables: &'t [Table], topic: &str) -> Option<&'t Table> {
+    let is_of = |name: &str| {
+        let rest = topic.strip_suffix(name);
+        rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    };
+    tables.iter().find(|table| is_of(&table.name))
 }
 
 pub trait Handler: Send + 'static {
@@ -38,7 +49,8 @@ pub trait Handler: Send + 'static {
     /// Of every setting and rule that shapes effects; stored with the position, and another one halts.
     fn fingerprint(&self) -> String;
 
-    /// Reads what matters from a change. `None`: not ours, counted as skipped. `Err`: a dead letter.
+    /// Reads what matters from a change; `change.source.table` is the name of one of [`Handler::tables`], whatever the
+    /// event's was. `None`: not ours, counted as skipped. `Err`: a dead letter.
     /// Whether a record is rejected depends on the record alone.
     fn read(&self, change: &Change<'_>) -> Result<Option<Self::Fact>, Reject>;
 
@@ -117,6 +129,13 @@ impl Rows {
     pub fn clear(&mut self) {
         self.known.clear();
         self.bytes = 0;
+    }
+    /// A row that the engine keeps itself, in plain text.
+    pub(crate) fn text(&mut self, key: &[u8]) -> Option<&str> {
+        std::str::from_utf8(self.get(key)?).ok()
+    }
+    pub(crate) fn set_text(&mut self, key: Key, text: Option<&str>) {
+        self.set(key, text.map(|text| text.as_bytes().to_vec()));
     }
     fn get(&mut self, key: &[u8]) -> Option<&[u8]> {
         match self.known.get(key) {

@@ -20,7 +20,9 @@
 //!
 //! impl Handler for Countries {
 //!     type Fact = Fact;
-//!     fn tables(&self) -> Vec<Table> { vec![Table { name: "customers".into(), tag: 'c' }] }
+//!     fn tables(&self) -> Vec<Table> {
+//!         vec![Table { name: "customers".into(), tag: 'c', key: vec!["id".into()] }]
+//!     }
 //!     fn views(&self) -> Vec<View> {
 //!         let kind = Kind::Totals { merge: &[Merge::Sum], finish: |total| total.to_vec() };
 //!         let key = const { &[Column::new("country", Type::Text)] };

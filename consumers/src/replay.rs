@@ -2,8 +2,8 @@
 //!
 //! A replayed record has the letter's key, value and headers, and four headers more. It takes effect at its new
 //! offset N, for the letter's service and generation alone, if no newer record of the same key, and no truncate, lies
-//! between the letter's offset and N. Tombstones are none (the delete before one is), nor are other letters' replays,
-//! which change nothing for this one. Up to `cdc-replay-clean-to` (E) the command looked before it sent; from E to N the engine
+//! between the letter's offset and N. A tombstone is one, unless the letter is a delete itself: then the tombstone says
+//! the same. Other letters' replays are none: they change nothing for this one. Up to `cdc-replay-clean-to` (E) the command looked before it sent; from E to N the engine
 //! looks when it meets the record. Both looks read the log alone, so a crash and a second look decide the same.
 #![deny(clippy::disallowed_methods)]
 
@@ -128,9 +128,25 @@ pub enum Verdict {
 #[derive(Debug, Clone)]
 struct Sought {
     offset: i64,
+    /// It takes its row away, as a tombstone does.
+    is_delete: bool,
     /// Replays of it up to here failed: they changed nothing.
     failed_to: i64,
     verdict: Verdict,
+}
+
+/// Whether this record takes the row of its key away.
+pub fn is_delete(
+    decoder: &mut Decoder,
+    topic: &str,
+    key: Option<&[u8]>,
+    value: Option<&[u8]>,
+) -> bool {
+    match decoder.decode(topic, key, value) {
+        Ok(Envelope::Tombstone) => true,
+        Ok(Envelope::Change(change)) => change.op == debezium::Op::Delete,
+        _ => false,
+    }
 }
 
 /// Judges letters of one partition by the records that came after them, shown in order.
@@ -149,10 +165,16 @@ impl Judge {
     }
 
     /// A letter; its replays up to `failed_to` are known to have failed.
-    pub fn seek(&mut self, key: Option<&[u8]>, offset: i64, failed_to: Option<i64>) -> KeyForm {
+    pub fn seek(
+        &mut self,
+        key: Option<&[u8]>,
+        is_delete: bool,
+        offset: i64,
+        failed_to: Option<i64>,
+    ) -> KeyForm {
         let form = KeyForm::of(&mut self.decoder, &self.topic, key);
         let failed_to = failed_to.unwrap_or(-1);
-        let sought = Sought { offset, failed_to, verdict: Verdict::Clean };
+        let sought = Sought { offset, is_delete, failed_to, verdict: Verdict::Clean };
         self.by_key.entry(form.clone()).or_default().push(sought);
         self.open += 1;
         form
@@ -171,18 +193,25 @@ impl Judge {
             // Passed over by whoever the letters belong to.
             Some(_) => return,
         };
+        let mut is_tombstone = false;
         if replay.is_none() {
             match self.decoder.decode(&self.topic, record.key, record.value) {
-                // It says again what the delete before it said, which was seen by itself.
-                Ok(Envelope::Tombstone) => return,
+                Ok(Envelope::Tombstone) => is_tombstone = true,
                 Ok(Envelope::Truncate(_)) => return self.moved_on(record.offset),
                 _ => {}
             }
         }
         let form = KeyForm::of(&mut self.decoder, &self.topic, record.key);
+        // One that names no row changes none.
+        if is_tombstone && !form.is_readable() {
+            return;
+        }
         let Some(letters) = self.by_key.get_mut(&form) else { return };
         for sought in letters.iter_mut() {
             if sought.verdict != Verdict::Clean || sought.offset >= record.offset {
+                continue;
+            }
+            if is_tombstone && sought.is_delete {
                 continue;
             }
             sought.verdict = match &replay {
@@ -217,6 +246,8 @@ impl Judge {
 pub struct Look {
     pub whose: Whose,
     pub key: Option<Vec<u8>>,
+    /// Whether the replay takes its row away.
+    pub is_delete: bool,
     /// The letter's.
     pub offset: i64,
     pub from: i64,
@@ -226,7 +257,7 @@ pub struct Look {
 impl Look {
     pub fn judge(&self, topic: &str) -> Judge {
         let mut judge = Judge::new(topic, self.whose.clone());
-        judge.seek(self.key.as_deref(), self.offset, None);
+        judge.seek(self.key.as_deref(), self.is_delete, self.offset, None);
         judge
     }
     /// After every record from `from` to `to` was seen.

@@ -115,6 +115,7 @@ fn start<H: Handler>(config: &Config, stop: &AtomicBool, handler: H) -> anyhow::
     let policy = Policy { seed: seed(), doubt_ms, ..config.policy.clone() };
     let engine = Engine::new(handler, decoder, policy).writing_to(&target(config));
     let engine = engine.replaying_as(config.service.name(), config.generation);
+    let engine = engine.trusting(config.exceptions.clone());
     let health = Arc::new(Health::new(config.http.watchdog));
     serve(config, health.clone())?;
     let mut watch = Watch::new(config, health);

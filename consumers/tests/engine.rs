@@ -5,6 +5,8 @@ mod breaker;
 mod halts;
 #[path = "engine/outage.rs"]
 mod outage;
+#[path = "engine/whose.rs"]
+mod whose;
 
 use consumers::{
     engine::{Action, Engine, Event, Standing, Ticket},
@@ -21,7 +23,7 @@ struct Idle;
 impl Handler for Idle {
     type Fact = ();
     fn tables(&self) -> Vec<Table> {
-        vec![Table { name: "things".into(), tag: 't' }]
+        vec![Table { name: "things".into(), tag: 't', key: vec!["id".into()] }]
     }
     fn views(&self) -> Vec<View> {
         vec![]
@@ -122,6 +124,12 @@ fn feed_keyed(engine: &mut Engine<Idle>, offset: i64, key: Option<&[u8]>, value:
     };
     engine.handle(1, Event::Record(record));
 }
+/// The row that the key names.
+fn feed_row(engine: &mut Engine<Idle>, offset: i64, key: &[u8]) {
+    let id = std::str::from_utf8(key).expect("text").trim_start_matches(r#"{"id":"#);
+    let value = row("c").replace(r#""id":1}"#, &format!(r#""id":{id}"#));
+    feed_keyed(engine, offset, Some(key), &value);
+}
 fn row(op: &str) -> String {
     format!(
         r#"{{"before":null,"after":{{"id":1}},"source":{{"connector":"postgresql","name":"shop","ts_ms":5,"snapshot":"false","db":"shop","schema":"public","table":"things"}},"op":"{op}","ts_ms":6}}"#
@@ -164,7 +172,7 @@ fn other_rules_halt() {
 
 #[test]
 fn a_topic_made_anew_is_noticed_though_it_is_longer() {
-    let mark = Mark { offset: 9, timestamp_ms: 77, key_digest: 1 };
+    let mark = Mark { offset: 9, timestamp_ms: 77, key_digest: 1, is_delete: false };
     let checkpoint = Checkpoint { last: Some(mark), ..stored(10) };
     let mut engine = engine(Policy::default());
     let seen = open(&mut engine, Some(checkpoint), bounds(0, 50, 1));
@@ -351,7 +359,7 @@ fn latest_stays_where_it_first_began() {
 
 #[test]
 fn a_mark_that_left_the_log_is_looked_at_again() {
-    let mark = Mark { offset: 9, timestamp_ms: 77, key_digest: 1 };
+    let mark = Mark { offset: 9, timestamp_ms: 77, key_digest: 1, is_delete: false };
     let mut engine = engine(Policy::default());
     open(&mut engine, Some(Checkpoint { last: Some(mark), ..stored(10) }), bounds(0, 50, 1));
     engine.handle(1, Event::Broken(partition(), "out of range".into()));
@@ -368,7 +376,7 @@ fn astray(policy: Policy) -> (Engine<Idle>, Checkpoint, Vec<Action>) {
     let (ticket, batch) = commits(actions(&mut engine)).pop().expect("a batch");
     engine.handle(1, Event::Committed(ticket, Ok(Receipt::default())));
     feed(&mut engine, 3, &row("c"));
-    feed_keyed(&mut engine, 4, Some(ELSEWHERE), &row("c"));
+    feed_row(&mut engine, 4, ELSEWHERE);
     feed(&mut engine, 5, &row("c"));
     let seen = actions(&mut engine);
     (engine, batch.checkpoint.clone(), seen)
@@ -403,62 +411,47 @@ fn a_key_that_moved_halts_before_it_is_applied() {
 }
 
 #[test]
-fn another_placement_is_asked_about_once_in_a_life() {
+fn another_placement_halts_behind_what_came_before_unless_it_is_vouched_for() {
     let (mut engine, stood, _) = astray(by_threes());
     let seen = asked_again(&mut engine, stood, bounds(0, 100, 2));
-    let warned = |action: &Action| matches!(action, Action::Warn(text) if text.contains("offset 4") && text.contains("cdc verify"));
-    assert_eq!(seen.iter().filter(|action| warned(action)).count(), 1, "{seen:?}");
     let from = seen.iter().find_map(|action| match action {
         Action::Seek(_, from) => Some(*from),
         _ => None,
     });
     assert_eq!(from, Some(2), "to the record applied last");
     (2..4).for_each(|offset| feed(&mut engine, offset, &row("c")));
-    feed_keyed(&mut engine, 4, Some(ELSEWHERE), &row("c"));
-    feed_keyed(&mut engine, 5, Some(ELSEWHERE), &row("c"));
-    let (ticket, batch) = commits(actions(&mut engine)).pop().expect("goes on");
-    assert_eq!((batch.span.start, batch.span.end), (3, 6));
-    // A lane that is loaded again for another reason does not ask anew.
-    engine.handle(2_000, Event::Committed(ticket, Err(SinkError::Fenced)));
+    feed_row(&mut engine, 4, ELSEWHERE);
+    let seen = finished(&mut engine);
+    let why = halted(&seen);
+    assert!(why.contains("offset 4") && why.contains("PLACEMENT=custom"), "{why}");
+    let batches: Vec<_> = commits(seen).into_iter().map(|(_, batch)| batch.span.end).collect();
+    assert_eq!(batches, [4], "what came before it is durable");
+    let mut engine = self::engine(Policy { doubt_ms: None, ..by_threes() });
+    open(&mut engine, None, bounds(0, 100, 2));
+    (0..3).for_each(|offset| feed_row(&mut engine, offset, ELSEWHERE));
+    assert_eq!(commits(actions(&mut engine)).len(), 1);
+    assert_eq!(engine.tally().reloads, 0);
+}
+
+#[test]
+fn a_reason_to_halt_that_was_found_is_kept_over_a_load() {
+    let (mut engine, stood, _) = astray(by_threes());
+    asked_again(&mut engine, stood.clone(), bounds(0, 100, 2));
+    (2..4).for_each(|offset| feed(&mut engine, offset, &row("c")));
+    engine.handle(5_000, Event::Tick);
+    let (ticket, _) = commits(actions(&mut engine)).pop().expect("offset 3");
+    engine.handle(5_000, Event::Committed(ticket, Err(SinkError::Fenced)));
     let until = engine.deadline().expect("loads again");
     engine.handle(until, Event::Tick);
     let ticket = actions(&mut engine).into_iter().find_map(|action| match action {
         Action::Open(ticket) => Some(ticket),
         _ => None,
     });
-    let standing =
-        Standing { checkpoint: Some(batch.checkpoint.clone()), bounds: bounds(0, 100, 2) };
+    let standing = Standing { checkpoint: Some(stood), bounds: bounds(0, 100, 2) };
     engine.handle(until, Event::Opened(ticket.expect("loads again"), Ok(standing)));
-    feed_keyed(&mut engine, 5, Some(ELSEWHERE), &row("c"));
-    (6..9).for_each(|offset| feed_keyed(&mut engine, offset, Some(ELSEWHERE), &row("c")));
-    assert_eq!(commits(actions(&mut engine)).len(), 1);
-    assert_eq!(engine.tally().reloads, 2, "one for the placement, one for the fence");
-}
-
-#[test]
-fn a_first_record_elsewhere_costs_one_reload() {
-    let mut engine = engine(by_threes());
-    open(&mut engine, None, bounds(0, 100, 2));
-    feed_keyed(&mut engine, 0, Some(ELSEWHERE), &row("c"));
-    let stood = Checkpoint { partitions: 2, ..stored(0) };
-    assert!(matches!(&actions(&mut engine)[..], [Action::Close(_), Action::Pause(_)]));
-    asked_again(&mut engine, stood, bounds(0, 100, 2));
-    (0..3).for_each(|offset| feed_keyed(&mut engine, offset, Some(ELSEWHERE), &row("c")));
-    assert_eq!(commits(actions(&mut engine)).len(), 1);
-}
-
-#[test]
-fn placement_is_not_looked_at_without_keys_nor_in_files() {
-    let unlooked = Policy { doubt_ms: None, ..by_threes() };
-    for (policy, key) in
-        [(by_threes(), None), (by_threes(), Some(HERE)), (unlooked, Some(ELSEWHERE))]
-    {
-        let mut engine = engine(policy);
-        open(&mut engine, None, bounds(0, 100, 2));
-        (0..3).for_each(|offset| feed_keyed(&mut engine, offset, key, &row("c")));
-        assert_eq!(commits(actions(&mut engine)).len(), 1, "{key:?}");
-        assert_eq!(engine.tally().reloads, 0, "{key:?}");
-    }
+    (2..4).for_each(|offset| feed(&mut engine, offset, &row("c")));
+    feed_row(&mut engine, 4, ELSEWHERE);
+    assert!(halted(&finished(&mut engine)).contains("offset 4"));
 }
 
 #[test]

@@ -121,7 +121,7 @@ struct Stuck(Arc<Gate>);
 impl Handler for Stuck {
     type Fact = ();
     fn tables(&self) -> Vec<Table> {
-        vec![Table { name: "products".into(), tag: 'p' }]
+        vec![Table { name: "products".into(), tag: 'p', key: vec!["id".into()] }]
     }
     fn views(&self) -> Vec<View> {
         vec![]

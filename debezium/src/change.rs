@@ -41,8 +41,10 @@ impl Snapshot {
 /// Where a change comes from.
 #[derive(Debug, Clone)]
 pub struct Source<'a> {
-    /// Empty where the event does not say; so are `db` and `schema`.
+    /// Empty where the event does not say; so are `name`, `db` and `schema`.
     pub connector: Cow<'a, str>,
+    /// The connector's `topic.prefix`: tells databases apart that have the same names.
+    pub name: Cow<'a, str>,
     pub db: Cow<'a, str>,
     pub schema: Cow<'a, str>,
     pub table: Cow<'a, str>,
@@ -55,7 +57,7 @@ pub struct Source<'a> {
     pub lsn: Option<u64>,
 }
 
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 9] = [
     "source.connector",
     "source.db",
     "source.schema",
@@ -64,6 +66,7 @@ const NAMES: [&str; 8] = [
     "source.snapshot",
     "source.txId",
     "source.lsn",
+    "source.name",
 ];
 fn slot(name: &str) -> Option<usize> {
     Some(match name {
@@ -75,6 +78,7 @@ fn slot(name: &str) -> Option<usize> {
         "snapshot" => 5,
         "txId" => 6,
         "lsn" => 7,
+        "name" => 8,
         _ => return None,
     })
 }
@@ -102,6 +106,7 @@ impl<'a> Source<'a> {
         let ts_ms = found[4].ok_or(ParseError::MissingField(NAMES[4]))?;
         Ok(Self {
             connector: text(0)?,
+            name: text(8)?,
             db: text(1)?,
             schema: text(2)?,
             table: text(TABLE)?,
@@ -110,6 +115,21 @@ impl<'a> Source<'a> {
             tx_id: found[6].and_then(json::int),
             lsn: found[7].and_then(json::int).and_then(|lsn| lsn.try_into().ok()),
         })
+    }
+
+    /// Of what no event tells, such as the row that a tombstone takes away: its table, and when.
+    pub fn unsaid(table: Cow<'a, str>, ts_ms: i64) -> Self {
+        Self {
+            connector: "".into(),
+            name: "".into(),
+            db: "".into(),
+            schema: "".into(),
+            table,
+            ts_ms,
+            snapshot: Snapshot::No,
+            tx_id: None,
+            lsn: None,
+        }
     }
 }
 

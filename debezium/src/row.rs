@@ -47,6 +47,36 @@ impl<'a> Row<'a> {
         Ok(array::from_fn(|i| self.field(Cow::Borrowed(names[i]), found[i])))
     }
 
+    /// These columns, in one pass over the row, those that are missing as well: the names are known at run time only.
+    pub fn values(&self, names: &'a [String]) -> Result<Vec<Field<'a>>, FieldError> {
+        let mut found = vec![None; names.len()];
+        for (at, (name, value)) in json::Members::of(self.json).enumerate() {
+            let Some(name) = name else { return Err(self.unreadable_name()) };
+            if let Some(i) = names.iter().position(|wanted| *wanted == name)
+                && found[i].replace((value, at)).is_some()
+            {
+                return Err(FieldError(format!("{}.{name}: there twice", self.table)));
+            }
+        }
+        let named = names.iter().zip(found);
+        Ok(named.map(|(name, found)| self.field(Cow::Borrowed(name.as_str()), found)).collect())
+    }
+
+    /// The first column that is none of these.
+    pub fn column_beside(
+        &self,
+        names: impl Fn(&str) -> bool,
+    ) -> Result<Option<Cow<'a, str>>, FieldError> {
+        for (name, _) in json::Members::of(self.json) {
+            match name {
+                None => return Err(self.unreadable_name()),
+                Some(name) if !names(&name) => return Ok(Some(name)),
+                Some(_) => {}
+            }
+        }
+        Ok(None)
+    }
+
     /// Every column, in the row's order, those there twice as well.
     pub fn columns(&self) -> Result<Vec<Field<'a>>, FieldError> {
         let members = json::Members::of(self.json).enumerate();
@@ -248,6 +278,14 @@ impl<'a> Field<'a> {
             Some(raw) if is_unavailable(raw, self.may_be_bytes()) => Ok(Kept::Unchanged),
             _ => read(self).map(Kept::New),
         }
+    }
+
+    pub fn is_missing(&self) -> bool {
+        self.raw.is_none()
+    }
+    /// As it was sent, unconverted; `None`: missing. For comparing, never for showing.
+    pub fn raw(&self) -> Option<&'a str> {
+        self.raw
     }
 
     /// There, not null, and not a placeholder.

@@ -62,6 +62,9 @@ pub struct Mark {
     pub timestamp_ms: i64,
     /// First 8 bytes of SHA-256 of the record's key; 0 without a key.
     pub key_digest: u64,
+    /// It deleted a row: a tombstone with its key says nothing new.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_delete: bool,
 }
 
 /// What stands in the state beside the rows. Moves with them, in the same atomic write.
@@ -78,6 +81,26 @@ pub struct Checkpoint {
     pub trimmed: Option<i64>,
     /// Dead letters in a row up to here: a restart does not reset the flood limit.
     pub bad_run: u32,
+    /// The source tables whose rows came through this partition, in the order in which they came; a new one is judged
+    /// by them. Absent in states of earlier versions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub origins: Vec<Origin>,
+}
+
+/// Where rows come from, as their events say it; empty where they do not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    pub connector: String,
+    pub database: String,
+    pub schema: String,
+    pub table: String,
+}
+impl std::fmt::Display for Origin {
+    /// `schema.table`, with the database in place of a schema where there is none.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let schema = if self.schema.is_empty() { &self.database } else { &self.schema };
+        write!(f, "{schema}.{}", self.table)
+    }
 }
 
 #[derive(Debug, Clone)]

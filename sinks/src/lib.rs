@@ -27,7 +27,7 @@ pub mod state;
 mod view;
 
 pub use batch::{
-    Alert, Batch, Checkpoint, Key, Mark, Op, Partition, Receipt, Span, Write, share_key,
+    Alert, Batch, Checkpoint, Key, Mark, Op, Origin, Partition, Receipt, Span, Write, share_key,
     share_prefix,
 };
 pub use cell::Cell;

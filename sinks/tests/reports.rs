@@ -79,7 +79,8 @@ impl Shares {
     fn to(mut self, next: i64) -> Self {
         self.at.next = next;
         let timestamp_ms = 1_700_000_000_000 + next;
-        self.at.last = Some(Mark { offset: next - 1, timestamp_ms, key_digest: 0 });
+        self.at.last =
+            Some(Mark { offset: next - 1, timestamp_ms, key_digest: 0, is_delete: false });
         self
     }
     fn with(mut self, view: &str, key: impl Into<Cell>, share: Vec<Cell>) -> Self {

@@ -19,11 +19,11 @@ pub struct Check {
 }
 
 impl Check {
-    fn text(&self, name: &str) -> Option<String> {
+    pub(super) fn text(&self, name: &str) -> Option<String> {
         self.given.get(name).and_then(|g| g.value.clone())
     }
 
-    fn wrong(&mut self, name: &str, why: &str) {
+    pub(super) fn wrong(&mut self, name: &str, why: &str) {
         let env = SETTINGS.iter().find(|s| s.name == name).map_or("", |s| s.env);
         let origin = self.given.get(name).map_or(Origin::Default, |g| g.origin);
         let value = match self.text(name) {
@@ -76,6 +76,11 @@ impl Check {
         let drain_grace = self.number("drain-grace-seconds", 0, 3_600);
         let (products, orders, order_items) = self.tables(service);
         let topics = self.topics(service, &products, &orders, &order_items);
+        let exceptions = self.exceptions(&match service {
+            Service::Inventory => vec![products.table.as_str(), order_items.table.as_str()],
+            Service::Analytics => vec![orders.table.as_str(), order_items.table.as_str()],
+            Service::Search => vec![products.table.as_str()],
+        });
         let formats = match Formats::parse(&self.text("column-formats").unwrap_or_default()) {
             Ok(formats) => Some(formats),
             Err(why) => {
@@ -105,6 +110,7 @@ impl Check {
             orders,
             order_items,
             formats: formats?,
+            exceptions,
             stock_mode: stock_mode?,
             low_stock_threshold: low_stock_threshold?,
             aws,

@@ -139,6 +139,10 @@ pub const SETTINGS: &[Setting] = &[
         "Columns with other names: id, customer_id, status, total, created_at"),
     setting!("order-items-columns" "ORDER_ITEMS_COLUMNS" "OURS=YOURS,.." Is(""), &[Inventory, Analytics], SHOP,
         "Columns with other names: id, product_id, quantity, unit_price"),
+    setting!("source-tables" "SOURCE_TABLES" "T=SCHEMA.NAME,.." Is(""), ALL, SHOP,
+        "Source tables with other names whose rows are rows of table T, in its topic: partitions of it, say. SCHEMA.NAME, NAME, or * for all"),
+    setting!("key-columns" "KEY_COLUMNS" "T.C,.." Is(""), ALL, SHOP,
+        "Columns that record keys may have beside the primary key, which is unique by itself"),
     setting!("column-formats" "COLUMN_FORMATS" "T.C=FORMAT,.." Is(""), ALL, SHOP,
         "How columns are written where records carry no schema: decimal(SCALE), decimal-text, millis, micros, nanos, days, iso"),
 

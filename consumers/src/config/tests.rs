@@ -319,3 +319,25 @@ fn every_setting_has_a_name_of_its_own_and_help() {
     assert!(SETTINGS.iter().all(|s| s.help.len() > 5 && !s.services.is_empty()));
     arguments(Command::new("test"), None).debug_assert();
 }
+
+#[test]
+fn what_an_operator_vouches_for() {
+    let args =
+        "--source-tables order_items=public.lines_2026,order_items=* --key-columns products.tenant";
+    let found = config(Inventory, &format!("{SQLITE} {args}"), &[]).expect("fine").exceptions;
+    let pair = |table: &str, what: &str| (table.to_owned(), what.to_owned());
+    let tables = [pair("order_items", "public.lines_2026"), pair("order_items", "*")];
+    assert_eq!(found.source_tables, tables);
+    assert_eq!(found.key_columns, [pair("products", "tenant")]);
+    for (args, says) in [
+        (
+            "--source-tables orders=public.x",
+            "`orders` is no table of this service: products, order_items",
+        ),
+        ("--source-tables public.x", "`public.x` is not TABLE=SCHEMA.NAME"),
+        ("--key-columns tenant", "`tenant` is not TABLE.COLUMN"),
+    ] {
+        let wrong = problems(config(Inventory, &format!("{SQLITE} {args}"), &[]));
+        assert!(wrong.len() == 1 && wrong[0].contains(says), "{wrong:?}");
+    }
+}

@@ -45,6 +45,9 @@ impl<H: Handler> Engine<H> {
         let mut needs = Keys::default();
         for entry in &chunk.entries {
             self.handler.needs(&entry.fact, &mut needs);
+            if let Some(owner) = &entry.owner {
+                needs.row(owner.key.clone());
+            }
         }
         let mut round = followed;
         loop {
@@ -121,7 +124,12 @@ impl<H: Handler> Engine<H> {
                 let (offset, source_ts_ms) =
                     (chunk.end - 1, chunk.truncate.take().map_or(0, |t| t.1));
                 let gone = rows.iter().filter_map(|(key, _)| self.handler.gone(key));
-                chunk.entries.extend(gone.map(|fact| Entry { offset, source_ts_ms, fact }));
+                chunk.entries.extend(gone.map(|fact| Entry {
+                    offset,
+                    source_ts_ms,
+                    fact,
+                    owner: None,
+                }));
                 self.fetch(&ticket.partition, chunk, false);
             }
             Err(error) => self.react(now, ticket, Phase::Scanning { chunk, prefix }, error),
@@ -134,20 +142,24 @@ impl<H: Handler> Engine<H> {
         let mark = chunk.mark();
         let source_ts_ms = chunk.entries.iter().map(|entry| entry.source_ts_ms).max();
         let mut writes = Vec::new();
-        for Entry { offset, source_ts_ms, fact } in chunk.entries {
+        for Entry { offset, source_ts_ms, fact, owner } in chunk.entries {
+            if let Some(Err(why)) = owner.map(|owner| owner.applied(&mut lane.rows)) {
+                return self.halt_at(partition, offset, &why);
+            }
             let mut step = Step::new(&mut lane.rows, &mut writes, offset, source_ts_ms);
             self.handler.apply(fact, &mut step);
             if let Some(why) = lane.rows.take_fault() {
-                return self.halt(partition, &format!("offset {offset}: {why}"));
+                return self.halt_at(partition, offset, &why);
             }
         }
         let checkpoint = Checkpoint {
             next: chunk.end,
             last: Some(mark),
             bad_run: chunk.bad_run,
+            origins: lane.origins.clone(),
             ..lane.checkpoint.clone()
         };
-        let (start, tag) = (lane.checkpoint.next, lane.tag);
+        let (start, tag) = (lane.checkpoint.next, lane.table.tag);
         let rows = lane.rows.take_changed();
         let (name, forgiven) = (partition.clone(), chunk.forgiven);
         let mut batch = Batch::new(name, tag, start, writes, rows, checkpoint, forgiven);

@@ -1,13 +1,19 @@
 //! Records come in: each is read, once, and waits in its lane's last chunk.
 use super::{
     Action, Engine, Millis, is_record,
-    lane::{Asked, Entry, Phase},
+    lane::{Asked, Asking, Entry, Lane, Phase, digest},
     made_anew,
     replays::Origin,
+    whose::{self, Moved, Tombstone},
 };
-use crate::{handler::Handler, policy::OnRefusal, source::Record};
-use debezium::Envelope;
+use crate::{
+    handler::{Handler, Table},
+    policy::OnRefusal,
+    source::Record,
+};
+use debezium::{Change, Envelope};
 use sinks::{Letter, Partition, dlq::Reason};
+use std::{borrow::Cow, sync::Arc};
 
 impl<H: Handler> Engine<H> {
     pub(super) fn on_record(&mut self, now: Millis, record: &Record<'_>) {
@@ -26,6 +32,12 @@ impl<H: Handler> Engine<H> {
         if lane.is_opening() || lane.is_stopped || record.offset < lane.expected() {
             return;
         }
+        if let Some((at, why)) = &lane.halt_at
+            && record.offset >= *at
+        {
+            let why = why.clone();
+            return self.halt_behind(record.partition, &why);
+        }
         if let Some(pause) = self.policy.doubt_ms
             && lane.is_misplaced(record)
         {
@@ -37,22 +49,25 @@ impl<H: Handler> Engine<H> {
         self.add(now, record, asked, &origin);
     }
 
-    /// What the record asks for: depends on the record alone.
+    /// What the record asks for. Whether it is a dead letter depends on the record alone.
     pub(super) fn read(&mut self, record: &Record<'_>) -> Asked<H::Fact> {
-        let envelope = self.decoder.decode(&record.partition.topic, record.key, record.value);
-        let change = match envelope {
+        let Some(lane) = self.lanes.get_mut(record.partition) else { return Asked::Nothing };
+        let deleted = lane.deleted.take();
+        let table = Arc::clone(&lane.table);
+        let topic = &record.partition.topic;
+        let (name, key, value) = (table.name.as_str(), record.key, record.value);
+        let change = match self.decoder.decode_of(topic, name, key, value) {
             Ok(Envelope::Change(change)) => change,
             Ok(Envelope::Tombstone) => {
                 self.tally.tombstones += 1;
-                return Asked::Nothing;
+                let follows_delete = deleted.is_some_and(|deleted| deleted == digest(key));
+                return self.read_tombstone(record, &table, follows_delete);
             }
             Ok(Envelope::Truncate(source)) => {
-                let ours = self.handler.tables().iter().any(|table| table.name == source.table);
-                if ours {
-                    return Asked::Truncate(source.table.into_owned(), source.ts_ms);
-                }
-                self.tally.skipped += 1;
-                return Asked::Nothing;
+                return match lane.admit(&source, &self.exceptions) {
+                    Err(why) => Asked::Halt(why),
+                    Ok(()) => Asked::Truncate(name.to_owned(), source.ts_ms),
+                };
             }
             Ok(_) => {
                 self.tally.skipped += 1;
@@ -60,13 +75,104 @@ impl<H: Handler> Engine<H> {
             }
             Err(error) => return Asked::Dead(Reason::Malformed, error.to_string()),
         };
+        if change.op == debezium::Op::Delete {
+            lane.deleted = Some(digest(key));
+        }
+        if key.is_none_or(<[u8]>::is_empty) && lane.partitions > 1 {
+            return Asked::Halt(format!(
+                "the record has no key, and the topic has {} partitions: changes of one row are in several of them, \
+                 without an order. Give {name} a primary key, or name one with message.key.columns, or take a topic \
+                 with one partition, and a new snapshot",
+                lane.partitions
+            ));
+        }
+        if let Err(why) = whose::judge_key(change.key.as_ref(), &table, &self.exceptions)
+            .and_then(|()| lane.admit(&change.source, &self.exceptions))
+        {
+            return Asked::Halt(why);
+        }
+        self.read_change(record, change, &table)
+    }
+
+    fn read_change<'r>(
+        &mut self,
+        record: &Record<'_>,
+        mut change: Change<'r>,
+        table: &'r Table,
+    ) -> Asked<H::Fact> {
+        let is_kept = whose::is_kept(&change.source, table, &self.exceptions);
+        let is_gone = change.op == debezium::Op::Delete;
+        let own = |row: Option<&debezium::Row<'_>>, source, is_gone| {
+            is_kept.then(|| whose::owner(row, table, Some(source), is_gone)).flatten()
+        };
+        let row = if is_gone {
+            change.key.as_ref().or(change.before.as_ref())
+        } else {
+            change.after.as_ref()
+        };
+        let owner = own(row, &change.source, is_gone);
+        let moved = whose::moved(&change, table);
+        let gone_owner = match &moved {
+            Moved::Yes => own(change.before.as_ref(), &change.source, true),
+            _ => None,
+        };
+        change.source.table = Cow::Borrowed(&table.name);
+        let before = match moved {
+            Moved::No => None,
+            Moved::Dead(why) => return Asked::Dead(Reason::Invalid, why),
+            Moved::Yes => {
+                let partitions = self.lanes.get(record.partition).map_or(1, |lane| lane.partitions);
+                if partitions > 1 {
+                    return Asked::Halt(format!(
+                        "the update changes the primary key ({}), and the topic has {partitions} partitions: the row \
+                         with the old key may be in another one. Debezium sends a delete and a create instead, where \
+                         the record's key is the primary key: see message.key.columns, or take a topic with one \
+                         partition",
+                        table.key.join(", ")
+                    ));
+                }
+                let gone =
+                    Change { op: debezium::Op::Delete, key: None, after: None, ..change.clone() };
+                match self.handler.read(&gone) {
+                    Ok(gone) => gone.map(|fact| Box::new((fact, gone_owner))),
+                    Err(reject) => return Asked::Dead(Reason::Invalid, reject.to_string()),
+                }
+            }
+        };
         let source_ts_ms = change.source.ts_ms;
         match self.handler.read(&change) {
-            Ok(Some(fact)) => Asked::Fact(fact, source_ts_ms),
+            Ok(Some(fact)) => Asked::Change(Asking { fact, owner, before, source_ts_ms }),
             Ok(None) => {
                 self.tally.skipped += 1;
                 Asked::Nothing
             }
+            Err(reject) => Asked::Dead(Reason::Invalid, reject.to_string()),
+        }
+    }
+
+    /// A tombstone means: there is no row of this key.
+    fn read_tombstone(
+        &mut self,
+        record: &Record<'_>,
+        table: &Table,
+        follows_delete: bool,
+    ) -> Asked<H::Fact> {
+        let Some(key) = record.key else { return Asked::Nothing };
+        let key = self.decoder.key(&record.partition.topic, Cow::Borrowed(&table.name), key);
+        let (at, trust) = (record.timestamp_ms, &self.exceptions);
+        let change = match whose::tombstone(key, table, at, follows_delete, trust) {
+            Tombstone::Row(change) => change,
+            Tombstone::Nothing => return Asked::Nothing,
+            Tombstone::Dead(why) => return Asked::Dead(Reason::Malformed, why),
+            Tombstone::Halt(why) => return Asked::Halt(why),
+        };
+        let keeps = |lane: &Lane<H::Fact>| lane.origins.iter().any(|o| o.table != table.name);
+        let is_kept = self.lanes.get(record.partition).is_some_and(keeps);
+        let owner = is_kept.then(|| whose::owner(change.key.as_ref(), table, None, true)).flatten();
+        let source_ts_ms = change.source.ts_ms;
+        match self.handler.read(&change) {
+            Ok(Some(fact)) => Asked::Change(Asking { fact, owner, before: None, source_ts_ms }),
+            Ok(None) => Asked::Nothing,
             Err(reject) => Asked::Dead(Reason::Invalid, reject.to_string()),
         }
     }
@@ -86,24 +192,29 @@ impl<H: Handler> Engine<H> {
             let why = format!("{why}. At offset {}: {last}", record.offset);
             return self.halt_behind(record.partition, &why);
         }
-        let is_fact = matches!(asked, Asked::Fact(..));
-        let look = self.whose.as_ref().filter(|_| is_fact).and_then(|w| origin.look(record, w));
-        let bad_run = lane.flood.in_a_row();
+        let is_fact = matches!(asked, Asked::Change(_));
+        let is_delete = lane.deleted.is_some() || record.value.is_none_or(<[u8]>::is_empty);
+        let whose = self.whose.as_ref().filter(|_| is_fact);
+        let look = whose.and_then(|whose| origin.look(record, is_delete, whose));
+        let (bad_run, is_delete) = (lane.flood.in_a_row(), lane.deleted.is_some());
         let chunk = lane.chunk_for(now, look.is_some() || matches!(asked, Asked::Truncate(..)));
-        chunk.count(record);
+        chunk.count(record, is_delete);
         chunk.closed |= look.is_some();
         chunk.look = look;
         chunk.bad_run = bad_run;
         let mut bytes = 0;
         match asked {
-            Asked::Nothing | Asked::Dead(..) => {}
+            Asked::Nothing | Asked::Dead(..) | Asked::Halt(_) => {}
             Asked::Truncate(table, source_ts_ms) => {
                 chunk.truncate = Some((table, source_ts_ms));
                 chunk.closed = true;
             }
-            Asked::Fact(fact, source_ts_ms) => {
+            Asked::Change(asking) => {
                 bytes += record.value.map_or(0, <[u8]>::len);
-                chunk.entries.push(Entry { offset: record.offset, source_ts_ms, fact });
+                let (offset, source_ts_ms) = (record.offset, asking.source_ts_ms);
+                let entry = |(fact, owner)| Entry { offset, source_ts_ms, fact, owner };
+                chunk.entries.extend(asking.before.map(|before| entry(*before)));
+                chunk.entries.push(entry((asking.fact, asking.owner)));
             }
         }
         if let Some((reason, text)) = dead {
@@ -128,7 +239,19 @@ impl<H: Handler> Engine<H> {
     /// Why nothing of this record, nor what follows it, may be applied.
     fn reason_to_halt(&self, record: &Record<'_>, asked: &Asked<H::Fact>) -> Option<String> {
         let lane = self.lanes.get(record.partition)?;
+        if let Asked::Halt(why) = asked {
+            return Some(format!("offset {}: {why}", record.offset));
+        }
         let is_truncate = matches!(asked, Asked::Truncate(..));
+        if is_truncate && lane.origins.len() > 1 {
+            return Some(format!(
+                "offset {} truncates one of the {} tables whose rows are in this topic: which rows that are is not \
+                 known; take a new Debezium snapshot and start with a new GENERATION, or leave `skipped.operations` at \
+                 `t`",
+                record.offset,
+                lane.origins.len()
+            ));
+        }
         (is_truncate && lane.partitions != 1).then(|| {
             format!(
                 "offset {} truncates a table whose topic has {} partitions: it has no order against the others; \
@@ -157,7 +280,7 @@ fn weigh<F>(
 ) -> (Asked<F>, Option<(Reason, String)>) {
     match (asked, refused) {
         (Asked::Dead(reason, text), _) => (Asked::Nothing, Some((reason, text))),
-        (asked @ (Asked::Fact(..) | Asked::Truncate(..)), Some(text)) => {
+        (asked @ (Asked::Change(_) | Asked::Truncate(..)), Some(text)) => {
             let dead = Some((Reason::Refused, text.clone()));
             match on_refusal {
                 OnRefusal::SkipRecord => (Asked::Nothing, dead),

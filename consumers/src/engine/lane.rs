@@ -1,12 +1,16 @@
 //! One partition in one owner's hands: what was read and is not yet durable, and what is being done about it.
-use super::{Millis, Standing, Ticket, placement::home};
+use super::{
+    Millis, Standing, Ticket,
+    placement::home,
+    whose::{Exceptions, Owner, admit},
+};
 use crate::{
-    handler::Rows,
+    handler::{Rows, Table},
     policy::{Flood, Policy},
     replay::Look,
     source::Record,
 };
-use sinks::{Batch, Checkpoint, Key, Letter, Mark, dlq::Reason};
+use sinks::{Batch, Checkpoint, Key, Letter, Mark, Origin, dlq::Reason};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
@@ -57,16 +61,25 @@ pub(super) enum Placement {
     Holds,
     /// The record at this offset was not: how many partitions the topic has is asked again before it is applied.
     Doubted(i64),
-    /// As many as before: the producer places records by rules of its own.
-    Otherwise,
 }
 
 /// What reading one record came to.
 pub(super) enum Asked<F> {
     Nothing,
-    Fact(F, i64),
+    Change(Asking<F>),
     Truncate(String, i64),
     Dead(Reason, String),
+    /// Neither this record nor what follows it may be applied.
+    Halt(String),
+}
+
+/// What the change of a row asks for.
+pub(super) struct Asking<F> {
+    pub fact: F,
+    pub owner: Option<Box<Owner>>,
+    /// That the row is gone which had another key until now.
+    pub before: Option<Box<(F, Option<Box<Owner>>)>>,
+    pub source_ts_ms: i64,
 }
 
 /// What one record asks for.
@@ -74,6 +87,8 @@ pub(super) struct Entry<F> {
     pub offset: i64,
     pub source_ts_ms: i64,
     pub fact: F,
+    /// Where the topic alone does not tell which table the row is from.
+    pub owner: Option<Box<Owner>>,
 }
 
 /// The records of one future batch.
@@ -96,6 +111,7 @@ pub(super) struct Chunk<F> {
     pub closed: bool,
     last_timestamp_ms: i64,
     last_key: Option<Vec<u8>>,
+    last_is_delete: bool,
 }
 impl<F> Chunk<F> {
     pub fn new(opened: Millis, end: i64) -> Self {
@@ -113,11 +129,13 @@ impl<F> Chunk<F> {
             closed: false,
             last_timestamp_ms: -1,
             last_key: None,
+            last_is_delete: false,
         }
     }
     /// Moves the end past this record.
-    pub fn count(&mut self, record: &Record<'_>) {
+    pub fn count(&mut self, record: &Record<'_>, is_delete: bool) {
         self.records += 1;
+        self.last_is_delete = is_delete;
         self.end = record.offset + 1;
         self.last_timestamp_ms = record.timestamp_ms;
         match (&mut self.last_key, record.key) {
@@ -133,6 +151,7 @@ impl<F> Chunk<F> {
             offset: self.end - 1,
             timestamp_ms: self.last_timestamp_ms,
             key_digest: digest(self.last_key.as_deref()),
+            is_delete: self.last_is_delete,
         }
     }
 }
@@ -151,13 +170,20 @@ pub(super) struct Lane<F> {
     pub life: u64,
     /// Asked last; only its answer counts.
     pub question: u64,
-    pub tag: char,
+    pub table: Arc<Table>,
     pub phase: Phase<F>,
     /// As durable. `checkpoint.next` is where the next batch starts.
     pub checkpoint: Checkpoint,
     /// How many partitions the topic has.
     pub partitions: i32,
     pub placement: Placement,
+    /// Where the rows read so far come from.
+    pub origins: Vec<Origin>,
+    /// Digest of the last record's key, if that record was a delete.
+    pub deleted: Option<u64>,
+    /// The record at this offset, or the next one after it, is the reason for a halt that was found when what came
+    /// before it was in hand already.
+    pub halt_at: Option<(i64, String)>,
     pub chunks: VecDeque<Chunk<F>>,
     /// Of records read and not yet durable.
     pub buffered: usize,
@@ -181,15 +207,18 @@ pub(super) struct Lane<F> {
 }
 
 impl<F> Lane<F> {
-    pub fn new(life: u64, tag: char, refused: BTreeMap<i64, String>, attempt: u32) -> Self {
+    pub fn new(life: u64, table: Arc<Table>, refused: BTreeMap<i64, String>, attempt: u32) -> Self {
         Self {
             life,
             question: 0,
-            tag,
+            table,
             phase: Phase::Opening,
             checkpoint: Checkpoint::default(),
             partitions: 0,
             placement: Placement::Holds,
+            origins: Vec::new(),
+            deleted: None,
+            halt_at: None,
             chunks: VecDeque::new(),
             buffered: 0,
             unsettled: 0,
@@ -264,6 +293,8 @@ impl<F> Lane<F> {
         refuse(&stored, fingerprint, &bounds)?;
         let next = stored.next;
         self.flood = Flood::resume(stored.bad_run);
+        self.origins.clone_from(&stored.origins);
+        self.deleted = stored.last.as_ref().filter(|last| last.is_delete).map(|l| l.key_digest);
         let mark = stored.last.clone().filter(|mark| mark.offset >= bounds.begin);
         self.checkpoint = stored;
         match mark {
@@ -286,17 +317,19 @@ impl<F> Lane<F> {
             && record.key.is_some_and(|key| home(key, self.partitions) != record.partition.index)
     }
 
-    /// The lane was opened again and the count of partitions is what it was: a warning, if that was in doubt.
-    pub fn settle_placement(&mut self) -> Option<String> {
-        let Placement::Doubted(offset) = self.placement else { return None };
-        self.placement = Placement::Otherwise;
-        Some(format!(
+    /// The lane was opened again and the count of partitions is what it was: the record that was in doubt is not to be
+    /// applied.
+    pub fn settle_placement(&mut self) {
+        let Placement::Doubted(offset) = self.placement else { return };
+        let why = format!(
             "the record at offset {offset} is not where Kafka's default partitioner puts its key, and the topic has {} \
-             partitions as before. If its producer places records by other rules, nothing is wrong, but partitions \
-             that are added later are noticed late. If partitions were added after that record was written, its key \
-             may count twice: run `cdc verify`",
+             partitions as before. If its producer places records by rules of its own, and always puts a key into one \
+             partition, say PLACEMENT=custom. If partitions were added after that record was written, older records of \
+             its key are in another partition and would count twice: have Debezium write a new snapshot to topics made \
+             anew, then start with a new GENERATION",
             self.partitions
-        ))
+        );
+        self.halt_at = Some((offset, why));
     }
 
     /// The chunk that the next record comes into; `alone`: it must be the only one of its chunk.
@@ -309,6 +342,15 @@ impl<F> Lane<F> {
             self.chunks.push_back(Chunk::new(now, expected));
         }
         self.chunks.back_mut().expect("just made")
+    }
+
+    /// Whether events of this source table may be applied here; `Err`: why not.
+    pub fn admit(
+        &mut self,
+        source: &debezium::Source<'_>,
+        exceptions: &Exceptions,
+    ) -> Result<(), String> {
+        admit(&mut self.origins, source, &self.table, exceptions)
     }
 
     /// What was in flight is durable: the chunks are left.

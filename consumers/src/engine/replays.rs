@@ -24,11 +24,12 @@ pub(super) enum Origin {
 }
 impl Origin {
     /// A replay between which and the command's look other records may have come must be looked for.
-    pub fn look(&self, record: &Record<'_>, whose: &Whose) -> Option<Look> {
+    pub fn look(&self, record: &Record<'_>, is_delete: bool, whose: &Whose) -> Option<Look> {
         let Self::Own(replay) = self else { return None };
         (record.offset > replay.clean_to).then(|| Look {
             whose: whose.clone(),
             key: record.key.map(<[u8]>::to_vec),
+            is_delete,
             offset: replay.offset,
             from: replay.clean_to,
             to: record.offset,
@@ -58,6 +59,9 @@ impl<H: Handler> Engine<H> {
         match self.origin(record) {
             Ok(Origin::Foreign) => {
                 self.tally.skipped += 1;
+                if let Some(lane) = self.lanes.get_mut(record.partition) {
+                    lane.deleted = None;
+                }
                 (Origin::Foreign, Asked::Nothing)
             }
             Ok(origin @ Origin::Own(_)) => {

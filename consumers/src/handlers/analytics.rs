@@ -110,8 +110,16 @@ impl Handler for Analytics {
 
     fn tables(&self) -> Vec<Table> {
         vec![
-            Table { name: self.settings.orders.table.clone(), tag: 'o' },
-            Table { name: self.settings.order_items.table.clone(), tag: 'i' },
+            Table {
+                name: self.settings.orders.table.clone(),
+                tag: 'o',
+                key: vec![self.settings.orders.id.clone()],
+            },
+            Table {
+                name: self.settings.order_items.table.clone(),
+                tag: 'i',
+                key: vec![self.settings.order_items.id.clone()],
+            },
         ]
     }
 

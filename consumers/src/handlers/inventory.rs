@@ -99,8 +99,16 @@ impl Handler for Inventory {
 
     fn tables(&self) -> Vec<Table> {
         vec![
-            Table { name: self.settings.products.table.clone(), tag: 'p' },
-            Table { name: self.settings.order_items.table.clone(), tag: 'o' },
+            Table {
+                name: self.settings.products.table.clone(),
+                tag: 'p',
+                key: vec![self.settings.products.id.clone()],
+            },
+            Table {
+                name: self.settings.order_items.table.clone(),
+                tag: 'o',
+                key: vec![self.settings.order_items.id.clone()],
+            },
         ]
     }
 

@@ -113,7 +113,11 @@ impl Handler for Search {
     type Fact = Fact;
 
     fn tables(&self) -> Vec<Table> {
-        vec![Table { name: self.settings.products.table.clone(), tag: 'p' }]
+        vec![Table {
+            name: self.settings.products.table.clone(),
+            tag: 'p',
+            key: vec![self.settings.products.id.clone()],
+        }]
     }
 
     fn views(&self) -> Vec<View> {

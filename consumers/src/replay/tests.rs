@@ -68,8 +68,8 @@ const KEY: &str = r#"{"id":1}"#;
 #[test]
 fn the_same_key_later_has_moved_on_and_the_first_one_counts() {
     let mut shown = Shown::new();
-    shown.judge.seek(Some(KEY.as_bytes()), 10, None);
-    shown.judge.seek(Some(br#"{"id":2}"#), 11, None);
+    shown.judge.seek(Some(KEY.as_bytes()), false, 10, None);
+    shown.judge.seek(Some(br#"{"id":2}"#), false, 11, None);
     shown.see(10, Some(KEY), Some("{"), &vec![]);
     shown.see(12, Some(r#"{"id":3}"#), Some("{"), &vec![]);
     assert!(shown.judge.verdicts().values().all(|verdict| *verdict == Verdict::Clean));
@@ -85,17 +85,25 @@ fn the_same_key_later_has_moved_on_and_the_first_one_counts() {
     assert!(shown.judge.is_done());
 }
 
-/// Debezium writes one after every delete: a delete that was dead could never be replayed.
+/// Debezium writes one after every delete: a delete that was dead could never be replayed if it counted.
 #[test]
-fn a_tombstone_says_nothing_that_its_delete_did_not() {
+fn a_tombstone_is_newer_than_what_is_no_delete_itself() {
+    for is_delete in [false, true] {
+        let mut shown = Shown::new();
+        shown.judge.seek(Some(KEY.as_bytes()), is_delete, 10, None);
+        shown.see(11, Some(r#"{"id":2}"#), None, &vec![]);
+        shown.see(12, Some(KEY), None, &vec![]);
+        let wanted = if is_delete { Verdict::Clean } else { Verdict::MovedOn { at: 12 } };
+        assert_eq!(shown.judge.verdicts()[&10], wanted, "{is_delete}");
+        let delete = r#"{"before":{"id":1},"after":null,"source":{"connector":"postgresql","ts_ms":5,"table":"t"},"op":"d","ts_ms":6}"#;
+        shown.see(13, Some(KEY), Some(delete), &vec![]);
+        let wanted = if is_delete { Verdict::MovedOn { at: 13 } } else { wanted };
+        assert_eq!(shown.judge.verdicts()[&10], wanted, "{is_delete}");
+    }
     let mut shown = Shown::new();
-    shown.judge.seek(Some(KEY.as_bytes()), 10, None);
-    shown.see(11, Some(KEY), None, &vec![]);
-    assert_eq!(shown.judge.verdicts()[&10], Verdict::Clean);
-    let delete = r#"{"before":{"id":1},"after":null,"source":{"connector":"postgresql","ts_ms":5,"table":"t"},"op":"d","ts_ms":6}"#;
-    shown.see(12, Some(KEY), Some(delete), &vec![]);
-    shown.see(13, Some(KEY), None, &vec![]);
-    assert_eq!(shown.judge.verdicts()[&10], Verdict::MovedOn { at: 12 });
+    shown.judge.seek(Some(b"Struct{id=1}"), false, 10, None);
+    shown.see(11, Some("Struct{id=1}"), None, &vec![]);
+    assert_eq!(shown.judge.verdicts()[&10], Verdict::Clean, "it names no row");
 }
 
 #[test]
@@ -110,7 +118,7 @@ fn an_earlier_replay_of_the_letter_counts_unless_it_failed_and_no_other_does() {
         (None, Replay { generation: 1, ..replay(10) }, Verdict::Clean),
     ] {
         let mut shown = Shown::new();
-        shown.judge.seek(Some(KEY.as_bytes()), 10, failed_to);
+        shown.judge.seek(Some(KEY.as_bytes()), false, 10, failed_to);
         shown.see(20, Some(KEY), Some("{"), &list(&whose));
         assert_eq!(shown.judge.verdicts()[&10], wanted, "{failed_to:?} {whose:?}");
         // Nor does a truncate that somebody sent again.

@@ -9,7 +9,8 @@ use super::{
 };
 use crate::{
     config::{Config, Service},
-    handler::{Handler, Reject},
+    engine::changes_key,
+    handler::{self, Handler, Reject},
     handlers::{Analytics, Inventory, Search, analytics, inventory},
     replay::Replay,
     service,
@@ -17,7 +18,7 @@ use crate::{
 };
 use anyhow::bail;
 use chrono::{DateTime, SecondsFormat};
-use debezium::{Change, Decoder, Envelope, Kept};
+use debezium::{Change, Decoder, Envelope, Kept, Op, Row, Source};
 use rdkafka::Message;
 use serde_json::{Map, Value, json};
 use sinks::Partition;
@@ -50,6 +51,14 @@ impl Reader {
             Service::Inventory => Self::Inventory(service::inventory(config)),
             Service::Analytics => Self::Analytics(service::analytics(config)),
             Service::Search => Self::Search(service::search(config)),
+        }
+    }
+
+    fn tables(&self) -> Vec<handler::Table> {
+        match self {
+            Self::Inventory(handler) => handler.tables(),
+            Self::Analytics(handler) => handler.tables(),
+            Self::Search(handler) => handler.tables(),
         }
     }
 
@@ -113,6 +122,12 @@ fn instant(us: i64) -> Option<String> {
     Some(time.to_rfc3339_opts(SecondsFormat::Micros, true))
 }
 
+/// The row of this key, or of this image, is no more.
+fn gone<'a>(source: Source<'a>, key: Option<Row<'a>>, before: Option<Row<'a>>) -> Change<'a> {
+    let (op, key_problem, after, ts_ms) = (Op::Delete, None, None, None);
+    Change { op, source, key, key_problem, before, after, ts_ms }
+}
+
 struct Record {
     partition: Partition,
     offset: i64,
@@ -173,15 +188,41 @@ impl Window {
             return Ok(());
         }
         let (partition, offset) = (record.partition, record.offset);
-        let change = match self.decoder.decode(&partition.topic, record.key, record.value) {
-            Ok(Envelope::Change(change)) => change,
-            Ok(Envelope::Truncate(_)) => {
-                self.truncated.push((partition.clone(), offset));
-                return Ok(());
-            }
-            Ok(_) | Err(_) => return Ok(()),
-        };
-        let Ok(Some(touched)) = reader.read(&change) else { return Ok(()) };
+        let tables = reader.tables();
+        let Some(table) = handler::table_of(&tables, &partition.topic) else { return Ok(()) };
+        let name = table.name.as_str();
+        let mut change =
+            match self.decoder.decode_of(&partition.topic, name, record.key, record.value) {
+                Ok(Envelope::Change(change)) => change,
+                Ok(Envelope::Truncate(_)) => {
+                    self.truncated.push((partition.clone(), offset));
+                    return Ok(());
+                }
+                Ok(Envelope::Tombstone) => {
+                    let Some(key) = record.key else { return Ok(()) };
+                    let key = self.decoder.key(&partition.topic, name.into(), key);
+                    let Ok(Some(key)) = key else { return Ok(()) };
+                    gone(Source::unsaid(name.into(), 0), Some(key), None)
+                }
+                Ok(_) | Err(_) => return Ok(()),
+            };
+        let Ok(moves) = changes_key(&change, table) else { return Ok(()) };
+        change.source.table = name.into();
+        if moves {
+            let old = gone(change.source.clone(), None, change.before.clone());
+            self.touch(reader, partition, offset, &old)?;
+        }
+        self.touch(reader, partition, offset, &change)
+    }
+
+    fn touch(
+        &mut self,
+        reader: &Reader,
+        partition: &Partition,
+        offset: i64,
+        change: &Change<'_>,
+    ) -> anyhow::Result<()> {
+        let Ok(Some(touched)) = reader.read(change) else { return Ok(()) };
         self.records += 1;
         if self.records > CHANGES_MAX {
             bail!(

@@ -45,8 +45,7 @@ fn give(engine: &mut Engine<Idle>, now: u64, index: i32, offset: i64) {
         partition: &partition,
         offset,
         timestamp_ms: 1_000 + offset,
-        // Without a key it may be in any partition.
-        key: None,
+        key: Some(HERE),
         value: Some(value.as_bytes()),
         headers: Headers(&()),
     };

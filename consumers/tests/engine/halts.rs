@@ -18,7 +18,7 @@ fn two(policy: Policy) -> Engine<Idle> {
     let checkpoint = Some(Checkpoint { partitions: 2, ..stored(0) });
     let standing = Standing { checkpoint, bounds: bounds(0, 20, 2) };
     engine.handle(0, Event::Opened(asked.expect("asks for the state"), Ok(standing)));
-    let (partition, value) = (other(), row("c"));
+    let (partition, value) = (other(), row("c").replace(r#""id":1}"#, r#""id":3}"#));
     engine.handle(
         1,
         Event::Record(Record {

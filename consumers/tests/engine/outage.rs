@@ -74,7 +74,7 @@ fn run(
             let value = row("c").replace('"', "\\\"");
             let _ = writeln!(
                 lines,
-                r#"{{"topic":"shop.public.things","partition":{index},"offset":{offset},"timestamp":5,"key":null,"value":"{value}"}}"#
+                r#"{{"topic":"shop.public.things","partition":{index},"offset":{offset},"timestamp":5,"key":"{{\"id\":1}}","value":"{value}"}}"#
             );
         }
     }

@@ -6,7 +6,7 @@ use consumers::{
     handlers::inventory::Inventory,
     replay::Replay,
 };
-use debezium::{Decoder, Envelope};
+use debezium::{Change, Decoder, Envelope, Source};
 use sinks::{Cell, Key, Op, Partition, Write, dlq::Outcome};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -55,9 +55,12 @@ impl Logged {
     fn is_truncate(&self) -> bool {
         self.value.as_ref().is_some_and(|value| value.contains(r#""op":"t""#))
     }
-    /// Than what the row with this id was before. A tombstone follows a delete.
-    fn is_newer(&self, id: i64) -> bool {
-        (self.id == id && self.value.is_some()) || self.is_truncate()
+    fn is_delete(&self) -> bool {
+        self.value.as_ref().is_none_or(|value| value.contains(r#""op":"d""#))
+    }
+    /// Than what this letter says of the row with this id. A tombstone says no more than a delete does.
+    fn is_newer(&self, id: i64, letter_deletes: bool) -> bool {
+        (self.id == id && (self.value.is_some() || !letter_deletes)) || self.is_truncate()
     }
     fn is_own(&self) -> bool {
         self.replay.as_ref().is_some_and(|r| r.service == SERVICE && r.generation == 1)
@@ -71,7 +74,8 @@ enum Between {
     /// An earlier replay of the same letter, which was judged by itself.
     Replayed,
 }
-fn between(log: &[Logged], replay: &Replay, id: i64, at: i64) -> Between {
+fn between(log: &[Logged], replay: &Replay, sent: &Logged) -> Between {
+    let (id, at, deletes) = (sent.id, sent.offset, sent.is_delete());
     let after = log.iter().filter(|r| r.offset > replay.offset && r.offset < at);
     for record in after {
         match &record.replay {
@@ -83,7 +87,7 @@ fn between(log: &[Logged], replay: &Replay, id: i64, at: i64) -> Between {
                 return Between::Replayed;
             }
             Some(_) => {}
-            None if record.is_newer(id) => return Between::Newer,
+            None if record.is_newer(id, deletes) => return Between::Newer,
             None => {}
         }
     }
@@ -185,7 +189,11 @@ impl History {
             }
             19 => self.snapshot(rng),
             20 => self.poison(rng),
-            21 => self.emit("order_items", item, None, rng),
+            21 => {
+                // A tombstone without a delete before it takes the row away as well.
+                self.items.remove(&item);
+                self.emit("order_items", item, None, rng);
+            }
             22 if truncates => self.truncate(rng),
             23..=26 => self.replay(rng),
             _ => {
@@ -270,11 +278,13 @@ impl History {
         let letter = letters[rng.pick(letters.len())];
         let (of, id, value, poison) =
             (letter.offset, letter.id, letter.value.clone(), letter.poison);
+        let mended = rng.below(3) > 0;
+        let deletes = !mended && letter.is_delete();
         // The look found nothing so far: no newer record, and no replay but such as failed.
         let end = log.last().map_or(0, |last| last.offset + 1);
         let found = log.iter().filter(|r| r.offset > of).find(|r| match &r.replay {
             Some(replay) => r.is_own() && replay.offset == of && !r.poison,
-            None => r.is_newer(id),
+            None => r.is_newer(id, deletes),
         });
         let most = found.map_or(end, |found| found.offset);
         let far = rng.one_in(2);
@@ -284,7 +294,6 @@ impl History {
             "products" => Row::Product { stock: rng.below(30) as i64 },
             _ => Row::Item { product: rng.below(6) as i64, quantity: rng.below(6) as i64 - 1 },
         };
-        let mended = rng.below(3) > 0;
         let value = if mended { Some(envelope(topic, "u", id, Some(row))) } else { value };
         let (service, generation) = match rng.below(12) {
             0 => ("search-indexer", 1),
@@ -299,7 +308,7 @@ impl History {
         last.headers = replay.headers().into_iter().map(header).collect();
         last.poison = poison && !mended;
         last.replay = Some(replay.clone());
-        let effect = last.is_own() && between(before, &replay, id, last.offset) == Between::Nothing;
+        let effect = last.is_own() && between(before, &replay, last) == Between::Nothing;
         if effect && mended {
             let table = if topic == "products" { &mut self.products } else { &mut self.items };
             table.insert(id, row);
@@ -395,9 +404,8 @@ impl Expected {
                     say(Outcome::FailedAgain);
                     continue;
                 };
-                let is_change = record.value.is_some();
-                if let Some(replay) = record.replay.as_ref().filter(|_| is_change) {
-                    match between(records, replay, record.id, record.offset) {
+                if let Some(replay) = &record.replay {
+                    match between(records, replay, record) {
                         Between::Nothing => {}
                         Between::Replayed => continue,
                         Between::Newer => {
@@ -458,6 +466,20 @@ fn one_record(
             let prefix = handler.truncated(&source.table).expect("one of ours");
             let rows = state.keys().filter(|key| key.starts_with(&prefix));
             rows.filter_map(|key| handler.gone(key)).collect()
+        }
+        Envelope::Tombstone => {
+            let table = partition.topic.rsplit('.').next().expect("a topic's last part");
+            let key = decoder.key(&partition.topic, table.into(), record.key.as_bytes());
+            let change = Change {
+                op: debezium::Op::Delete,
+                source: Source::unsaid(table.into(), 5),
+                key: key.map_err(|_| ())?,
+                key_problem: None,
+                before: None,
+                after: None,
+                ts_ms: None,
+            };
+            handler.read(&change).map_err(|_| ())?.into_iter().collect()
         }
         _ => vec![],
     };

@@ -184,7 +184,12 @@ impl Log {
         let last = to.checked_sub(1).map(|at| self.records[at].offset);
         let checkpoint = Checkpoint {
             next: self.place(to),
-            last: last.map(|offset| Mark { offset, timestamp_ms: offset, key_digest: 7 }),
+            last: last.map(|offset| Mark {
+                offset,
+                timestamp_ms: offset,
+                key_digest: 7,
+                is_delete: false,
+            }),
             fingerprint: "v1".into(),
             partitions: 2,
             ..Checkpoint::default()

@@ -1,5 +1,5 @@
 //! The promises of [`State`] and [`Lane`].
-use crate::{Batch, Checkpoint, Key, Lane, Mark, Partition, SinkError, State};
+use crate::{Batch, Checkpoint, Key, Lane, Mark, Origin, Partition, SinkError, State};
 use std::{collections::BTreeSet, sync::Arc};
 
 /// Puts a store of states through every promise of [`State`] and [`Lane`].
@@ -45,11 +45,18 @@ fn batch_of(
             offset: next - 1,
             timestamp_ms: 1_700_000_000_000 + next,
             key_digest: u64::MAX,
+            is_delete: true,
         }),
         fingerprint: "v1".into(),
         partitions: 4,
         trimmed: Some(3),
         bad_run: 2,
+        origins: vec![Origin {
+            connector: "shop".into(),
+            database: "db".into(),
+            schema: "public".into(),
+            table: "products".into(),
+        }],
     };
     Batch::new(partition.clone(), 'p', start, vec![], rows, checkpoint, BTreeSet::new())
 }

@@ -27,6 +27,7 @@ struct Looked {
 /// What of a letter the look needs.
 struct Sought {
     key: Option<Vec<u8>>,
+    is_delete: bool,
     offset: i64,
     timestamp_ms: i64,
     failed_at: Option<i64>,
@@ -46,7 +47,9 @@ impl Replay {
             let letter = &item.found.letter;
             let failed_at = item.mark.as_ref().and_then(|mark| mark.failed_at);
             let (offset, timestamp_ms) = (letter.offset, letter.timestamp_ms);
-            Sought { key: letter.key.clone(), offset, timestamp_ms, failed_at }
+            let (key, value) = (letter.key.as_deref(), letter.value.as_deref());
+            let is_delete = replay::is_delete(&mut Decoder::default(), &at.topic, key, value);
+            Sought { key: letter.key.clone(), is_delete, offset, timestamp_ms, failed_at }
         });
         let (log, sought, whose) = (self.log.clone(), sought.collect::<Vec<_>>(), self.whose());
         let (asked, topic) = (at.clone(), at.topic.clone());
@@ -194,7 +197,7 @@ fn look(log: &Log, at: &Partition, whose: Whose, sought: &[Sought]) -> anyhow::R
     let ours = |letter: &&Sought| letter.offset >= begin - 1 && letter.offset < end;
     let mut from = end;
     for letter in sought.iter().filter(ours) {
-        judge.seek(letter.key.as_deref(), letter.offset, letter.failed_at);
+        judge.seek(letter.key.as_deref(), letter.is_delete, letter.offset, letter.failed_at);
         from = from.min(letter.offset.max(begin));
     }
     let originals: BTreeMap<i64, &Sought> = sought.iter().map(|l| (l.offset, l)).collect();

@@ -1,0 +1,312 @@
+//! Whose row a record is about. Two rows are one only if their source table and their whole primary key are equal:
+//! where a record leaves that open, the lane halts behind what came before it, and nothing is merged.
+//!
+//! A record belongs to the table of its *topic*, which the operator named. What its event says of itself
+//! (`source.schema`, `source.table`) may differ for a good reason, partitions of that table that are routed to its
+//! topic, or for a bad one, another table in the topic. What can be known decides:
+//!
+//! * one source table a topic is fine, if it has the table's name or that of one of its partitions
+//!   (`orders_2026_10` of `orders`);
+//! * several are fine if all of them have names of partitions, in one schema. Which of them a row came from is kept
+//!   (state rows `w/..`), so that a key that two of them have halts before it is applied;
+//! * anything else halts, unless [`Exceptions`] names it.
+//!
+//! The names of a record's key columns must be those of the table's primary key: a key with more columns tells rows
+//! apart that the views do not.
+use crate::handler::{Rows, Table};
+use debezium::{Change, FieldError, Op, ParseError, Row, Source};
+use sinks::{Key, Origin};
+use std::borrow::Cow;
+
+/// What an operator vouches for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Exceptions {
+    /// Table of ours, and a source table (`NAME`, `SCHEMA.NAME` or `*`) whose rows are rows of it: equal keys are one
+    /// row.
+    pub source_tables: Vec<(String, String)>,
+    /// Table of ours, and a column that its record keys may have beside the primary key.
+    pub key_columns: Vec<(String, String)>,
+}
+impl Exceptions {
+    fn names(&self, table: &str, source: &Source<'_>) -> bool {
+        let is = |pattern: &str| match pattern.split_once('.') {
+            Some((schema, name)) => schema == schema_of(source) && name == source.table,
+            None => pattern == "*" || pattern == source.table,
+        };
+        self.source_tables.iter().any(|(of, pattern)| of == table && is(pattern))
+    }
+    fn allows_column(&self, table: &str, column: &str) -> bool {
+        self.key_columns.iter().any(|(of, name)| of == table && name == column)
+    }
+    fn allows_columns(&self, table: &str) -> bool {
+        self.key_columns.iter().any(|(of, _)| of == table)
+    }
+}
+
+/// Which source table a row is from, where it is not told by the topic alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Owner {
+    /// Of the state row that says it.
+    pub key: Key,
+    /// `None`: a tombstone, which does not say.
+    pub source: Option<String>,
+    pub is_gone: bool,
+}
+impl Owner {
+    pub fn applied(&self, rows: &mut Rows) -> Result<(), String> {
+        let held = rows.text(&self.key).map(str::to_owned);
+        if let (Some(held), Some(source)) = (&held, &self.source)
+            && held != source
+        {
+            return Err(format!(
+                "{held} and {source} both have a row with this key, and the view has one row for it: nothing tells which \
+                 one is meant. If they are partitions of one table, SOURCE_TABLES says so (a partition each, or `*`); \
+                 if they are tables of their own, give each a topic of its own"
+            ));
+        }
+        match (&self.source, self.is_gone) {
+            (Some(source), false) if held.as_ref() != Some(source) => {
+                rows.set_text(self.key.clone(), Some(source));
+            }
+            (_, true) if held.is_some() => rows.set_text(self.key.clone(), None),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// Schema, or database where there are no schemas.
+fn schema_of<'s>(source: &'s Source<'_>) -> &'s str {
+    if source.schema.is_empty() { &source.db } else { &source.schema }
+}
+
+fn is_from(origin: &Origin, source: &Source<'_>) -> bool {
+    origin.table == source.table
+        && origin.schema == source.schema
+        && origin.database == source.db
+        && origin.connector == source.name
+}
+fn origin(source: &Source<'_>) -> Origin {
+    Origin {
+        connector: source.name.to_string(),
+        database: source.db.to_string(),
+        schema: source.schema.to_string(),
+        table: source.table.to_string(),
+    }
+}
+
+/// `orders_2026_10` of `orders`: the table's name and something that is no letter.
+fn is_named_as_partition(name: &str, table: &str) -> bool {
+    let rest = name.strip_prefix(table).and_then(|rest| rest.chars().next());
+    rest.is_some_and(|first| !first.is_alphabetic())
+}
+
+/// Whether events of this source table may be applied as the topic's. A new one is remembered.
+/// `Err`: why they must not be.
+pub(super) fn admit(
+    origins: &mut Vec<Origin>,
+    source: &Source<'_>,
+    table: &Table,
+    exceptions: &Exceptions,
+) -> Result<(), String> {
+    if origins.iter().any(|known| is_from(known, source)) {
+        return Ok(());
+    }
+    let table = table.name.as_str();
+    let new = origin(source);
+    let is_partition = |name: &str| is_named_as_partition(name, table);
+    let same_place = |known: &Origin| {
+        (&known.connector, &known.database, &known.schema)
+            == (&new.connector, &new.database, &new.schema)
+    };
+    let fits = match origins.as_slice() {
+        [] => new.table == table || is_partition(&new.table),
+        known => {
+            is_partition(&new.table)
+                && known.iter().all(|known| same_place(known) && is_partition(&known.table))
+        }
+    };
+    if fits || exceptions.names(table, source) {
+        origins.push(new);
+        return Ok(());
+    }
+    let way = format!(
+        "If its rows are rows of {table} (a partition with a name of its own, or a table that was moved), say \
+         SOURCE_TABLES={table}={new}; else give it a topic of its own"
+    );
+    Err(match origins.first() {
+        None => format!("the topic is that of {table}, and its event comes from {new}. {way}"),
+        Some(first) if first.to_string() == new.to_string() => format!(
+            "{new} of another database or connector is in this topic: equal keys of both would be one row. {way}"
+        ),
+        Some(first) => format!(
+            "a second table is in this topic, {new} beside {first}: equal keys of both would be one row. {way}"
+        ),
+    })
+}
+
+/// Whether which table a row is from has to be kept for it.
+pub(super) fn is_kept(source: &Source<'_>, table: &Table, exceptions: &Exceptions) -> bool {
+    source.table != table.name && !exceptions.names(&table.name, source)
+}
+
+/// What a record's key says of the row: its columns must be those of the primary key.
+/// `Err`: why nothing of this record may be applied.
+pub(super) fn judge_key(
+    key: Option<&Row<'_>>,
+    table: &Table,
+    exceptions: &Exceptions,
+) -> Result<(), String> {
+    let Some(key) = key else { return Ok(()) };
+    let name = table.name.as_str();
+    let known = |column: &str| {
+        table.key.iter().any(|k| k == column) || exceptions.allows_column(name, column)
+    };
+    let Ok(Some(column)) = key.column_beside(known) else { return Ok(()) };
+    let primary = table.key.join(", ");
+    let what = format!(
+        "the record's key has the column `{column}`, and rows of {name} are told apart by {primary} alone"
+    );
+    Err(match column.as_ref() {
+        "__dbz__physicalTableIdentifier" => format!(
+            "{what}: rows of several tables that were routed into this topic would be merged. Partitions of one table: \
+             set key.enforce.uniqueness=false in the router; other tables: give each a topic of its own"
+        ),
+        _ => format!(
+            "{what}: rows that differ in `{column}` would be merged, and keys in more than one column are not \
+             supported yet. If {primary} is unique by itself, say KEY_COLUMNS={name}.{column}"
+        ),
+    })
+}
+
+/// A row's primary key as its columns say it, however numbers are written. `None`: a column is missing.
+fn identity(row: &Row<'_>, table: &Table) -> Result<Option<Vec<String>>, FieldError> {
+    let fields = row.values(&table.key)?;
+    if fields.iter().any(debezium::Field::is_missing) {
+        return Ok(None);
+    }
+    let text = |field: &debezium::Field<'_>| match field.int() {
+        Ok(number) => Ok(number.to_string()),
+        Err(_) => Ok(field.nullable(debezium::Field::json)?.unwrap_or("null").to_owned()),
+    };
+    fields.iter().map(text).collect::<Result<_, _>>().map(Some)
+}
+
+/// What an update says of its row's key: the key that the row had until now, if it is another one; or why the record is
+/// dead.
+pub(super) enum Moved {
+    No,
+    /// The row of `before` is gone.
+    Yes,
+    Dead(String),
+}
+
+/// Compares the key columns of `before`, `after` and the record's key, where they are sent.
+pub(super) fn moved(change: &Change<'_>, table: &Table) -> Moved {
+    let now = match (&change.op, &change.after, &change.before) {
+        (Op::Delete, _, before) => before.as_ref(),
+        (_, after, _) => after.as_ref(),
+    };
+    let Some(now) = now else { return Moved::No };
+    let before = change.before.as_ref().filter(|_| change.op == Op::Update);
+    let was_elsewhere = before.is_some_and(|before| names_another(before, now, table));
+    let key = change.key.as_ref();
+    if key.is_some_and(|key| {
+        let is_old = || before.is_some_and(|before| !names_another(key, before, table));
+        names_another(key, now, table) && !(was_elsewhere && is_old())
+    }) {
+        let (name, columns) = (&table.name, table.key.join(", "));
+        return Moved::Dead(format!(
+            "{name}.{columns}: the record's key and its row name different rows: whatever changes keys on the way (a \
+             transform, say) must leave the primary key as it is"
+        ));
+    }
+    if was_elsewhere { Moved::Yes } else { Moved::No }
+}
+
+/// Whether an update gives its row another primary key: the row with the old one, in `before`, is gone.
+/// `Err`: the record is a dead letter, since its key and its row disagree.
+pub fn changes_key(change: &Change<'_>, table: &Table) -> Result<bool, String> {
+    match moved(change, table) {
+        Moved::No => Ok(false),
+        Moved::Yes => Ok(true),
+        Moved::Dead(why) => Err(why),
+    }
+}
+
+/// Whether both have the primary key's columns, with other values.
+fn names_another(one: &Row<'_>, other: &Row<'_>, table: &Table) -> bool {
+    let (Ok(left), Ok(right)) = (one.values(&table.key), other.values(&table.key)) else {
+        return false;
+    };
+    // Nearly always they are written alike.
+    if left.iter().zip(&right).all(|(left, right)| left.raw() == right.raw()) {
+        return false;
+    }
+    match (identity(one, table), identity(other, table)) {
+        (Ok(Some(left)), Ok(Some(right))) => left != right,
+        _ => false,
+    }
+}
+
+/// The owner of the row that this image or key names.
+pub(super) fn owner(
+    row: Option<&Row<'_>>,
+    table: &Table,
+    source: Option<&Source<'_>>,
+    is_gone: bool,
+) -> Option<Box<Owner>> {
+    let identity = identity(row?, table).ok().flatten()?;
+    let key = format!("w/{}/{}", table.tag, serde_json::to_string(&identity).ok()?).into_bytes();
+    Some(Box::new(Owner { key, source: source.map(|source| origin(source).to_string()), is_gone }))
+}
+
+/// What a tombstone asks for: the row of its key is no more.
+pub(super) enum Tombstone<'a> {
+    /// As a delete.
+    Row(Box<Change<'a>>),
+    /// It names no row.
+    Nothing,
+    Dead(String),
+    Halt(String),
+}
+
+/// A tombstone that names no row, where keys are not those of rows, says nothing. One whose key cannot be read must not
+/// be passed over, unless it directly follows a delete with the same key.
+pub(super) fn tombstone<'a>(
+    key: Result<Option<Row<'a>>, ParseError>,
+    table: &'a Table,
+    timestamp_ms: i64,
+    follows_delete: bool,
+    exceptions: &Exceptions,
+) -> Tombstone<'a> {
+    let key = match key {
+        Ok(Some(key)) => key,
+        Ok(None) => return Tombstone::Nothing,
+        // The delete right before it said the same.
+        Err(_) if follows_delete => return Tombstone::Nothing,
+        Err(problem) => {
+            return Tombstone::Dead(format!(
+                "a tombstone (a null value: the row of this key is gone) whose key cannot be read: {problem}. Set \
+                 key.converter=org.apache.kafka.connect.json.JsonConverter, or tombstones.on.delete=false where \
+                 deletes come before them"
+            ));
+        }
+    };
+    if let Err(why) = judge_key(Some(&key), table, exceptions) {
+        return Tombstone::Halt(why);
+    }
+    if exceptions.allows_columns(&table.name) && !matches!(identity(&key, table), Ok(Some(_))) {
+        return Tombstone::Nothing;
+    }
+    let source = Source::unsaid(Cow::Borrowed(&table.name), timestamp_ms.max(0));
+    Tombstone::Row(Box::new(Change {
+        op: Op::Delete,
+        source,
+        key: Some(key),
+        key_problem: None,
+        before: None,
+        after: None,
+        ts_ms: None,
+    }))
+}
