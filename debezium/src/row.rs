@@ -4,7 +4,7 @@ use crate::{
     format::TableFormats,
     json,
     schema::{Columns, Kind},
-    value::{decimal, is_unavailable, time},
+    value::{Instant, decimal, is_unavailable, time},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bigdecimal::BigDecimal;
@@ -133,13 +133,22 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// A whole number, as JSON has it: 64 bits, exact, whatever its format.
+    /// A whole number of 64 bits, exact: a JSON integer whatever its format, else a decimal in any of the forms that
+    /// [`Self::decimal`] reads (base64 with a scale, text, `30.00`, `7E+3`) that has nothing but zeros behind the
+    /// point.
     pub fn int(&self) -> Result<i64, FieldError> {
         let raw = self.value()?;
-        match json::is_integer(raw) {
-            true => raw.parse().map_err(|_| self.error("does not fit into 64 bits")),
-            false => Err(self.error(&format!("{}, not a whole number", json::kind(raw)))),
+        if json::is_integer(raw) {
+            return raw.parse().map_err(|_| self.error(NO_64_BITS));
         }
+        let number = self.number(raw, "a whole number")?;
+        if raw.starts_with('"') && self.is_decimal_text() && is_code(&self.string(raw)?) {
+            return Err(self.error(
+                "text with zeros or a plus in front, which is no number of a numeric column: \
+                 another text may be the same number",
+            ));
+        }
+        whole(&number).map_err(|problem| self.error(problem))
     }
 
     /// Borrowed from the record, unless it has escapes.
@@ -177,32 +186,35 @@ impl<'a> Field<'a> {
 
     /// At most [`crate::DECIMAL_DIGITS_MAX`] digits before and behind the point.
     pub fn decimal(&self) -> Result<BigDecimal, FieldError> {
-        let raw = self.value()?;
+        self.number(self.value()?, "a decimal")
+    }
+
+    /// `wanted`: what it is not, in errors.
+    fn number(&self, raw: &'a str, wanted: &str) -> Result<BigDecimal, FieldError> {
         let said = |result: Result<_, decimal::BadDecimal>| {
             result.map_err(|bad| self.error(&bad.to_string()))
         };
         match (raw.bytes().next().unwrap_or_default(), self.kind) {
             (_, Kind::Is(Format::Millis | Format::Micros | Format::Nanos | Format::Days)) => {
-                Err(self.error("a time, not a decimal"))
+                Err(self.error(&format!("a time, not {wanted}")))
             }
             (b'-' | b'0'..=b'9', _) => said(decimal::from_text(raw)),
             (b'{', Kind::VariableScale | Kind::Unknown) => said(decimal::from_object(raw)),
-            (b'"', kind) => {
-                let text = self.string(raw)?;
-                match kind {
-                    Kind::Is(Format::DecimalBytes { scale }) => {
-                        said(decimal::from_base64(&text, scale))
-                    }
-                    Kind::Text | Kind::Plain | Kind::Is(Format::DecimalText) => {
-                        said(decimal::from_text(&text))
-                    }
-                    Kind::Unknown => self.guessed_decimal(&text),
-                    Kind::Bytes | Kind::NoScale => Err(self.no_scale("bytes without a scale")),
-                    _ => Err(self.error("text, not a decimal")),
-                }
+            (b'"', Kind::Is(Format::DecimalBytes { scale })) => {
+                said(decimal::from_base64(&self.string(raw)?, scale))
             }
-            _ => Err(self.error(&format!("{}, not a decimal", json::kind(raw)))),
+            (b'"', Kind::Unknown) => self.guessed_decimal(&self.string(raw)?),
+            (b'"', _) if self.is_decimal_text() => said(decimal::from_text(&self.string(raw)?)),
+            (b'"', Kind::Bytes | Kind::NoScale) => Err(self.no_scale("bytes without a scale")),
+            _ => Err(self.error(&format!("{}, not {wanted}", json::kind(raw)))),
         }
+    }
+    /// Whether a text here can be nothing but a decimal's digits.
+    fn is_decimal_text(&self) -> bool {
+        matches!(
+            self.kind,
+            Kind::Unknown | Kind::Text | Kind::Plain | Kind::Is(Format::DecimalText)
+        )
     }
 
     /// Without schema and configuration: what can be one thing only.
@@ -224,7 +236,15 @@ impl<'a> Field<'a> {
     }
 
     /// An instant: µs since 1970, UTC, of the years 0001 to 9999. Nanoseconds are cut to the µs before.
+    /// What is infinite is an error.
     pub fn time_us(&self) -> Result<i64, FieldError> {
+        let out_of_range = || self.error(&time::BadTime::OutOfRange.to_string());
+        self.instant()?.finite_us().ok_or_else(out_of_range)
+    }
+
+    /// The same, or PostgreSQL's `infinity` and `-infinity` of a timestamp: as these words, or as the numbers that
+    /// Debezium sends for them.
+    pub fn instant(&self) -> Result<Instant, FieldError> {
         let raw = self.value()?;
         let (table, column) = (&self.table, &self.column);
         let said =
@@ -314,6 +334,26 @@ impl<'a> Field<'a> {
     fn error(&self, problem: &str) -> FieldError {
         FieldError(format!("{}.{}: {problem}", self.table, self.column))
     }
+}
+
+const NO_64_BITS: &str = "does not fit into 64 bits";
+
+/// Exactly, or what is in the way.
+fn whole(number: &BigDecimal) -> Result<i64, &'static str> {
+    let (digits, scale) = number.normalized().into_bigint_and_exponent();
+    if scale > 0 {
+        return Err("has digits behind the point, not a whole number");
+    }
+    let zeros = u32::try_from(scale.unsigned_abs()).ok();
+    let unit = zeros.and_then(|zeros| 10_i64.checked_pow(zeros));
+    let count = i64::try_from(digits).ok();
+    count.zip(unit).and_then(|(count, unit)| count.checked_mul(unit)).ok_or(NO_64_BITS)
+}
+
+/// `007` and `+7` are no numbers that PostgreSQL or Debezium write, but texts of their own, which `7` is not.
+fn is_code(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text).as_bytes();
+    matches!(digits, [b'+', ..] | [b'0', b'0'..=b'9', ..])
 }
 
 /// A value, or word that it did not change and was not sent.

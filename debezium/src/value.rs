@@ -3,6 +3,7 @@ pub(crate) mod decimal;
 pub(crate) mod time;
 
 pub use decimal::DECIMAL_DIGITS_MAX;
+pub use time::Instant;
 
 use crate::json;
 

@@ -39,8 +39,8 @@ fn value(field: &Field) -> Result<String, FieldError> {
         },
         b'[' => Ok(short(field.json()?)),
         _ => match field.int() {
-            Ok(n) => Ok(n.to_string()),
-            Err(_) => field.decimal().map(|d| format!("{d}d")),
+            Ok(n) if n.to_string() == field.json()? => Ok(n.to_string()),
+            _ => field.decimal().map(|d| format!("{d}d")),
         },
     }
 }

@@ -10,6 +10,10 @@
 //! A null total, quantity or unit price adds nothing (sums of nothing are 0). A row counts in no view that would group
 //! it under null: there is no day null, no customer null.
 //!
+//! A `created_at` of `infinity` or `-infinity` is no day and no moment either, and counts as null where the views ask
+//! for one: the order is in `order_status` and in its customer's count and sum, but in no row of `daily_sales` (SQL
+//! would show a day `infinity`), and `last_order_at` is the newest *finite* time, null if there is none.
+//!
 //! # State rows
 //!
 //! * `o/<id>` an order, `i/<id>` a line: what they counted towards, so that the change to a new row is known.
@@ -26,7 +30,7 @@ use super::{Limits, OrderItems, Orders, fields};
 use crate::handler::{Handler, Keys, Reject, Step, Table};
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, Datelike};
-use debezium::{Change, Field, Kept};
+use debezium::{Change, Field, Instant, Kept};
 use fields::Name;
 use serde::{Deserialize, Serialize};
 use sinks::{Cell, Key, View};
@@ -77,7 +81,7 @@ pub struct OrderRow {
     pub customer_id: Option<i64>,
     pub status: Kept<Option<String>>,
     pub total: Option<BigDecimal>,
-    /// µs since 1970, UTC.
+    /// µs since 1970, UTC; `None` for null and for what is infinite.
     pub created_us: Option<i64>,
 }
 
@@ -203,7 +207,7 @@ impl Analytics {
         let [customer, status, total, created] =
             row.fields([&at.customer_id, &at.status, &at.total, &at.created_at])?;
         let of = |column| Name(&at.table, column);
-        let created_us = created.nullable(Field::time_us)?;
+        let created_us = created.nullable(Field::instant)?.and_then(Instant::finite_us);
         if created_us.is_some_and(|us| day_of(us).is_none()) {
             return Err(of(&at.created_at).reject("outside the years 1 to 9999"));
         }

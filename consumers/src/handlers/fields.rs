@@ -90,7 +90,8 @@ pub(super) fn text(
     })
 }
 
-/// A decimal that every sink takes.
+/// A decimal that every sink takes. Zeros at the end are no digits: they are left out of what would not fit with them,
+/// and kept as they were sent otherwise.
 pub(super) fn decimal(
     field: &Field<'_>,
     name: &Name<'_>,
@@ -98,19 +99,24 @@ pub(super) fn decimal(
 ) -> Result<Option<BigDecimal>, Reject> {
     let Some(value) = field.nullable(Field::decimal)? else { return Ok(None) };
     let max = limits.digits_max;
-    let (_, scale) = value.as_bigint_and_exponent();
-    // A short number with a huge exponent would become a huge text.
-    if scale.unsigned_abs() > max {
-        return Err(name
-            .reject(format_args!("its exponent is beyond the {max} digits that the view holds")));
+    let exponent = |value: &BigDecimal| value.as_bigint_and_scale().1.unsigned_abs();
+    if exponent(&value) <= max && value.digits() <= max {
+        return Ok(Some(value));
     }
-    if value.digits() > max && value.normalized().digits() > max {
+    let shorter = value.normalized();
+    if shorter.digits() > max {
         return Err(name.reject(format_args!(
             "{} digits are more than the {max} that the view holds",
-            value.digits()
+            shorter.digits()
         )));
     }
-    Ok(Some(value))
+    match (exponent(&value) <= max, exponent(&shorter) <= max) {
+        (true, _) => Ok(Some(value)),
+        (_, true) => Ok(Some(shorter)),
+        // A short number with a huge exponent would become a huge text.
+        _ => Err(name
+            .reject(format_args!("its exponent is beyond the {max} digits that the view holds"))),
+    }
 }
 
 /// An integer between `-max` and `max`.

@@ -240,9 +240,10 @@ select p.id::text, p.name, p.description, p.price::text, p.category
 from products p
 order by p.id";
 
+/// Neither null nor infinity is a day, as in the handler.
 const DAILY: &str = "\
 select d.day::text, count(*)::text, coalesce(sum(d.total), 0)::text
-from (select (created_at at time zone 'UTC')::date as day, total from orders where created_at is not null) d
+from (select (created_at at time zone 'UTC')::date as day, total from orders where isfinite(created_at)) d
 group by d.day
 order by d.day::text collate \"C\"";
 
@@ -264,7 +265,8 @@ from (select product_id, coalesce(sum(quantity), 0) as quantity, coalesce(sum(qu
 const CUSTOMERS: &str = "\
 select customer_id::text, orders::text, spent::text, round(spent * 1.000000000000000000000000000000 / orders, 2)::text,
        (extract(epoch from last_order_at)::numeric * 1000000)::bigint::text
-from (select customer_id, count(*) as orders, coalesce(sum(total), 0) as spent, max(created_at) as last_order_at
+from (select customer_id, count(*) as orders, coalesce(sum(total), 0) as spent,
+             max(created_at) filter (where isfinite(created_at)) as last_order_at
       from orders
       where customer_id is not null
       group by 1) s";
@@ -274,7 +276,7 @@ pub const SUMMARY: &str = "summary";
 const SUMMARY_SQL: &str = "\
 select d.orders::text, d.revenue::text, c.customers::text, p.products_sold::text, p.units::text,
        case when d.orders > 0 then round(d.revenue * 1.000000000000000000000000000000 / d.orders, 2) end::text
-from (select count(*) as orders, coalesce(sum(total), 0) as revenue from orders where created_at is not null) d,
+from (select count(*) as orders, coalesce(sum(total), 0) as revenue from orders where isfinite(created_at)) d,
      (select count(distinct customer_id) as customers from orders) c,
      (select count(distinct product_id) as products_sold, coalesce(sum(quantity), 0) as units
       from order_items where product_id is not null) p";

@@ -1,10 +1,43 @@
-//! Instants: µs since 1970, UTC, of the years 0001 to 9999.
+//! Instants: µs since 1970, UTC, of the years 0001 to 9999; or infinite.
 use crate::Format;
 use chrono::NaiveDate;
 
 const FIRST_US: i64 = -62_135_596_800_000_000;
 const LAST_US: i64 = 253_402_300_799_999_999;
 const DAY_US: i64 = 86_400_000_000;
+
+/// A moment, or what PostgreSQL has instead of one. In PostgreSQL's order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Instant {
+    NegativeInfinity,
+    /// µs since 1970, UTC, of the years 0001 to 9999.
+    At(i64),
+    Infinity,
+}
+impl Instant {
+    /// `None`: infinite.
+    pub fn finite_us(self) -> Option<i64> {
+        match self {
+            Self::At(us) => Some(us),
+            Self::Infinity | Self::NegativeInfinity => None,
+        }
+    }
+}
+
+/// What the JDBC driver has for an infinite timestamp (`PGStatement.DATE_POSITIVE_INFINITY`), which Debezium sends on
+/// as ms, and as µs unless these are too many for 64 bits: then it is the last number that there is. PostgreSQL's own
+/// finite timestamps come nowhere near as ms; as µs they do after the year 294246. (Infinite *dates* arrive as days
+/// that differ between snapshot and stream, and nothing tells them: they stay an error.)
+const INFINITY: [i64; 2] = [9_223_372_036_825_200_000, i64::MAX];
+const NEGATIVE_INFINITY: [i64; 2] = [-9_223_372_036_832_400_000, i64::MIN];
+
+fn infinite(count: i64) -> Option<Instant> {
+    match count {
+        _ if INFINITY.contains(&count) => Some(Instant::Infinity),
+        _ if NEGATIVE_INFINITY.contains(&count) => Some(Instant::NegativeInfinity),
+        _ => None,
+    }
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadTime {
@@ -18,7 +51,10 @@ pub(crate) enum BadTime {
 use BadTime::{NoOffset, NotIso, OutOfRange};
 
 /// `format`: one of those for numbers. Nanoseconds are cut to the µs before, also before 1970.
-pub(crate) fn from_number(count: i64, format: Format) -> Result<i64, BadTime> {
+pub(crate) fn from_number(count: i64, format: Format) -> Result<Instant, BadTime> {
+    if let (Format::Millis | Format::Micros, Some(infinite)) = (format, infinite(count)) {
+        return Ok(infinite);
+    }
     let us = match format {
         Format::Millis => count.checked_mul(1_000),
         Format::Micros => Some(count),
@@ -26,15 +62,16 @@ pub(crate) fn from_number(count: i64, format: Format) -> Result<i64, BadTime> {
         Format::Days => count.checked_mul(DAY_US),
         Format::DecimalBytes { .. } | Format::DecimalText | Format::Iso => None,
     };
-    us.filter(|us| (FIRST_US..=LAST_US).contains(us)).ok_or(OutOfRange)
+    us.filter(|us| (FIRST_US..=LAST_US).contains(us)).map(Instant::At).ok_or(OutOfRange)
 }
 
-/// `2024-05-06T10:34:56.789012Z`, with any number of digits behind the second (cut to the µs before) and `Z` or an
+/// `infinity`, `-infinity`, or `2024-05-06T10:34:56.789012Z`, with any number of digits behind the second (cut to the µs before) and `Z` or an
 /// offset; without one it is UTC if `utc_implied`. Also a date alone, as its midnight.
-pub(crate) fn from_iso(text: &str, utc_implied: bool) -> Result<i64, BadTime> {
-    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
-    if unsigned == "infinity" {
-        return Err(OutOfRange);
+pub(crate) fn from_iso(text: &str, utc_implied: bool) -> Result<Instant, BadTime> {
+    match text {
+        "infinity" | "+infinity" => return Ok(Instant::Infinity),
+        "-infinity" => return Ok(Instant::NegativeInfinity),
+        _ => {}
     }
     let mut rest = Rest(text.as_bytes());
     let Some(date) = rest.date() else {
@@ -56,7 +93,7 @@ pub(crate) fn from_iso(text: &str, utc_implied: bool) -> Result<i64, BadTime> {
     }
     let epoch = NaiveDate::default();
     let us = date.signed_duration_since(epoch).num_days() * DAY_US + us - offset_us;
-    Some(us).filter(|us| (FIRST_US..=LAST_US).contains(us)).ok_or(OutOfRange)
+    Some(us).filter(|us| (FIRST_US..=LAST_US).contains(us)).map(Instant::At).ok_or(OutOfRange)
 }
 
 fn out_of_range_year(text: &str) -> Option<BadTime> {

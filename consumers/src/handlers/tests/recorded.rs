@@ -180,6 +180,132 @@ fn what_a_sink_would_refuse_is_rejected_by_the_field() {
     }
 }
 
+/// Zeros at the end are no digits, and what fits is kept as it was sent.
+#[test]
+fn zeros_at_the_end_are_no_digits() {
+    let handler = search::Search::new(search::Settings::default(), "");
+    let of = |price: &str| {
+        let after = format!(
+            r#"{{"id":1,"name":"a","description":null,"price":"{price}","category":null}}"#
+        );
+        let fact = read(&handler, "products", None, Some(&product(&after)));
+        fact.map(|fact| fact.unwrap().row.unwrap().price.unwrap().to_plain_string())
+            .map_err(|reject| reject.to_string())
+    };
+    let zeros = |n: usize| "0".repeat(n);
+    for (price, wanted) in [
+        ("30.00".to_owned(), "30.00".to_owned()),
+        (format!("0.{}", zeros(45)), "0".into()),
+        ("0E-900".into(), "0".into()),
+        (format!("1.5{}", zeros(60)), "1.5".into()),
+        (format!("-1.5{}", zeros(37)), format!("-1.5{}", zeros(37))),
+        (format!("1{}", zeros(60)), format!("1{}", zeros(60))),
+        (format!("12{}.{}", zeros(30), zeros(60)), format!("12{}", zeros(30))),
+    ] {
+        assert_eq!(of(&price), Ok(wanted), "{price}");
+    }
+    for (price, part) in [
+        ("10e59".to_owned(), "exponent"),
+        (format!("0.{}1", zeros(40)), "exponent"),
+        (format!("{}.{}", "7".repeat(20), "7".repeat(19)), "39 digits"),
+        (format!("{}.{}", "7".repeat(20), "7".repeat(19) + &zeros(50)), "39 digits"),
+    ] {
+        let said = of(&price).unwrap_err();
+        assert!(said.starts_with("products.price: ") && said.contains(part), "{price}: {said}");
+    }
+}
+
+/// With ids, quantities and prices as a schema of `precise` mode has them, and as text.
+#[test]
+fn ids_and_quantities_are_whole_numbers_in_every_form() {
+    let handler = super::inventory_of(sinks::StockMode::Derived);
+    let decimal = |name: &str, scale: u32| {
+        format!(
+            r#"{{"field":"{name}","type":"bytes","name":"org.apache.kafka.connect.data.Decimal","parameters":{{"scale":"{scale}"}}}}"#
+        )
+    };
+    let text = |name: &str| format!(r#"{{"field":"{name}","type":"string"}}"#);
+    let of = |fields: [String; 3], after: &str| -> Result<_, String> {
+        let fields = fields.join(",");
+        let value = format!(
+            r#"{{"schema":{{"type":"struct","fields":[{{"field":"after","type":"struct","fields":[{fields}]}}]}},"payload":
+            {{"op":"c","before":null,"after":{after},"source":{{"table":"order_items","ts_ms":1}}}}}}"#
+        );
+        match read(&handler, "order_items", None, Some(&value))
+            .map_err(|reject| reject.to_string())?
+        {
+            Some(inventory::Fact::Item { id, row: Some(row) }) => {
+                Ok((id, row.product_id, row.quantity))
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    let wide = || [decimal("id", 0), decimal("product_id", 0), decimal("quantity", 2)];
+    assert_eq!(
+        of(wide(), r#"{"id":"ALLQXgA=","product_id":"Bw==","quantity":"C7g="}"#),
+        Ok((3_000_000_000, Some(7), Some(30)))
+    );
+    let texts = || [text("id"), text("product_id"), text("quantity")];
+    assert_eq!(
+        of(texts(), r#"{"id":"1200","product_id":"7E+3","quantity":"4.00"}"#),
+        Ok((1_200, Some(7_000), Some(4)))
+    );
+    let said = of(texts(), r#"{"id":"1200","product_id":"7","quantity":"1.5"}"#).unwrap_err();
+    assert!(said.starts_with("order_items.quantity: has digits behind the point"), "{said}");
+    let said = of(texts(), r#"{"id":"0007","product_id":"7","quantity":"1"}"#).unwrap_err();
+    assert!(said.starts_with("order_items.id: text with zeros or a plus in front"), "{said}");
+}
+
+/// As SQL has it where no date is asked for; where one is, an infinite one is none.
+#[test]
+fn an_infinite_date_keeps_the_order_where_no_date_is_asked_for() {
+    let mut world = World::new(analytics::Analytics::new(analytics::Settings::default(), ""));
+    let mut told = |id: i64, row: Option<(&str, &str)>| {
+        let after = row.map_or("null".to_owned(), |(status, created)| {
+            format!(
+                r#"{{"id":{id},"customer_id":11,"status":"{status}","total":10,"created_at":{created}}}"#
+            )
+        });
+        let op = if row.is_some() { "u" } else { "d" };
+        let value = format!(
+            r#"{{"op":"{op}","before":{{"id":{id}}},"after":{after},"source":{{"table":"orders","ts_ms":1}}}}"#
+        );
+        let fact = read(&world.handler, "orders", None, Some(&value)).unwrap().unwrap();
+        world.feed(('o', 0), fact);
+        let shown = world.shown();
+        let rows = |view: &str| -> Vec<String> {
+            let rows =
+                shown[view].iter().map(|(key, row)| [key.as_slice(), row.as_slice()].concat());
+            texts(&rows.collect::<Vec<_>>()).into_iter().map(|row| row.join(" ")).collect()
+        };
+        [rows(analytics::STATUS), rows(analytics::CUSTOMERS), rows(analytics::DAILY)]
+            .map(|rows| rows.join(", "))
+    };
+    let (day, infinity, past) = (r#""2026-11-24T08:00:00Z""#, r#""infinity""#, r#""-infinity""#);
+    let steps = [
+        (1, Some(("new", infinity)), ["new 1", "11 1 10 10.00 ", ""]),
+        (2, Some(("paid", past)), ["new 1, paid 1", "11 2 20 10.00 ", ""]),
+        (
+            3,
+            Some(("paid", day)),
+            ["new 1, paid 2", "11 3 30 10.00 2026-11-24T08:00:00Z", "2026-11-24 1 10"],
+        ),
+        (3, Some(("new", infinity)), ["new 2, paid 1", "11 3 30 10.00 ", ""]),
+        (
+            1,
+            Some(("new", day)),
+            ["new 2, paid 1", "11 3 30 10.00 2026-11-24T08:00:00Z", "2026-11-24 1 10"],
+        ),
+        (2, None, ["new 2", "11 2 20 10.00 2026-11-24T08:00:00Z", "2026-11-24 1 10"]),
+        (3, None, ["new 1", "11 1 10 10.00 2026-11-24T08:00:00Z", "2026-11-24 1 10"]),
+        (1, None, ["", "", ""]),
+    ];
+    for (i, (id, row, wanted)) in steps.into_iter().enumerate() {
+        assert_eq!(told(id, row), wanted, "step {i}");
+    }
+    assert_eq!(world.rows_kept(), 0);
+}
+
 #[test]
 fn numbers_that_sums_are_not_safe_with_are_rejected() {
     let handler = super::inventory_of(sinks::StockMode::Derived);
