@@ -100,6 +100,7 @@ impl<'a> Source<'a> {
         }
         let text = |i: usize| match found[i] {
             Some(raw) if raw != "null" => json::string(raw).ok_or(ParseError::WrongType(NAMES[i])),
+            _ if i == TABLE && found[0] == Some("\"mongodb\"") => Err(ParseError::MongoDb),
             _ if i == TABLE => Err(ParseError::MissingField(NAMES[i])),
             _ => Ok(Cow::Borrowed("")),
         };

@@ -2,6 +2,7 @@
 use crate::{
     Change, Envelope, Formats, Limits, Op, ParseError, Row, Source,
     json::{self, kind},
+    row::Configured,
     schema::{Cache, Columns, Part, Schema},
 };
 use std::{borrow::Cow, sync::Arc};
@@ -17,6 +18,10 @@ pub struct Decoder {
 impl Decoder {
     pub fn new(formats: Formats, limits: Limits) -> Self {
         Self { formats, limits, schemas: Cache::default() }
+    }
+
+    pub fn formats(&self) -> &Formats {
+        &self.formats
     }
 
     /// What this record is. The answer depends on the record and the formats alone, never on earlier records.
@@ -74,7 +79,7 @@ impl Decoder {
         let opened = self.open(topic, Part::Key, key).map_err(|e| ParseError::Key(Box::new(e)))?;
         Ok(opened.map(|key| {
             let columns = key.schema.as_ref().map(|schema| Arc::clone(&schema.own));
-            Row::new(key.json, table.clone(), columns, self.formats.table(&table))
+            Row::new(key.json, table.clone(), columns, self.configured(&table))
         }))
     }
 
@@ -97,14 +102,19 @@ impl Decoder {
         };
         let source = Source::read(source)?;
         let table = table.map_or_else(|| source.table.clone(), Cow::Borrowed);
-        let configured = self.formats.table(&table);
+        let configured = self.configured(&table);
         let image = |i: usize, columns: fn(&Schema) -> &Arc<Columns>| match event.get(i) {
             None => Ok(None),
             Some(json) if json.starts_with('{') => {
                 let columns = event.schema.as_deref().map(columns).map(Arc::clone);
                 Ok(Some(Row::new(json, table.clone(), columns, configured.clone())))
             }
-            Some(_) => Err(ParseError::WrongType(if i == BEFORE { "before" } else { "after" })),
+            Some(json) => {
+                let name = if i == BEFORE { "before" } else { "after" };
+                let is_json =
+                    json::string(json).is_some_and(|text| text.trim_start().starts_with('{'));
+                Err(if is_json { ParseError::TextImage } else { ParseError::WrongType }(name))
+            }
         };
         let before = image(BEFORE, |schema| &schema.before)?;
         let after = image(AFTER, |schema| &schema.after)?;
@@ -123,6 +133,11 @@ impl Decoder {
         Ok(Envelope::Change(Change { op, source, key, key_problem, before, after, ts_ms }))
     }
 
+    fn configured(&self, table: &str) -> Configured {
+        let (formats, placeholder) = (self.formats.table(table), self.formats.placeholder());
+        Configured { formats, placeholder }
+    }
+
     /// Not the change of a row: told by which fields there are.
     fn other<'a>(
         &mut self,
@@ -134,6 +149,12 @@ impl Decoder {
         let all = |slots: &[usize]| slots.iter().all(|slot| has(*slot));
         if has(SOURCE) && (has(DDL) || has(TABLE_CHANGES)) {
             return Ok(Envelope::SchemaChange);
+        }
+        if event.marks.cloud_events && has(ID) && has(SOURCE) {
+            return Err(ParseError::CloudEvents);
+        }
+        if event.marks.unwrapped {
+            return Err(ParseError::Unwrapped);
         }
         if has(BEFORE) || has(AFTER) {
             // With an image and one of these two it is an envelope that lost the other. An image alone, or `op` or
@@ -200,8 +221,11 @@ impl Decoder {
         part: Part,
         bytes: &'a [u8],
     ) -> Result<Option<Object<'a>>, ParseError> {
-        if bytes.first() == Some(&0) {
-            return Err(ParseError::Binary);
+        match bytes {
+            [0, _, _, _, _, ..] => return Err(ParseError::Binary),
+            [3, 0 | 5, rest @ ..] if rest.len() >= 16 => return Err(ParseError::Glue),
+            _ if bytes.starts_with(b"Struct{") => return Err(ParseError::StructText),
+            _ => {}
         }
         let max = self.limits.nesting_max;
         if json::is_deeper(bytes, max) {
@@ -276,6 +300,29 @@ const DDL: usize = 12;
 const TABLE_CHANGES: usize = 13;
 const SERVER_NAME: usize = 14;
 
+/// Names that no event of Debezium's own form has.
+#[derive(Debug, Clone, Copy, Default)]
+struct Marks {
+    cloud_events: bool,
+    /// What ExtractNewRecordState adds to rows.
+    unwrapped: bool,
+}
+impl Marks {
+    fn see(&mut self, name: &str) {
+        match name.as_bytes().first() {
+            Some(b'_') => {
+                self.unwrapped |=
+                    matches!(name, "__op" | "__deleted" | "__table" | "__lsn" | "__ts_ms")
+                        || name.starts_with("__source");
+            }
+            Some(b'i' | b's') => {
+                self.cloud_events |= name == "specversion" || name.starts_with("iodebezium");
+            }
+            _ => {}
+        }
+    }
+}
+
 const GAPS: [char; 4] = [' ', '\n', '\r', '\t'];
 
 /// A JSON object, checked, with the members that tell what it is.
@@ -284,14 +331,17 @@ struct Object<'a> {
     json: &'a str,
     found: [Option<&'a str>; SLOTS],
     members: usize,
+    marks: Marks,
     twice: Option<&'static str>,
     schema: Option<Arc<Schema>>,
 }
 impl<'a> Object<'a> {
     fn read(json: &'a str) -> Result<Self, serde_json::Error> {
-        let mut object = Self { json, found: [None; SLOTS], members: 0, twice: None, schema: None };
+        let (found, marks) = ([None; SLOTS], Marks::default());
+        let mut object = Self { json, found, members: 0, marks, twice: None, schema: None };
         json::walk(json, |name, value| {
             object.members += 1;
+            object.marks.see(&name);
             if let Some((i, name)) = slot(&name)
                 && object.found[i].replace(value).is_some()
             {

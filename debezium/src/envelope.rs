@@ -33,6 +33,9 @@ impl Default for Limits {
     }
 }
 
+const JSON_CONVERTER: &str = "set the connector's key.converter and value.converter to \
+                              org.apache.kafka.connect.json.JsonConverter";
+
 /// Why a record is not understood. Shows names that Debezium gives, never a row's values.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
@@ -44,14 +47,44 @@ pub enum ParseError {
     #[error("not JSON: {problem} at byte {at}")]
     Json { at: usize, problem: String },
     #[error(
-        "begins with a zero byte, like Avro and Protobuf with a schema registry: only JSON is read, \
-         set the connector's converter to org.apache.kafka.connect.json.JsonConverter"
+        "begins with a zero byte and a schema's id, like Avro and Protobuf with Confluent's schema registry: only \
+         JSON is read, {JSON_CONVERTER}"
     )]
     Binary,
     #[error(
-        "not an envelope: turn ExtractNewRecordState off (a Debezium event has `op` and `source`)"
+        "has the header of AWS Glue's schema registry: only JSON without it is read, {JSON_CONVERTER}"
+    )]
+    Glue,
+    #[error(
+        "not JSON but a Kafka Connect struct written as text (`Struct{{...}}`), which is what StringConverter does: \
+         {JSON_CONVERTER}"
+    )]
+    StructText,
+    #[error(
+        "a CloudEvents envelope: only Debezium's own is read, {JSON_CONVERTER} instead of \
+         io.debezium.converters.CloudEventsConverter"
+    )]
+    CloudEvents,
+    #[error(
+        "not an envelope but the row alone: remove ExtractNewRecordState (or what else unwraps it) from the \
+         connector's transforms"
+    )]
+    Unwrapped,
+    #[error(
+        "not an envelope: a Debezium event has `op` and `source`; if the connector's transforms unwrap rows \
+         (ExtractNewRecordState), remove that one, else see who writes this topic"
     )]
     NotEnvelope,
+    #[error(
+        "a document of the MongoDB connector: only rows of tables are read, and no setting makes rows of documents; \
+         leave this topic out"
+    )]
+    MongoDb,
+    #[error(
+        "the field `{0}` is a text with JSON inside, as the MongoDB connector has it, and not the row itself: \
+         only rows of tables are read"
+    )]
+    TextImage(&'static str),
     #[error("not Debezium: {0} instead of an object")]
     NotObject(&'static str),
     #[error("the field `{0}` is missing")]

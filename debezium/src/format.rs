@@ -1,5 +1,5 @@
 //! What a column's JSON means where no schema says it.
-use crate::value::DECIMAL_DIGITS_MAX;
+use crate::value::{DECIMAL_DIGITS_MAX, PLACEHOLDER, placeholder};
 use std::{
     collections::{BTreeMap, btree_map::Entry},
     fmt,
@@ -67,9 +67,13 @@ pub(crate) type TableFormats = BTreeMap<String, Format>;
 /// `decimal.handling.mode=string`, do not have that risk.
 ///
 /// Shown ([`fmt::Display`]), it is the same text for the same formats, in whatever order they were given: fit for
-/// fingerprints, and for [`Formats::parse`].
+/// fingerprints, and, with the usual placeholder, for [`Formats::parse`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Formats(BTreeMap<String, Arc<TableFormats>>);
+pub struct Formats {
+    tables: BTreeMap<String, Arc<TableFormats>>,
+    /// `None`: the usual one.
+    placeholder: Option<Arc<str>>,
+}
 
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -97,13 +101,33 @@ impl Formats {
             }
         }
         match wrong.is_empty() {
-            true => Ok(Self(tables.into_iter().map(|(t, c)| (t, Arc::new(c))).collect())),
+            true => {
+                let tables = tables.into_iter().map(|(t, c)| (t, Arc::new(c))).collect();
+                Ok(Self { tables, placeholder: None })
+            }
             false => Err(FormatsError(format!("column formats: {}", wrong.join("; ")))),
         }
     }
 
     pub(crate) fn table(&self, table: &str) -> Option<Arc<TableFormats>> {
-        self.0.get(table).cloned()
+        self.tables.get(table).cloned()
+    }
+
+    /// What the connector's `unavailable.value.placeholder` says, where it is not [`PLACEHOLDER`]: what it sends for
+    /// an unchanged TOAST value. It counts beside what schemas declare, and beside the usual one, which the connector
+    /// may have sent before it was told another.
+    pub fn with_placeholder(mut self, setting: &str) -> Result<Self, FormatsError> {
+        let text = placeholder(setting).ok_or_else(|| {
+            FormatsError(
+                "write the text that unavailable.value.placeholder says, or hex: and the bytes of a text".into(),
+            )
+        })?;
+        self.placeholder = Some(text).filter(|text| **text != *PLACEHOLDER);
+        Ok(self)
+    }
+
+    pub(crate) fn placeholder(&self) -> Option<Arc<str>> {
+        self.placeholder.clone()
     }
 }
 
@@ -128,11 +152,15 @@ fn parse_entry(entry: &str) -> Result<(&str, &str, Format), &'static str> {
 impl fmt::Display for Formats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut comma = "";
-        for (table, columns) in &self.0 {
+        for (table, columns) in &self.tables {
             for (column, format) in columns.iter() {
                 write!(f, "{comma}{table}.{column}={format}")?;
                 comma = ",";
             }
+        }
+        if let Some(placeholder) = &self.placeholder {
+            let space = if comma.is_empty() { "" } else { "; " };
+            write!(f, "{space}unavailable value {placeholder:?}")?;
         }
         Ok(())
     }
@@ -151,6 +179,19 @@ mod tests {
         assert_eq!(Formats::parse(text).unwrap(), Formats::parse(shuffled).unwrap());
         assert_eq!(Formats::parse(" ").unwrap(), Formats::default());
         assert_eq!(Formats::default().to_string(), "");
+    }
+
+    #[test]
+    fn a_placeholder_shows_unless_it_is_the_usual_one() {
+        let formats = || Formats::parse("a.x=iso").unwrap();
+        let shown = |formats: Formats, text| formats.with_placeholder(text).unwrap().to_string();
+        assert_eq!(shown(formats(), PLACEHOLDER), "a.x=iso");
+        assert_eq!(shown(formats(), "__gone"), "a.x=iso; unavailable value \"__gone\"");
+        assert_eq!(shown(Formats::default(), "hex:5f67"), "unavailable value \"_g\"");
+        for wrong in ["", "hex:", "hex:5", "hex:zz", "hex:ff"] {
+            let said = formats().with_placeholder(wrong).map(|f| f.to_string());
+            assert!(said.unwrap_err().to_string().contains("unavailable.value.placeholder"));
+        }
     }
 
     #[test]

@@ -39,4 +39,4 @@ pub use envelope::{Envelope, Limits, ParseError};
 pub use format::{Format, Formats, FormatsError};
 pub use headers::KeyMove;
 pub use row::{Field, FieldError, Kept, Row};
-pub use value::{DECIMAL_DIGITS_MAX, Instant};
+pub use value::{DECIMAL_DIGITS_MAX, Instant, PLACEHOLDER};

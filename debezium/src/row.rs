@@ -3,7 +3,7 @@ use crate::{
     Format,
     format::TableFormats,
     json,
-    schema::{Columns, Kind},
+    schema::{Column, Columns, Kind},
     value::{Instant, decimal, is_unavailable, time},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -16,7 +16,13 @@ pub struct Row<'a> {
     json: &'a str,
     table: Cow<'a, str>,
     schema: Option<Arc<Columns>>,
-    configured: Option<Arc<TableFormats>>,
+    configured: Configured,
+}
+/// What is configured of a table's columns.
+#[derive(Debug, Clone)]
+pub(crate) struct Configured {
+    pub(crate) formats: Option<Arc<TableFormats>>,
+    pub(crate) placeholder: Option<Arc<str>>,
 }
 
 impl<'a> Row<'a> {
@@ -24,7 +30,7 @@ impl<'a> Row<'a> {
         json: &'a str,
         table: Cow<'a, str>,
         schema: Option<Arc<Columns>>,
-        configured: Option<Arc<TableFormats>>,
+        configured: Configured,
     ) -> Self {
         Self { json, table, schema, configured }
     }
@@ -89,15 +95,18 @@ impl<'a> Row<'a> {
     }
 
     fn field(&self, column: Cow<'a, str>, found: Option<(&'a str, usize)>) -> Field<'a> {
-        let kind = found.map_or(Kind::Unknown, |(_, at)| self.kind(&column, at));
-        Field { table: self.table.clone(), column, raw: found.map(|(value, _)| value), kind }
+        let said = found.and_then(|(_, at)| self.schema.as_ref()?.find(&column, at));
+        let kind = found.map_or(Kind::Unknown, |_| self.kind(&column, said));
+        let declared = said.and_then(|said| said.placeholder.clone());
+        let placeholders = [declared, self.configured.placeholder.clone()];
+        let raw = found.map(|(value, _)| value);
+        Field { table: self.table.clone(), column, raw, kind, placeholders }
     }
 
     /// The schema's word comes first; where it does not tell what a number, bytes or text mean, the configured one.
-    fn kind(&self, column: &str, at: usize) -> Kind {
-        let said = self.schema.as_ref().and_then(|columns| columns.kind(column, at));
-        let configured = || self.configured.as_ref().and_then(|f| f.get(column)).copied();
-        match said.unwrap_or(Kind::Unknown) {
+    fn kind(&self, column: &str, said: Option<&Column>) -> Kind {
+        let configured = || self.configured.formats.as_ref().and_then(|f| f.get(column)).copied();
+        match said.map_or(Kind::Unknown, |said| said.kind) {
             kind @ (Kind::Unknown | Kind::Plain | Kind::Bytes | Kind::NoScale) => {
                 configured().map_or(kind, Kind::Is)
             }
@@ -119,6 +128,8 @@ pub struct Field<'a> {
     column: Cow<'a, str>,
     raw: Option<&'a str>,
     kind: Kind,
+    /// Beside the usual one: what the schema declares, what is configured.
+    placeholders: [Option<Arc<str>>; 2],
 }
 
 impl<'a> Field<'a> {
@@ -295,7 +306,7 @@ impl<'a> Field<'a> {
         read: impl FnOnce(&Self) -> Result<T, FieldError>,
     ) -> Result<Kept<T>, FieldError> {
         match self.raw {
-            Some(raw) if is_unavailable(raw, self.may_be_bytes()) => Ok(Kept::Unchanged),
+            Some(raw) if self.is_unavailable(raw) => Ok(Kept::Unchanged),
             _ => read(self).map(Kept::New),
         }
     }
@@ -313,15 +324,16 @@ impl<'a> Field<'a> {
         match self.raw {
             None => Err(self.error("the column is missing")),
             Some("null") => Err(self.error("null")),
-            Some(raw) if is_unavailable(raw, self.may_be_bytes()) => Err(self.error(
+            Some(raw) if self.is_unavailable(raw) => Err(self.error(
                 "an unchanged value that PostgreSQL did not send (TOAST): \
                  ALTER TABLE ... REPLICA IDENTITY FULL sends it always",
             )),
             Some(raw) => Ok(raw),
         }
     }
-    fn may_be_bytes(&self) -> bool {
-        !matches!(self.kind, Kind::Text | Kind::Is(Format::DecimalText | Format::Iso))
+    fn is_unavailable(&self, raw: &str) -> bool {
+        let is_text = matches!(self.kind, Kind::Text | Kind::Is(Format::DecimalText | Format::Iso));
+        is_unavailable(raw, !is_text, self.placeholders.iter().flatten().map(|text| &**text))
     }
 
     fn string(&self, raw: &'a str) -> Result<Cow<'a, str>, FieldError> {

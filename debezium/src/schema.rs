@@ -1,5 +1,8 @@
 //! Kafka Connect schemas: read once, then recognised by their bytes.
-use crate::{Format, ParseError, format};
+use crate::{
+    Format, ParseError, format,
+    value::{self, PLACEHOLDER},
+};
 use serde::Deserialize;
 use std::{collections::HashMap, sync::Arc};
 
@@ -21,14 +24,22 @@ pub(crate) enum Kind {
     Plain,
 }
 
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Column {
+    name: String,
+    pub(crate) kind: Kind,
+    /// What the connector says that it sends for an unchanged TOAST value.
+    pub(crate) placeholder: Option<Arc<str>>,
+}
+
 /// The columns of a row, in the schema's order.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Columns(Vec<(String, Kind)>);
+pub(crate) struct Columns(Vec<Column>);
 impl Columns {
     /// Rows list their columns in the schema's order, so the column is nearly always where the row has it.
-    pub(crate) fn kind(&self, name: &str, at: usize) -> Option<Kind> {
-        let named = |(n, kind): &(String, Kind)| (n == name).then_some(*kind);
-        self.0.get(at).and_then(named).or_else(|| self.0.iter().find_map(named))
+    pub(crate) fn find(&self, name: &str, at: usize) -> Option<&Column> {
+        let named = |column: &&Column| column.name == name;
+        self.0.get(at).filter(named).or_else(|| self.0.iter().find(named))
     }
 }
 
@@ -54,6 +65,8 @@ struct Field {
 #[serde(default)]
 struct Parameters {
     scale: Option<String>,
+    #[serde(rename = "__debezium.unavailable.value.placeholder")]
+    placeholder: Option<String>,
 }
 
 impl Schema {
@@ -78,8 +91,10 @@ fn columns(image: Option<&Field>) -> Columns {
     Columns(fields.iter().filter_map(column).collect())
 }
 
-fn column(field: &Field) -> Option<(String, Kind)> {
-    Some((field.field.clone()?, kind(field)))
+fn column(field: &Field) -> Option<Column> {
+    let said = field.parameters.as_ref().and_then(|p| p.placeholder.as_deref());
+    let placeholder = said.and_then(value::placeholder).filter(|said| **said != *PLACEHOLDER);
+    Some(Column { name: field.field.clone()?, kind: kind(field), placeholder })
 }
 
 fn kind(field: &Field) -> Kind {

@@ -12,6 +12,15 @@ fn read<T>(
     column: &str,
     reader: impl FnOnce(&Field) -> Result<T, FieldError>,
 ) -> Result<T, String> {
+    let formats = Formats::parse(formats).unwrap();
+    read_with(|_| formats, schema, column, reader)
+}
+fn read_with<T>(
+    formats: impl FnOnce(Formats) -> Formats,
+    schema: Option<Value>,
+    column: &str,
+    reader: impl FnOnce(&Field) -> Result<T, FieldError>,
+) -> Result<T, String> {
     let event = format!(
         r#"{{"op":"c","source":{{"table":"t","ts_ms":1}},"after":{{"a":0,"c":{column}}}}}"#
     );
@@ -25,7 +34,7 @@ fn read<T>(
             format!(r#"{{"schema":{schema},"payload":{event}}}"#)
         }
     };
-    let mut decoder = Decoder::new(Formats::parse(formats).unwrap(), Limits::default());
+    let mut decoder = Decoder::new(formats(Formats::default()), Limits::default());
     let envelope = decoder.decode("topic", None, Some(record.as_bytes())).unwrap();
     let Envelope::Change(change) = envelope else { panic!("{record}") };
     let [field] = change.after.as_ref().unwrap().fields(["c"]).unwrap();
@@ -485,5 +494,41 @@ fn unchanged_values() {
             read("", None, &near, |f| f.kept(|f| f.json().map(str::len))),
             Ok(Kept::New(_))
         ));
+    }
+}
+
+/// Declared by the schema or configured: in every form, and beside the usual one.
+#[test]
+fn another_placeholder() {
+    let kept = |f: &Field| f.kept(|f| f.json().map(str::to_owned));
+    let column = |kind: &str, said: Option<&str>| {
+        let mut column = json!({"type": kind});
+        if let Some(said) = said {
+            column["parameters"] = json!({"__debezium.unavailable.value.placeholder": said});
+        }
+        Some(column)
+    };
+    let base64 = json!(STANDARD.encode("__gone")).to_string();
+    let forms = [r#""__gone""#, r#"["__gone"]"#, r#"{"__gone":"__gone"}"#, r#""\u005f_gone""#];
+    for raw in forms.into_iter().chain([base64.as_str(), r#""__debezium_unavailable_value""#]) {
+        let bytes = column("bytes", Some("__gone"));
+        assert_eq!(read("", bytes.clone(), raw, kept), Ok(Kept::Unchanged), "{raw}");
+        said(read("", bytes, raw, |f| f.bytes()), "REPLICA IDENTITY FULL");
+        let bytes = column("bytes", Some("hex:5f5f676f6e65"));
+        assert_eq!(read("", bytes, raw, kept), Ok(Kept::Unchanged), "{raw}");
+        let configured = |formats: Formats| formats.with_placeholder("__gone").unwrap();
+        assert_eq!(read_with(configured, None, raw, kept), Ok(Kept::Unchanged), "{raw}");
+        let other = column("bytes", Some("__elsewhere"));
+        assert_eq!(read_with(configured, other, raw, kept), Ok(Kept::Unchanged), "{raw}");
+    }
+    for (schema, raw) in [
+        (column("string", Some("__gone")), base64.as_str()),
+        (column("string", Some("__gone")), r#""__gon""#),
+        (column("string", Some("__gone")), r#"["__gone","__gone"]"#),
+        (column("string", Some("")), r#""""#),
+        (column("string", None), r#""__gone""#),
+        (None, r#""__gone""#),
+    ] {
+        assert_eq!(read("", schema, raw, kept), Ok(Kept::New(raw.to_owned())), "{raw}");
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     policy::{OnRefusal, Policy, Start},
     source::kafka,
 };
-use debezium::Formats;
+use debezium::{Formats, FormatsError};
 use sinks::{StockMode, objects::Place};
 use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
 
@@ -81,13 +81,7 @@ impl Check {
             Service::Analytics => vec![orders.table.as_str(), order_items.table.as_str()],
             Service::Search => vec![products.table.as_str()],
         });
-        let formats = match Formats::parse(&self.text("column-formats").unwrap_or_default()) {
-            Ok(formats) => Some(formats),
-            Err(why) => {
-                self.wrong("column-formats", &format!("{why}."));
-                None
-            }
-        };
+        let formats = self.formats();
         let modes = [("derived", StockMode::Derived), ("source", StockMode::Source)];
         let stock_mode = self.one_of("stock-mode", &modes);
         let low_stock_threshold =
@@ -121,6 +115,21 @@ impl Check {
         };
         warn(&mut config, env);
         Some(config)
+    }
+
+    fn formats(&mut self) -> Option<Formats> {
+        let text = |name: &str| self.text(name).unwrap_or_default();
+        let (columns, placeholder) = (text("column-formats"), text("unavailable-value"));
+        let mut read = |name: &str, formats: Result<Formats, FormatsError>| match formats {
+            Ok(formats) => Some(formats),
+            Err(why) => {
+                self.wrong(name, &format!("{why}."));
+                None
+            }
+        };
+        let formats = read("column-formats", Formats::parse(&columns));
+        let all = formats.clone().unwrap_or_default().with_placeholder(&placeholder);
+        formats.and(read("unavailable-value", all))
     }
 
     fn source(&mut self) -> Option<Source> {

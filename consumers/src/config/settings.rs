@@ -2,6 +2,7 @@
 //! `cdc config` and the messages about wrong settings are made.
 use super::Service;
 use clap::{Arg, ArgAction, ArgMatches, Command, parser::ValueSource};
+use debezium::PLACEHOLDER;
 use std::collections::BTreeMap;
 
 use Service::{Analytics, Inventory, Search};
@@ -145,6 +146,8 @@ pub const SETTINGS: &[Setting] = &[
         "Columns that record keys may have beside the primary key, which is unique by itself"),
     setting!("column-formats" "COLUMN_FORMATS" "T.C=FORMAT,.." Is(""), ALL, SHOP,
         "How columns are written where records carry no schema: decimal(SCALE), decimal-text, millis, micros, nanos, days, iso"),
+    setting!("unavailable-value" "UNAVAILABLE_VALUE" "TEXT" Is(PLACEHOLDER), ALL, SHOP,
+        "What the connector's unavailable.value.placeholder says; read from records whose schema declares it"),
 
     setting!("stock-mode" "STOCK_MODE" "MODE" Is("derived"), &[Inventory], VIEWS,
         "derived: stock is products.stock_quantity less what was sold; source: the shop lowers the column itself"),

@@ -185,7 +185,8 @@ fn the_state_is_in_the_bucket_unless_somebody_says_otherwise() {
 fn all_problems_at_once_each_with_its_setting_and_a_way_out() {
     let args = "--sink sqlite:x.db --state memory --linger-ms soon --generation 0 --source rabbit \
                 --stock-mode guess --column-formats products.price=money,x --products-columns nam=title \
-                --log-level =,= --aws-endpoint-url localhost:4566 --dlq-percent-max 101 --order-items-topic x.orders";
+                --log-level =,= --aws-endpoint-url localhost:4566 --dlq-percent-max 101 --order-items-topic x.orders \
+                --unavailable-value hex:zz";
     let env = [
         ("KAFKA_PROPERTIES_AUTO_OFFSET_RESET", "latest"),
         ("KAFKA_PROPERTIES_SASL_PASWORD", "hunter2"),
@@ -199,6 +200,7 @@ fn all_problems_at_once_each_with_its_setting_and_a_way_out() {
         ("--source or SOURCE", "ndjson:PATH"),
         ("--stock-mode or STOCK_MODE", "derived, source"),
         ("--column-formats or COLUMN_FORMATS", "no such format"),
+        ("--unavailable-value or UNAVAILABLE_VALUE", "unavailable.value.placeholder"),
         ("--products-columns or PRODUCTS_COLUMNS", "stock_quantity"),
         ("--log-level or LOG_LEVEL", ""),
         ("--aws-endpoint-url or AWS_ENDPOINT_URL", "http://"),
@@ -210,9 +212,9 @@ fn all_problems_at_once_each_with_its_setting_and_a_way_out() {
         let found = all.iter().filter(|p| p.starts_with(setting) && p.contains(why)).count();
         assert_eq!(found, 1, "{setting} among {all:#?}");
     }
-    assert_eq!(all.len(), 14, "{all:#?}");
+    assert_eq!(all.len(), 15, "{all:#?}");
     let text = Problems(all).to_string();
-    assert!(text.starts_with("14 settings are wrong:") && !text.contains("hunter2"), "{text}");
+    assert!(text.starts_with("15 settings are wrong:") && !text.contains("hunter2"), "{text}");
 }
 
 #[test]

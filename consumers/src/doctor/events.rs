@@ -106,10 +106,13 @@ fn form(needs: &Needs, seen: &[Seen], formats: &Formats) -> Vec<Check> {
 fn unreadable(label: &str, unread: &[(&Seen, ParseError)], of: usize) -> Option<Check> {
     let (record, error) = unread.first()?;
     let fix = match error {
-        ParseError::NotEnvelope => {
+        ParseError::NotEnvelope | ParseError::Unwrapped => {
             "remove ExtractNewRecordState (and other transforms that unwrap) from the connector's `transforms`"
         }
-        ParseError::Binary => {
+        ParseError::Binary
+        | ParseError::Glue
+        | ParseError::StructText
+        | ParseError::CloudEvents => {
             "key.converter and value.converter=org.apache.kafka.connect.json.JsonConverter in the connector"
         }
         ParseError::Json { .. } => {

@@ -379,4 +379,8 @@ fn fingerprints_hold_every_setting() {
     for other in others {
         assert_ne!(other.fingerprint(), plain);
     }
+    // Another placeholder alters what is kept; the usual one, said or not, leaves today's fingerprints alone.
+    let formats = |text: &str| Formats::default().with_placeholder(text).unwrap().to_string();
+    assert_eq!(new(default(), &formats(debezium::PLACEHOLDER)).fingerprint(), plain);
+    assert_ne!(new(default(), &formats("__gone")).fingerprint(), plain);
 }
