@@ -8,7 +8,7 @@
 #![deny(clippy::disallowed_methods)]
 
 use crate::source::{Headers, Record};
-use debezium::{Decoder, Envelope, Field};
+use debezium::{Decoder, Envelope, Field, Formats, Limits};
 use std::collections::{BTreeMap, HashMap};
 
 /// All of ours begin so; a letter's own of these names are left out when it is sent.
@@ -75,7 +75,16 @@ pub struct Whose {
     pub generation: u64,
 }
 
-/// A record's key, so that equal keys are equal however they were written.
+/// How a topic's keys are read: as the service reads its rows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// Under which the key's columns are configured.
+    pub table: String,
+    pub formats: Formats,
+}
+
+/// A record's key, so that equal keys are equal however they were written: a whole number is the same as JSON number,
+/// as text and as bytes (a column widened from `int` to `numeric` is all of them in one log).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum KeyForm {
     /// The key's columns, by name.
@@ -84,10 +93,14 @@ pub enum KeyForm {
     Bytes(Option<Vec<u8>>),
 }
 impl KeyForm {
-    pub fn of(decoder: &mut Decoder, topic: &str, key: Option<&[u8]>) -> Self {
+    /// `table`: see [`Reading`].
+    pub fn of(decoder: &mut Decoder, topic: &str, table: &str, key: Option<&[u8]>) -> Self {
         let columns = |key| {
-            let row = decoder.key(topic, "".into(), key).ok()??;
+            let row = decoder.key(topic, table.to_owned().into(), key).ok()??;
             let column = |field: Field<'_>| {
+                if let Ok(Some(number)) = field.nullable(Field::int) {
+                    return Some((field.name().to_owned(), number.into()));
+                }
                 let json = field.nullable(Field::json).ok()?.unwrap_or("null");
                 let value: serde_json::Value = serde_json::from_str(json).ok()?;
                 Some((field.name().to_owned(), value))
@@ -154,14 +167,16 @@ pub struct Judge {
     whose: Whose,
     decoder: Decoder,
     topic: String,
+    table: String,
     by_key: HashMap<KeyForm, Vec<Sought>>,
     open: usize,
 }
 
 impl Judge {
-    pub fn new(topic: &str, whose: Whose) -> Self {
-        let (decoder, by_key) = (Decoder::default(), HashMap::new());
-        Self { whose, decoder, topic: topic.to_owned(), by_key, open: 0 }
+    pub fn new(topic: &str, whose: Whose, reading: Reading) -> Self {
+        let Reading { table, formats } = reading;
+        let (topic, decoder) = (topic.to_owned(), Decoder::new(formats, Limits::default()));
+        Self { whose, decoder, topic, table, by_key: HashMap::new(), open: 0 }
     }
 
     /// A letter; its replays up to `failed_to` are known to have failed.
@@ -172,7 +187,7 @@ impl Judge {
         offset: i64,
         failed_to: Option<i64>,
     ) -> KeyForm {
-        let form = KeyForm::of(&mut self.decoder, &self.topic, key);
+        let form = KeyForm::of(&mut self.decoder, &self.topic, &self.table, key);
         let failed_to = failed_to.unwrap_or(-1);
         let sought = Sought { offset, is_delete, failed_to, verdict: Verdict::Clean };
         self.by_key.entry(form.clone()).or_default().push(sought);
@@ -201,7 +216,7 @@ impl Judge {
                 _ => {}
             }
         }
-        let form = KeyForm::of(&mut self.decoder, &self.topic, record.key);
+        let form = KeyForm::of(&mut self.decoder, &self.topic, &self.table, record.key);
         // One that names no row changes none.
         if is_tombstone && !form.is_readable() {
             return;
@@ -245,6 +260,7 @@ impl Judge {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Look {
     pub whose: Whose,
+    pub reading: Reading,
     pub key: Option<Vec<u8>>,
     /// Whether the replay takes its row away.
     pub is_delete: bool,
@@ -256,7 +272,7 @@ pub struct Look {
 }
 impl Look {
     pub fn judge(&self, topic: &str) -> Judge {
-        let mut judge = Judge::new(topic, self.whose.clone());
+        let mut judge = Judge::new(topic, self.whose.clone(), self.reading.clone());
         judge.seek(self.key.as_deref(), self.is_delete, self.offset, None);
         judge
     }

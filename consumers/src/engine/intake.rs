@@ -9,6 +9,7 @@ use super::{
 use crate::{
     handler::{Handler, Table},
     policy::OnRefusal,
+    replay::Reading,
     source::Record,
 };
 use debezium::{Change, Envelope};
@@ -195,7 +196,9 @@ impl<H: Handler> Engine<H> {
         let is_fact = matches!(asked, Asked::Change(_));
         let is_delete = lane.deleted.is_some() || record.value.is_none_or(<[u8]>::is_empty);
         let whose = self.whose.as_ref().filter(|_| is_fact);
-        let look = whose.and_then(|whose| origin.look(record, is_delete, whose));
+        let reading =
+            || Reading { table: lane.table.name.clone(), formats: self.decoder.formats().clone() };
+        let look = whose.and_then(|whose| origin.look(record, is_delete, whose, reading));
         let (bad_run, is_delete) = (lane.flood.in_a_row(), lane.deleted.is_some());
         let chunk = lane.chunk_for(now, look.is_some() || matches!(asked, Asked::Truncate(..)));
         chunk.count(record, is_delete);

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     handler::Handler,
-    replay::{Look, Replay, Verdict, Whose},
+    replay::{Look, Reading, Replay, Verdict, Whose},
     source::Record,
 };
 use sinks::{
@@ -24,10 +24,18 @@ pub(super) enum Origin {
 }
 impl Origin {
     /// A replay between which and the command's look other records may have come must be looked for.
-    pub fn look(&self, record: &Record<'_>, is_delete: bool, whose: &Whose) -> Option<Look> {
+    /// Keys are read as the record itself is.
+    pub fn look(
+        &self,
+        record: &Record<'_>,
+        is_delete: bool,
+        whose: &Whose,
+        reading: impl FnOnce() -> Reading,
+    ) -> Option<Look> {
         let Self::Own(replay) = self else { return None };
         (record.offset > replay.clean_to).then(|| Look {
             whose: whose.clone(),
+            reading: reading(),
             key: record.key.map(<[u8]>::to_vec),
             is_delete,
             offset: replay.offset,

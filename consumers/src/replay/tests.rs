@@ -29,14 +29,25 @@ fn headers_come_back_as_they_went() {
 #[test]
 fn keys_are_equal_however_they_are_written() {
     let mut decoder = Decoder::default();
-    let mut form = |key: &str| KeyForm::of(&mut decoder, "t", Some(key.as_bytes()));
+    let mut form = |key: &str| KeyForm::of(&mut decoder, "t", "t", Some(key.as_bytes()));
     let schema = r#"{"schema":{"type":"struct","fields":[{"type":"int64","optional":false,"field":"id"}],"optional":false,"name":"t.Key"},"payload":{"id":1}}"#;
     let one = form(r#"{"id":1}"#);
     assert!(one.is_readable());
     for same in [r#"{ "id" : 1 }"#, r#"{"\u0069d":1}"#, schema] {
         assert_eq!(form(same), one, "{same}");
     }
-    for other in [r#"{"id":2}"#, r#"{"id":"1"}"#, r#"{"id":1,"b":null}"#, r#"{"no":1}"#, "", "{"] {
+    for same in [r#"{"id":"1"}"#, r#"{"id":1.00}"#, r#"{"id":{"scale":0,"value":"AQ=="}}"#] {
+        assert_eq!(form(same), one, "a column that was widened: {same}");
+    }
+    for other in [
+        r#"{"id":2}"#,
+        r#"{"id":"01"}"#,
+        r#"{"id":1.5}"#,
+        r#"{"id":1,"b":null}"#,
+        r#"{"no":1}"#,
+        "",
+        "{",
+    ] {
         assert_ne!(form(other), one, "{other}");
     }
     assert_eq!(form(r#"{"a":1,"b":"é"}"#), form(r#"{"b":"\u00e9","a":1}"#));
@@ -50,7 +61,10 @@ struct Shown {
 impl Shown {
     fn new() -> Self {
         let whose = Whose { service: "s".into(), generation: 2 };
-        Self { judge: Judge::new("t", whose), partition: Partition::new("t", 0) }
+        Self {
+            judge: Judge::new("t", whose, Reading::default()),
+            partition: Partition::new("t", 0),
+        }
     }
     fn see(&mut self, offset: i64, key: Option<&str>, value: Option<&str>, headers: &List) {
         self.judge.see(&Record {
@@ -83,6 +97,26 @@ fn the_same_key_later_has_moved_on_and_the_first_one_counts() {
     shown.see(15, None, Some(truncate), &vec![]);
     assert_eq!(shown.judge.verdicts()[&11], Verdict::MovedOn { at: 15 });
     assert!(shown.judge.is_done());
+}
+
+/// `id` went from bigint to numeric(20,0) between the letter and the next change: with a schema, and by configuration.
+#[test]
+fn a_key_that_was_widened_is_the_same_key() {
+    let decimal = r#"{"schema":{"type":"struct","fields":[{"type":"bytes","name":"org.apache.kafka.connect.data.Decimal","parameters":{"scale":"0"},"field":"id"}]},"payload":{"id":"AQ=="}}"#;
+    let bare = r#"{"id":"AQ=="}"#;
+    for (formats, key, wanted) in [
+        ("", decimal, Verdict::MovedOn { at: 12 }),
+        ("t.id=decimal(0)", bare, Verdict::MovedOn { at: 12 }),
+        ("u.id=decimal(0)", bare, Verdict::Clean),
+        ("t.id=decimal(0)", r#"{"id":"Ag=="}"#, Verdict::Clean),
+    ] {
+        let mut shown = Shown::new();
+        let reading = Reading { table: "t".into(), formats: Formats::parse(formats).unwrap() };
+        shown.judge = Judge::new("t", shown.judge.whose.clone(), reading);
+        shown.judge.seek(Some(KEY.as_bytes()), false, 10, None);
+        shown.see(12, Some(key), Some("{"), &vec![]);
+        assert_eq!(shown.judge.verdicts()[&10], wanted, "{formats} {key}");
+    }
 }
 
 /// Debezium writes one after every delete: a delete that was dead could never be replayed if it counted.

@@ -1,7 +1,8 @@
 //! Letters of one partition: looked for in its log in one pass, then sent one by one.
 use super::{Item, Replay, Sent, Stop, kafka::Log, partition};
 use crate::{
-    replay::{self, Judge, KeyForm, PREFIX, Verdict, Whose},
+    config::{Config, Service},
+    replay::{self, Judge, KeyForm, PREFIX, Reading, Verdict, Whose},
     source::Record,
 };
 use debezium::{Decoder, Envelope};
@@ -52,8 +53,9 @@ impl Replay {
             Sought { key: letter.key.clone(), is_delete, offset, timestamp_ms, failed_at }
         });
         let (log, sought, whose) = (self.log.clone(), sought.collect::<Vec<_>>(), self.whose());
-        let (asked, topic) = (at.clone(), at.topic.clone());
-        let looked = tokio::task::spawn_blocking(move || look(&log, &asked, whose, &sought));
+        let (asked, topic, reading) = (at.clone(), at.topic.clone(), self.reading(&at.topic));
+        let looked =
+            tokio::task::spawn_blocking(move || look(&log, &asked, (whose, reading), &sought));
         let looked = looked.await??;
         let (mut sent, mut clean_to) = (vec![], looked.end);
         for item in wave {
@@ -85,6 +87,19 @@ impl Replay {
     fn whose(&self) -> Whose {
         let service = self.config.service.name().to_owned();
         Whose { service, generation: self.config.generation }
+    }
+
+    /// As the service reads the topic's keys.
+    fn reading(&self, topic: &str) -> Reading {
+        let Config { products, orders, order_items, kafka, formats, .. } = &self.config;
+        let tables = match self.config.service {
+            Service::Inventory => vec![&products.table, &order_items.table],
+            Service::Analytics => vec![&orders.table, &order_items.table],
+            Service::Search => vec![&products.table],
+        };
+        let mut tables = tables.into_iter().zip(&kafka.topics);
+        let table = tables.find(|(_, of)| *of == topic).map(|(table, _)| table.clone());
+        Reading { table: table.unwrap_or_default(), formats: formats.clone() }
     }
 
     fn verdict(&self, item: &Item, looked: &Looked) -> Result<Verdict, String> {
@@ -142,7 +157,7 @@ impl Replay {
             return Ok(None);
         }
         let key = item.found.letter.key.as_deref();
-        let note = match KeyForm::of(&mut Decoder::default(), topic, key).is_readable() {
+        let note = match KeyForm::of(&mut Decoder::default(), topic, "", key).is_readable() {
             true => "",
             false => {
                 "its key cannot be read: order was judged among records of equal key bytes only"
@@ -190,10 +205,15 @@ impl Replay {
     }
 }
 
-fn look(log: &Log, at: &Partition, whose: Whose, sought: &[Sought]) -> anyhow::Result<Looked> {
+fn look(
+    log: &Log,
+    at: &Partition,
+    (whose, reading): (Whose, Reading),
+    sought: &[Sought],
+) -> anyhow::Result<Looked> {
     let (begin, end) = log.range.bounds(at)?;
     let mut looked = Looked { begin, end, verdicts: BTreeMap::new(), others: BTreeSet::new() };
-    let mut judge = Judge::new(&at.topic, whose);
+    let mut judge = Judge::new(&at.topic, whose, reading);
     let ours = |letter: &&Sought| letter.offset >= begin - 1 && letter.offset < end;
     let mut from = end;
     for letter in sought.iter().filter(ours) {
