@@ -183,10 +183,9 @@ fn log_breaker(now: Millis, before: &State, breaker: &Breaker) {
 
 impl<H: Handler> Observer<H> for Watch {
     fn alert(&mut self, alert: &Alert) {
-        let key: Vec<String> = alert.key.iter().map(ToString::to_string).collect();
         tracing::warn!(
             alert = alert.name,
-            product_id = key.join("/"),
+            product_id = sinks::key_text(&alert.key),
             stock = alert.stock_quantity,
             threshold = self.low_stock_threshold,
             "low stock"

@@ -165,11 +165,35 @@ impl Batch {
 /// Stock fell below the threshold. Raised once a crossing, under a name that a repeat raises again.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Alert {
-    /// `topic/partition/offset` of the record that crossed (the last one, where writes were coalesced), `/` and key.
+    /// `topic/partition/offset` of the record that crossed (the last one, where writes were coalesced), `/` and key: made
+    /// by [`Alert::name`].
     pub name: String,
     pub key: Vec<Cell>,
     /// As it was when it crossed, where the sink knows.
     pub stock_quantity: Option<i64>,
+}
+impl Alert {
+    /// `topic/partition/offset` of the record that crossed; `source` is its partition as text.
+    pub fn cause(source: &str, offset: i64) -> String {
+        format!("{source}/{offset}")
+    }
+    /// The name of the alert that this record raised for this key. Every sink names alerts by this function: names are
+    /// kept, and tell a repeat.
+    pub fn name(cause: &str, key: &[Cell]) -> String {
+        format!("{cause}/{}", key_text(key))
+    }
+}
+
+/// A key as people read it: its columns between `/`, and so that no two keys of one view have one text (in a key of
+/// several columns `\` and `/` have a `\` before them).
+pub fn key_text(key: &[Cell]) -> String {
+    match key {
+        [only] => only.to_string(),
+        several => {
+            let escaped = |cell: &Cell| cell.to_string().replace('\\', "\\\\").replace('/', "\\/");
+            several.iter().map(escaped).collect::<Vec<_>>().join("/")
+        }
+    }
 }
 
 /// What a durable batch has to tell.

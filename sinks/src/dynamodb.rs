@@ -345,7 +345,7 @@ impl Sink for DynamoDb {
                 Outcome::Refused(list) => refused.extend(list),
                 Outcome::Stands(table, key, due) => {
                     for (name, stock_quantity) in due {
-                        let full = full_name(&name, &key);
+                        let full = Alert::name(&name, &key);
                         let alert = Alert { name: full.clone(), key: key.clone(), stock_quantity };
                         alerts.insert(full, alert);
                         owed.entry((table, key.clone())).or_default().insert(name);
@@ -382,7 +382,7 @@ impl Sink for DynamoDb {
     async fn told(&self, partition: &Partition, alerts: &[Alert]) -> Result<(), SinkError> {
         let Some(lane) = self.known(partition) else { return Ok(()) };
         let told: BTreeSet<&str> = alerts.iter().map(|alert| alert.name.as_str()).collect();
-        let names = lane.owed(|at, name, _| told.contains(full_name(name, &at.1).as_str()));
+        let names = lane.owed(|at, name, _| told.contains(Alert::name(name, &at.1).as_str()));
         self.let_go(&lane, names).await
     }
 
@@ -397,12 +397,6 @@ fn now_ms() -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
-fn full_name(name: &str, key: &[Cell]) -> String {
-    format!("{name}/{}", key_text(key))
-}
-fn key_text(key: &[Cell]) -> String {
-    key.iter().map(Cell::to_string).collect::<Vec<_>>().join("/")
-}
 fn key_of(view: &View, key: &[Cell]) -> Option<Attributes> {
     let column = |(column, cell): (&crate::Column, &Cell)| {
         Some((column.name.to_owned(), wire::attribute(&request::Value::of(cell)?)))

@@ -27,7 +27,8 @@ pub mod state;
 mod view;
 
 pub use batch::{
-    Alert, Batch, Checkpoint, Key, Mark, Op, Origin, Partition, Receipt, Span, Write, share_key,
+    Alert, Batch, Checkpoint, Key, Mark, Op, Origin, Partition, Receipt, Span, Write, key_text,
+    share_key,
     share_prefix,
 };
 pub use cell::Cell;

@@ -4,7 +4,7 @@ use bigdecimal::BigDecimal;
 use chrono::DateTime;
 use serde::Deserialize;
 use serde_json::Value;
-use sinks::{Cell, Type, View, dlq, objects::Dir};
+use sinks::{Cell, Type, View, dlq, key_text, objects::Dir};
 use std::{collections::BTreeMap, path::Path};
 
 type Rows = BTreeMap<Vec<Cell>, Vec<Cell>>;
@@ -48,20 +48,21 @@ impl Answers {
                 .map(|column| cell(answer.get(column.name), column.kind))
                 .collect::<anyhow::Result<_>>()?;
             let Some(row) = left.remove(&key) else {
-                differences.push(format!("{} {} is missing", view.name, text(&key)));
+                differences.push(format!("{} {} is missing", view.name, key_text(&key)));
                 continue;
             };
             for (column, have) in view.columns.iter().zip(&row) {
                 let Some(want) = answer.get(column.name) else { continue };
                 let want = cell(Some(want), column.kind)?;
                 if *have != want {
-                    let at = format!("{} {} {}", view.name, text(&key), column.name);
+                    let at = format!("{} {} {}", view.name, key_text(&key), column.name);
                     differences.push(format!("{at} is {have}, PostgreSQL says {want}"));
                 }
             }
         }
-        differences
-            .extend(left.keys().map(|key| format!("{} {} is one too many", view.name, text(key))));
+        differences.extend(
+            left.keys().map(|key| format!("{} {} is one too many", view.name, key_text(key))),
+        );
         Ok(differences)
     }
 }
@@ -77,10 +78,6 @@ pub(crate) fn cell(value: Option<&Value>, kind: Type) -> anyhow::Result<Cell> {
         Type::Text => Cell::Text(as_text(value)),
         Type::Words => Cell::Words(as_text(value).split(' ').map(str::to_owned).collect()),
     })
-}
-
-fn text(key: &[Cell]) -> String {
-    key.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
 
 /// The first rows, as a table.

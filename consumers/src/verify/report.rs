@@ -5,7 +5,7 @@ use super::{
     session::named,
 };
 use serde_json::{Value, json};
-use sinks::Cell;
+use sinks::{Cell, key_text};
 
 pub fn text(verified: &Verified, options: &Options) {
     let Verified { service, verdict, seconds, .. } = verified;
@@ -50,12 +50,8 @@ fn summary(view: &ViewOutcome) -> String {
     format!("{}; digest of the source {source}, of the sink {sink}", counts.join(", "))
 }
 
-fn key(difference: &Difference) -> String {
-    difference.key.iter().map(Cell::to_string).collect::<Vec<_>>().join(" ")
-}
-
 fn line(difference: &Difference, values: bool) -> String {
-    let mut text = format!("{} {}", key(difference), difference.kind.word());
+    let mut text = format!("{} {}", key_text(&difference.key), difference.kind.word());
     if difference.kind == Kind::Different {
         let field = |field: &super::outcome::Field| {
             if values {

@@ -220,7 +220,7 @@ impl Writer<'_> {
 
     /// The name of the alert that the write of `offset` raises.
     pub fn alert(&self, offset: i64) -> String {
-        format!("{}/{offset}", self.source)
+        crate::Alert::cause(self.source, offset)
     }
 
     /// Whether a write of this partition raised it: others leave it alone, unless it stands there for long.

@@ -40,7 +40,7 @@ impl Part {
         self.source_ts_ms = self.source_ts_ms.max(write.source_ts_ms);
         self.show(view);
         (!was_low && view.is_low(self.shown.as_deref())).then(|| Alert {
-            name: alert_name(partition, write),
+            name: Alert::name(&Alert::cause(&partition.to_string(), write.offset), &write.key),
             key: write.key.clone(),
             stock_quantity: self.shown.as_ref().and_then(|row| row.get(4)).and_then(Cell::int),
         })
@@ -57,12 +57,6 @@ impl Part {
     pub fn is_spent(&self, view: &View) -> bool {
         !matches!(view.kind, Kind::Stock { .. }) && self.own.is_none() && self.shares.is_empty()
     }
-}
-
-/// `topic/partition/offset/key`.
-fn alert_name(partition: &Partition, write: &Write) -> String {
-    let key: Vec<String> = write.key.iter().map(Cell::to_string).collect();
-    format!("{partition}/{}/{}", write.offset, key.join(","))
 }
 
 /// The writes that stand, with the index of their view. Writes that can never be made are refused together, unless
@@ -152,4 +146,51 @@ fn refusal(view: &View, write: &Write, value_bytes_max: usize) -> Option<String>
 
 fn reason(view: &View, column: &str, bytes: usize, bytes_max: usize) -> String {
     format!("{}.{column}: {bytes} bytes, at most {bytes_max} are kept", view.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Column, StockMode, Type, dynamodb::keyed};
+
+    /// The name of the alert that a store raises when a product of this key is first seen, low on stock.
+    fn raised(key: &'static [Column], cells: Vec<Cell>) -> String {
+        let kind = Kind::Stock { mode: StockMode::Derived, low_below: 10 };
+        let view = View { name: "stock", key, columns: &[], kind };
+        let row = vec!["a".into(), Cell::Null, 3.into()];
+        let write =
+            Write { offset: 7, source_ts_ms: 0, view: "stock", key: cells, op: Op::Put(row) };
+        let partition = Partition::new("shop.public.products", 2);
+        Part::default().apply(&view, 0, &partition, &write).expect("an alert").name
+    }
+    /// In DynamoDB: the item keeps the writer's half of it.
+    fn kept_on_items(cells: &[Cell]) -> String {
+        let shape = keyed::Shape::Row { columns: vec![], indexed: false };
+        let source = "shop.public.products/2";
+        let writer = keyed::Writer { shape: &shape, generation: 1, entry: "p2", source, now_ms: 0 };
+        assert_eq!(
+            writer.alert(7),
+            "shop.public.products/2/7",
+            "kept on items of running services"
+        );
+        Alert::name(&writer.alert(7), cells)
+    }
+
+    #[test]
+    fn an_alert_has_one_name_in_all_sinks() {
+        let one = const { &[Column::new("product_id", Type::Int)] };
+        let two =
+            const { &[Column::new("shop", Type::Text), Column::new("product_id", Type::Int)] };
+        let cases: [(&'static [Column], Vec<Cell>, &str); 3] = [
+            // As every version has stored it: never to be changed.
+            (one, vec![42.into()], "shop.public.products/2/7/42"),
+            (two, vec!["north".into(), 42.into()], "shop.public.products/2/7/north/42"),
+            (two, vec!["a/b\\".into(), 42.into()], "shop.public.products/2/7/a\\/b\\\\/42"),
+        ];
+        for (key, cells, name) in cases {
+            assert_eq!(raised(key, cells.clone()), name);
+            assert_eq!(kept_on_items(&cells), name);
+        }
+        assert_eq!(crate::key_text(&["a/b\\".into()]), "a/b\\", "one column, as it is");
+    }
 }

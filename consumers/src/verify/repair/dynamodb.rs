@@ -16,6 +16,7 @@ use anyhow::{Context, bail};
 use sinks::{
     Cell, Key, Partition, SinkError, View,
     dynamodb::{DynamoDb, Mend, Mended, Seen},
+    key_text,
     objects::Place,
     share_key,
     state::slatedb::{Glance, SlateDb},
@@ -131,7 +132,7 @@ impl Job<'_, '_> {
         for (key, mut mend) in plans {
             mend.row = rows.remove(&key).flatten();
             if !self.agrees(&key, &mend, &glances) {
-                done.notes.push(format!("{} {}: {WRONG_STATE}", self.view.name, text(&key)));
+                done.notes.push(format!("{} {}: {WRONG_STATE}", self.view.name, key_text(&key)));
                 continue;
             }
             let item = items.get(&key);
@@ -281,8 +282,4 @@ fn share(glance: &Glance, key: &Key) -> anyhow::Result<i64> {
     let Some(row) = glance.rows.get(key) else { return Ok(0) };
     let share: Vec<Cell> = serde_json::from_slice(row).context("a share of the state")?;
     Ok(share.first().and_then(Cell::int).unwrap_or(0))
-}
-
-fn text(key: &[Cell]) -> String {
-    key.iter().map(Cell::to_string).collect::<Vec<_>>().join(" ")
 }
