@@ -23,8 +23,8 @@ pub use look::{Cursor, Mend, Mended, Seen};
 pub use tables::{Facts, Fault, Inspection, create_tables, generation_seen, inspect, try_access};
 
 use crate::{
-    Alert, Batch, Cell, Checkpoint, Kind, Partition, Receipt, Refusal, Sink, SinkError, View,
-    Write, aws,
+    Alert, Batch, Cell, Checkpoint, Column, Kind, Partition, Receipt, Refusal, Sink, SinkError,
+    Type, View, Write, aws,
 };
 use anyhow::anyhow;
 use async_trait::async_trait;
@@ -421,7 +421,19 @@ fn shape_of(view: &View) -> Result<Shape, SinkError> {
     match &view.kind {
         Kind::Totals { .. } => wrong("it is a report; only rows and stock are"),
         Kind::Rows => {
-            let indexed = names.contains(&"name") && names.contains(&"price");
+            let declared: Vec<_> = view.columns.iter().filter(|column| column.indexed).collect();
+            let indexed = match declared[..] {
+                [] => false,
+                [
+                    Column { name: "name", kind: Type::Text, .. },
+                    Column { name: "price", kind: Type::Decimal, .. },
+                ] => true,
+                _ => {
+                    return wrong(
+                        "there are indexes for a text `name` and a decimal `price` together, no others",
+                    );
+                }
+            };
             Ok(Shape::Row { columns: names, indexed })
         }
         Kind::Stock { mode, low_below } => {

@@ -20,7 +20,14 @@ pub struct Column {
 }
 impl Column {
     pub const fn new(name: &'static str, kind: Type) -> Self {
-        Self { name, kind }
+        Self { name, kind, indexed: false }
+    }
+    /// Declares that people look rows up by this column: a sink that needs an index for that keeps one. Never guessed
+    /// from a column's name.
+    #[must_use]
+    pub const fn indexed(mut self) -> Self {
+        self.indexed = true;
+        self
     }
 }
 
@@ -29,6 +36,8 @@ impl Column {
 pub enum Merge {
     Sum,
     Max,
+    /// People look rows up by it: see [`Column::indexed`].
+    pub indexed: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

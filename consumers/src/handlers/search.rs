@@ -126,9 +126,9 @@ impl Handler for Search {
             key: const { &[Column::new("product_id", Type::Int)] },
             columns: const {
                 &[
-                    Column::new("name", Type::Text),
+                    Column::new("name", Type::Text).indexed(),
                     Column::new("description", Type::Text),
-                    Column::new("price", Type::Decimal),
+                    Column::new("price", Type::Decimal).indexed(),
                     Column::new("category", Type::Text),
                     Column::new("search_tokens", Type::Words),
                 ]

@@ -76,9 +76,9 @@ fn index() -> View {
         key: &[PRODUCT_ID],
         columns: const {
             &[
-                Column::new("name", Type::Text),
+                Column::new("name", Type::Text).indexed(),
                 Column::new("description", Type::Text),
-                Column::new("price", Type::Decimal),
+                Column::new("price", Type::Decimal).indexed(),
                 Column::new("category", Type::Text),
                 Column::new("search_tokens", Type::Words),
             ]

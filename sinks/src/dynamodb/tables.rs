@@ -255,3 +255,34 @@ async fn expire(client: &Client, table: &str) -> Result<(), SinkError> {
         .map_err(|e| error(table, "UpdateTimeToLive", e))?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Kind;
+
+    const NAME: Column = Column::new("name", Type::Text);
+    const PRICE: Column = Column::new("price", Type::Decimal);
+
+    fn indexes(columns: &'static [Column]) -> Result<Vec<&'static str>, String> {
+        let key = const { &[Column::new("id", Type::Int)] };
+        let view = View { name: "wares", key, columns, kind: Kind::Rows };
+        let needed = Needed::of(&view).map_err(|e| e.to_string())?;
+        Ok(needed.indexes.iter().map(|index| index.name).collect())
+    }
+
+    #[test]
+    fn indexes_are_declared_and_never_guessed_from_names() {
+        assert_eq!(indexes(&[NAME, PRICE]), Ok(vec![]));
+        let declared = const { &[NAME.indexed(), PRICE.indexed()] };
+        assert_eq!(indexes(declared), Ok(vec!["name-index", "price-index"]));
+        for odd in [
+            const { [NAME.indexed(), PRICE] },
+            const { [NAME, PRICE.indexed()] },
+            const { [NAME.indexed(), Column::new("price", Type::Text).indexed()] },
+        ] {
+            let why = indexes(odd.to_vec().leak()).unwrap_err();
+            assert!(why.contains("`wares`") && why.contains("`price` together"), "{why}");
+        }
+    }
+}

@@ -37,9 +37,9 @@ pub fn inventory(mode: StockMode) -> View {
 pub fn search() -> View {
     const KEY: [Column; 1] = [Column::new("product_id", Type::Int)];
     const COLUMNS: [Column; 5] = [
-        Column::new("name", Type::Text),
+        Column::new("name", Type::Text).indexed(),
         Column::new("description", Type::Text),
-        Column::new("price", Type::Decimal),
+        Column::new("price", Type::Decimal).indexed(),
         Column::new("category", Type::Text),
         Column::new("search_tokens", Type::Words),
     ];
