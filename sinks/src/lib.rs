@@ -14,6 +14,7 @@
 
 mod aws;
 mod batch;
+pub mod canonical;
 mod cell;
 mod commit;
 pub mod conformance;

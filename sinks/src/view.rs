@@ -12,11 +12,25 @@ pub enum Type {
     Time,
     Words,
 }
+impl Type {
+    /// As it is stored and compared: never another word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Int => "int",
+            Self::Text => "text",
+            Self::Decimal => "decimal",
+            Self::Time => "time",
+            Self::Words => "words",
+        }
+    }
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Column {
     pub name: &'static str,
     pub kind: Type,
+    /// People look rows up by it: see [`Column::indexed`].
+    pub indexed: bool,
 }
 impl Column {
     pub const fn new(name: &'static str, kind: Type) -> Self {
@@ -36,8 +50,15 @@ impl Column {
 pub enum Merge {
     Sum,
     Max,
-    /// People look rows up by it: see [`Column::indexed`].
-    pub indexed: bool,
+}
+impl Merge {
+    /// As it is stored and compared: never another word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sum => "sum",
+            Self::Max => "max",
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +67,15 @@ pub enum StockMode {
     Derived,
     /// `stock_quantity` is the source's own column; `sold` is information only.
     Source,
+}
+impl StockMode {
+    /// As it is set, stored and compared: never another word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Derived => "derived",
+            Self::Source => "source",
+        }
+    }
 }
 
 #[derive(Debug, Clone)]

@@ -389,3 +389,41 @@ fn services_that_start_together_make_the_file_once() {
         }
     }
 }
+
+/// As versions before canonical texts left the file.
+#[tokio::test]
+async fn a_files_earlier_texts_are_accepted_once_and_rewritten() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.db");
+    drop(open(&path));
+    let conn = rusqlite::Connection::open(&path).unwrap();
+    let shapes = || -> Vec<String> {
+        let mut select = conn.prepare("SELECT shape FROM cdc_state_views ORDER BY id").unwrap();
+        select.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+    };
+    let (canonical, first) = (shapes(), views()[0].name);
+    assert!(canonical[0].starts_with("stock; stock_mode=derived; low_stock_threshold=10; key="));
+    let earlier = |low_below: i64| {
+        format!(
+            "stock Derived, low below {low_below}; product_id Int -> name Text, price Decimal, base_stock Int, sold \
+             Int, stock_quantity Int, low_stock Int"
+        )
+    };
+    let was = |text: &str| {
+        conn.execute("UPDATE cdc_state_views SET shape = ? WHERE name = ?", [text, first]).unwrap();
+    };
+    was(&earlier(10));
+    drop(open(&path));
+    assert_eq!(shapes(), canonical, "rewritten");
+    drop(open(&path));
+    let said = "low_stock_threshold: 5 became 10";
+    for text in [earlier(5), canonical[0].replace("threshold=10", "threshold=5")] {
+        was(&text);
+        let told = fatal(Sqlite::open(&path, 1, "shop", views()));
+        assert!(
+            told.contains(&format!("other columns or settings ({said}): set them back")),
+            "{told}"
+        );
+        assert_eq!(shapes()[0], text, "left as it was");
+    }
+}

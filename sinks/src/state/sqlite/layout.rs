@@ -1,6 +1,8 @@
 //! How the file is laid out, and whether this file is one that we may use.
+mod shape;
+
 use super::{Settings, Trouble, table::Table};
-use crate::{Checkpoint, Kind, Partition, SinkError, View};
+use crate::{Checkpoint, Partition, SinkError, View, canonical};
 use anyhow::anyhow;
 use rusqlite::{
     Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params,
@@ -216,7 +218,7 @@ fn claim(
     service: &str,
     view: &View,
 ) -> Result<Result<i64, String>, rusqlite::Error> {
-    let shape = shape(view);
+    let shape = shape::shape(view);
     let sql = "SELECT id, service, shape FROM cdc_state_views WHERE name = ?";
     let known: Option<(i64, String, String)> = txn
         .query_row(sql, [view.name], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
@@ -227,30 +229,24 @@ fn claim(
             "INSERT INTO cdc_state_views (name, service, shape) VALUES (?, ?, ?) RETURNING id";
         return txn.query_row(sql, params![view.name, service, shape], |row| Ok(Ok(row.get(0)?)));
     };
-    Ok(if owner != service {
-        Err(format!("view {} is kept by {owner}: give {service} a file of its own", view.name))
-    } else if was != shape {
-        Err(format!(
-            "view {} was made with other columns or settings ({was}; now {shape}): set them back, or set a new \
-             GENERATION and give it a file of its own",
-            view.name
-        ))
-    } else {
-        Ok(id)
-    })
-}
-
-/// Everything about a view that shapes its rows and can be written down.
-fn shape(view: &View) -> String {
-    let columns = |columns: &[crate::Column]| {
-        let columns: Vec<String> =
-            columns.iter().map(|c| format!("{} {:?}", c.name, c.kind)).collect();
-        columns.join(", ")
-    };
-    let kind = match &view.kind {
-        Kind::Rows => "rows".to_owned(),
-        Kind::Totals { merge, .. } => format!("totals of {merge:?}"),
-        Kind::Stock { mode, low_below } => format!("stock {mode:?}, low below {low_below}"),
-    };
-    format!("{kind}; {} -> {}", columns(view.key), columns(view.columns))
+    if owner != service {
+        let what =
+            format!("view {} is kept by {owner}: give {service} a file of its own", view.name);
+        return Ok(Err(what));
+    }
+    if was == shape {
+        return Ok(Ok(id));
+    }
+    // An earlier version's text of the same shape is accepted, and is this version's from now on.
+    let meant = shape::of_earlier(&was).unwrap_or(was);
+    if meant == shape {
+        txn.execute("UPDATE cdc_state_views SET shape = ? WHERE id = ?", params![shape, id])?;
+        return Ok(Ok(id));
+    }
+    Ok(Err(format!(
+        "view {} was made with other columns or settings ({}): set them back, or set a new GENERATION and give it a \
+         file of its own",
+        view.name,
+        canonical::difference(&meant, &shape)
+    )))
 }
