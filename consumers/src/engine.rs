@@ -140,9 +140,11 @@ pub struct Engine<H: Handler> {
     now: Millis,
 }
 
-/// The rules that a state is bound to, with what its views are written to, where that is not the state itself.
+/// The rules that a state is bound to, with what its views are written to, where that is not the state itself; both as
+/// [`sinks::canonical`] text.
 pub fn fingerprint(rules: &str, target: &str) -> String {
-    if target.is_empty() { rules.to_owned() } else { format!("{rules}; {target}") }
+    let between = if target.is_empty() { "" } else { sinks::canonical::BETWEEN };
+    format!("{rules}{between}{target}")
 }
 
 /// What a lane that finds this would do, asked beforehand: where it would begin, with a warning if there is one, or

@@ -46,7 +46,8 @@ pub trait Handler: Send + 'static {
     fn tables(&self) -> Vec<Table>;
     fn views(&self) -> Vec<View>;
 
-    /// Of every setting and rule that shapes effects; stored with the position, and another one halts.
+    /// Of every setting and rule that shapes effects, as [`sinks::canonical`] text that names each explicitly; stored
+    /// with the position, and another one halts.
     fn fingerprint(&self) -> String;
 
     /// Reads what matters from a change; `change.source.table` is the name of one of [`Handler::tables`], whatever the

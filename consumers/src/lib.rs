@@ -7,6 +7,7 @@ pub mod demo;
 pub mod dlq;
 pub mod doctor;
 pub mod engine;
+mod fingerprint;
 pub mod handler;
 pub mod handlers;
 mod http;

@@ -21,7 +21,7 @@ use signal_hook::{
     flag,
 };
 use sinks::{
-    Committer, View,
+    Committer, View, canonical,
     dlq::ObjectDlq,
     dynamodb::{self, DynamoDb},
     files::{self, Folder},
@@ -284,13 +284,14 @@ pub(crate) fn endpoint(aws: &Aws) -> Endpoint {
 
 /// Where the views are, if not where the state is: a state must not go on with tables that never saw what it saw.
 fn target(config: &Config) -> String {
-    match (&config.sink, config.service) {
-        (Sink::Aws, Service::Inventory) => format!("table {}", config.aws.table),
-        (Sink::Aws, Service::Search) => {
-            format!("tables {} {}", config.aws.table, config.aws.tokens_table)
-        }
-        _ => String::new(),
-    }
+    let table = || canonical::setting("dynamodb_table", &config.aws.table);
+    let tokens = || canonical::setting("dynamodb_tokens_table", &config.aws.tokens_table);
+    let settings = match (&config.sink, config.service) {
+        (Sink::Aws, Service::Inventory) => vec![table()],
+        (Sink::Aws, Service::Search) => vec![table(), tokens()],
+        _ => vec![],
+    };
+    settings.join(canonical::BETWEEN)
 }
 
 /// Makes the jitter of this process differ from that of others.

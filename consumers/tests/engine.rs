@@ -3,6 +3,8 @@
 mod breaker;
 #[path = "engine/halts.rs"]
 mod halts;
+#[path = "engine/identity.rs"]
+mod identity;
 #[path = "engine/outage.rs"]
 mod outage;
 #[path = "engine/whose.rs"]
@@ -167,7 +169,7 @@ fn more_partitions_halt_before_anything_is_applied() {
 fn other_rules_halt() {
     let other = Checkpoint { fingerprint: "idle 0".into(), ..stored(10) };
     let seen = open(&mut engine(Policy::default()), Some(other), bounds(0, 50, 1));
-    assert!(halted(&seen).contains("idle 0"));
+    assert!(halted(&seen).contains("(idle 0 became 1)"));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use super::{
     whose::{Exceptions, Owner, admit},
 };
 use crate::{
+    fingerprint,
     handler::{Rows, Table},
     policy::{Flood, Policy},
     replay::Look,
@@ -296,7 +297,8 @@ impl<F> Lane<F> {
         self.origins.clone_from(&stored.origins);
         self.deleted = stored.last.as_ref().filter(|last| last.is_delete).map(|l| l.key_digest);
         let mark = stored.last.clone().filter(|mark| mark.offset >= bounds.begin);
-        self.checkpoint = stored;
+        // An earlier version may have said the same in other words: the next batch stores today's.
+        self.checkpoint = Checkpoint { fingerprint: fingerprint.to_owned(), ..stored };
         match mark {
             Some(mark) => {
                 let from = mark.offset;
@@ -396,10 +398,9 @@ fn refuse(
 ) -> Result<(), String> {
     let again = "start with a new GENERATION: it builds its views anew, from the topic's beginning";
     let next = stored.next;
-    if stored.fingerprint != fingerprint {
+    if let Some(what) = fingerprint::difference(&stored.fingerprint, fingerprint) {
         return Err(format!(
-            "the state was made by other rules or settings ({}) than these ({fingerprint}): go back to them, or {again}",
-            stored.fingerprint
+            "the state was made by other rules or settings ({what}): go back to them, or {again}"
         ));
     }
     if stored.partitions != bounds.partitions {

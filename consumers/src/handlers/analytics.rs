@@ -27,7 +27,10 @@
 //! whole, so a single customer with tens of thousands of orders a day is dear (a till that books everything on one
 //! customer: leave its customer null).
 use super::{Limits, OrderItems, Orders, fields};
-use crate::handler::{Handler, Keys, Reject, Step, Table};
+use crate::{
+    fingerprint,
+    handler::{Handler, Keys, Reject, Step, Table},
+};
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, Datelike};
 use debezium::{Change, Field, Instant, Kept};
@@ -132,7 +135,7 @@ impl Handler for Analytics {
     }
 
     fn fingerprint(&self) -> String {
-        format!("analytics rules {RULES}; {:?}; formats {}", self.settings, self.formats)
+        fingerprint::of_analytics(RULES, &self.settings, &self.formats)
     }
 
     fn read(&self, change: &Change<'_>) -> Result<Option<Fact>, Reject> {

@@ -14,7 +14,10 @@
 //! State rows: `p/<id>` the product's part as written, `i/<id>` what a line counts towards. A record writes a
 //! product's share only if it changed it, so what is written is a function of the log alone.
 use super::{Limits, OrderItems, Products, fields};
-use crate::handler::{Handler, Keys, Reject, Step, Table};
+use crate::{
+    fingerprint,
+    handler::{Handler, Keys, Reject, Step, Table},
+};
 use bigdecimal::BigDecimal;
 use debezium::{Change, Kept};
 use fields::Name;
@@ -132,7 +135,7 @@ impl Handler for Inventory {
     }
 
     fn fingerprint(&self) -> String {
-        format!("inventory rules {RULES}; {:?}; formats {}", self.settings, self.formats)
+        fingerprint::of_inventory(RULES, &self.settings, &self.formats)
     }
 
     fn read(&self, change: &Change<'_>) -> Result<Option<Fact>, Reject> {

@@ -15,7 +15,10 @@
 //! Bounds: a text and its words take at most their part of an item (name 1/4, description 1/2, category 1/8), each
 //! judged alone, so that whether a record is rejected depends on the record alone even when a text is not sent.
 use super::{Limits, Products, fields};
-use crate::handler::{Handler, Keys, Reject, Step, Table};
+use crate::{
+    fingerprint,
+    handler::{Handler, Keys, Reject, Step, Table},
+};
 use bigdecimal::BigDecimal;
 use debezium::{Change, Kept};
 use fields::Name;
@@ -146,10 +149,7 @@ impl Handler for Search {
 
     fn fingerprint(&self) -> String {
         let unicode = unicode_segmentation::UNICODE_VERSION;
-        let (settings, formats) = (&self.settings, &self.formats);
-        format!(
-            "search rules {RULES}; words of Unicode {unicode:?}; {settings:?}; formats {formats}"
-        )
+        fingerprint::of_search(RULES, unicode, &self.settings, &self.formats)
     }
 
     fn read(&self, change: &Change<'_>) -> Result<Option<Fact>, Reject> {
