@@ -32,11 +32,7 @@ impl<H: Handler> Engine<H> {
         ticket: &Ticket,
         result: Result<(), SinkError>,
     ) {
-        let Some(lane) =
-            self.lanes.get_mut(&ticket.partition).filter(|lane| lane.life == ticket.life)
-        else {
-            return;
-        };
+        let Some(lane) = self.live(ticket) else { return };
         if !matches!(lane.phase, Phase::Publishing) {
             return;
         }

@@ -1,5 +1,5 @@
 //! The engine and the inventory handler under seeded chaos: rebalances with zombies, crashes at every point between
-//! letters, writes, state and acknowledgement, lost and doubled answers, outages and throttling of everything at once,
+//! letters, writes, state and acknowledgement, lost, doubled and late answers, outages and throttling of everything at once,
 //! poison, refusals, re-snapshots, key changes, truncates, letters replayed late and raced by newer records. Whatever
 //! happens, the view, the dead letters, their marks and the positions come out as if nothing had.
 //!
@@ -48,6 +48,10 @@ pub enum Bug {
     CountNeverKnown,
     /// A replayed letter takes effect whatever came between.
     NoLook,
+    /// A late answer to an earlier question counts as the answer to the last one.
+    AnyAnswerCounts,
+    /// The same, of publications only.
+    AnyPublicationCounts,
 }
 
 fn number(name: &str) -> Option<u64> {
@@ -74,6 +78,13 @@ fn exact(way: Way, seeds: u64) {
         "crashes",
         "stops",
         "doubled",
+        "late: opened",
+        "late: rows",
+        "late: scanned",
+        "late: looked",
+        "late: committed",
+        "late: published",
+        "late: errors",
         "outages",
         "throttled",
         "opened",
@@ -160,6 +171,8 @@ fn every_planted_bug_is_noticed() {
         Bug::MovesOnWhileOpen,
         Bug::ReadsOn,
         Bug::NoLook,
+        Bug::AnyAnswerCounts,
+        Bug::AnyPublicationCounts,
     ];
     let keyed = [
         Bug::StateBeforeWrites,

@@ -24,7 +24,9 @@ pub struct Node {
     /// Lanes that went away while they tried for all.
     pub probes_lost: u64,
     bug: Bug,
-    /// What each lane asked last, for [`Bug::ProbesWithAll`].
+    /// What each lane asked last.
+    newest: BTreeMap<Partition, Ticket>,
+    /// The same, for [`Bug::ProbesWithAll`].
     asked: BTreeMap<Partition, Action>,
 }
 
@@ -42,6 +44,7 @@ impl Node {
             pending: VecDeque::new(),
             probes_lost: 0,
             bug,
+            newest: BTreeMap::new(),
             asked: BTreeMap::new(),
         }
     }
@@ -60,8 +63,17 @@ impl Node {
             self.plant(&before, &after, &mut decided);
         }
         check_held_back(&before, &after, &decided)?;
+        for ticket in decided.iter().filter_map(sent) {
+            self.newest.insert(ticket.partition.clone(), ticket.clone());
+        }
         self.pending.extend(decided);
         Ok(())
+    }
+
+    /// What the lane that this ticket speaks of asked last, if it is still the same lane.
+    pub fn newest(&self, ticket: &Ticket) -> Option<Ticket> {
+        let newest = self.newest.get(&ticket.partition)?;
+        (newest.life == ticket.life).then(|| newest.clone())
     }
 
     /// Everything decided is carried out: is anything read that nobody could write?

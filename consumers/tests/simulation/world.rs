@@ -1,4 +1,7 @@
 //! Three processes, one log, one disk, and everything that goes wrong between them.
+#[path = "late.rs"]
+mod late;
+
 use crate::{
     Bug,
     disk::{Answer, Disk, Request, Way, coalesce, refusals},
@@ -14,6 +17,7 @@ use consumers::{
     replay::{Look, Verdict},
     source::{Bounds, Headers, Record},
 };
+use late::Late;
 use sinks::{Batch, Key, Letter, Partition, Receipt, SinkError, dlq::Outcome};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -93,6 +97,7 @@ pub struct World {
     disk: Disk,
     nodes: Vec<Node>,
     jobs: Vec<Job>,
+    late: Vec<Late>,
     births: u64,
     growing: Option<Growing>,
     story: Story,
@@ -174,6 +179,7 @@ fn story(seed: u64, way: Way, bug: Bug, grows: bool) -> Result<Story, String> {
         disk: Disk { refuses, ..Disk::default() },
         nodes: vec![],
         jobs: vec![],
+        late: vec![],
         births: 0,
         growing,
         story: Story::default(),
@@ -214,6 +220,7 @@ impl World {
                 let job = self.rng.pick(self.jobs.len());
                 self.work(job)?;
             }
+            self.deliver_late()?;
             if self.growing.is_some() {
                 if step == CHAOS + AFTER {
                     self.check_growth()?;
@@ -375,10 +382,12 @@ impl World {
         let born = self.nodes[n].born;
         let in_flight = |job: &&Job| job.node == n && job.born == born;
         let left = self.jobs.iter().filter(in_flight).find(|job| {
-            matches!(job.step, Step::Commit { .. }) && self.nodes[n].engine.is_held(&job.ticket)
+            matches!(job.step, Step::Commit { .. } | Step::Publish)
+                && self.nodes[n].engine.is_held(&job.ticket)
         });
         if let Some(job) = left {
-            return Err(format!("{}: ended with a batch in flight", job.ticket.partition));
+            let what = if matches!(job.step, Step::Publish) { "publication" } else { "batch" };
+            return Err(format!("{}: ended with a {what} in flight", job.ticket.partition));
         }
         self.story.add("stops", 1);
         self.restart(n)
@@ -436,6 +445,8 @@ impl World {
             Action::Halt(why) => return Err(format!("halted: {why}")),
             Action::Close(_) | Action::Alert(_) | Action::Warn(_) => return Ok(()),
         };
+        self.check_answered(n, &ticket)?;
+        let node = &self.nodes[n];
         let born = node.born;
         let epoch = node.epochs.get(&ticket.life).copied().unwrap_or(0);
         self.jobs.push(Job { node: n, born, ticket, epoch, step });
@@ -474,7 +485,7 @@ impl World {
         let mut job = self.jobs.swap_remove(job);
         if down || fate == 0 {
             // The request never arrives, or the process that carries it out dies here.
-            return self.answer(&job, Err(lost()), 1);
+            return self.answer(&job, Err(lost()));
         }
         let Some(done) = self.advance(&mut job) else {
             self.jobs.push(job);
@@ -482,12 +493,10 @@ impl World {
         };
         self.story.note((self.now, &job.ticket, done.is_ok()));
         match fate {
-            1 => self.answer(&job, Err(lost()), 1), // it took effect and nobody knows
-            2 => {
-                self.story.add("doubled", 1);
-                self.answer(&job, done, 2)
-            }
-            _ => self.answer(&job, done, 1),
+            // It took effect and nobody knows; nor does it help to hear it when something else was asked.
+            1 => self.answer_twice(job, done, Some(lost())),
+            2 => self.answer_twice(job, done, None),
+            _ => self.answer(&job, done),
         }
     }
 
@@ -545,12 +554,7 @@ impl World {
     }
 
     /// Tells the process that asked, if it still lives.
-    fn answer(
-        &mut self,
-        job: &Job,
-        told: Result<Told, SinkError>,
-        times: u32,
-    ) -> Result<(), String> {
+    fn answer(&mut self, job: &Job, told: Result<Told, SinkError>) -> Result<(), String> {
         let node = &mut self.nodes[job.node];
         if node.born != job.born {
             return Ok(());
@@ -568,28 +572,25 @@ impl World {
             (_, told) => told,
         };
         if let Ok(Told::Opened(epoch, _)) = &told {
-            node.epochs.insert(job.ticket.life, *epoch);
+            let known = node.epochs.entry(job.ticket.life).or_default();
+            *known = (*known).max(*epoch);
         }
-        let again = (times == 2).then(|| copy(&told));
-        for told in std::iter::once(told).chain(again) {
-            let ticket = job.ticket.clone();
-            let event = match (&job.step, told) {
-                (_, Ok(Told::Opened(_, standing))) => Event::Opened(ticket, Ok(standing)),
-                (_, Ok(Told::Rows(rows))) => Event::Fetched(ticket, Ok(rows)),
-                (_, Ok(Told::Scanned(rows))) => Event::Scanned(ticket, Ok(rows)),
-                (_, Ok(Told::Looked(verdict))) => Event::Looked(ticket, Ok(verdict)),
-                (_, Ok(Told::Committed)) => Event::Committed(ticket, Ok(Receipt::default())),
-                (_, Ok(Told::Published)) => Event::Published(ticket, Ok(())),
-                (Step::Open, Err(error)) => Event::Opened(ticket, Err(error)),
-                (Step::Fetch(_), Err(error)) => Event::Fetched(ticket, Err(error)),
-                (Step::Scan(_), Err(error)) => Event::Scanned(ticket, Err(error)),
-                (Step::Look(_), Err(error)) => Event::Looked(ticket, Err(error)),
-                (Step::Commit { .. }, Err(error)) => Event::Committed(ticket, Err(error)),
-                (Step::Publish, Err(error)) => Event::Published(ticket, Err(error)),
-            };
-            node.tell(self.now, event)?;
-        }
-        Ok(())
+        let ticket = job.ticket.clone();
+        let event = match (&job.step, told) {
+            (_, Ok(Told::Opened(_, standing))) => Event::Opened(ticket, Ok(standing)),
+            (_, Ok(Told::Rows(rows))) => Event::Fetched(ticket, Ok(rows)),
+            (_, Ok(Told::Scanned(rows))) => Event::Scanned(ticket, Ok(rows)),
+            (_, Ok(Told::Looked(verdict))) => Event::Looked(ticket, Ok(verdict)),
+            (_, Ok(Told::Committed)) => Event::Committed(ticket, Ok(Receipt::default())),
+            (_, Ok(Told::Published)) => Event::Published(ticket, Ok(())),
+            (Step::Open, Err(error)) => Event::Opened(ticket, Err(error)),
+            (Step::Fetch(_), Err(error)) => Event::Fetched(ticket, Err(error)),
+            (Step::Scan(_), Err(error)) => Event::Scanned(ticket, Err(error)),
+            (Step::Look(_), Err(error)) => Event::Looked(ticket, Err(error)),
+            (Step::Commit { .. }, Err(error)) => Event::Committed(ticket, Err(error)),
+            (Step::Publish, Err(error)) => Event::Published(ticket, Err(error)),
+        };
+        node.tell(self.now, event)
     }
 
     // ------------------------------------------------------------ the end
