@@ -6,6 +6,7 @@
 //! the same name. One that a crash left standing for [`ORPHANED_MS`] is told by whichever partition meets it.
 //!
 //! Absent on purpose: retries (also those of the AWS SDK), transactions, deletes of items, logged values.
+mod entry;
 mod errors;
 pub mod keyed;
 mod limits;
@@ -158,10 +159,7 @@ impl DynamoDb {
 
     fn lane(&self, batch: &Batch) -> Arc<Lane> {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || {
-            let entry = format!("{}{}", batch.tag, batch.partition.index);
-            Arc::new(Lane::new(entry, batch.partition.to_string(), self.seen_max))
-        };
+        let new = || Arc::new(Lane::new(batch.tag, batch.partition.clone(), self.seen_max));
         lanes.entry(batch.partition.clone()).or_insert_with(new).clone()
     }
     fn known(&self, partition: &Partition) -> Option<Arc<Lane>> {
@@ -241,6 +239,9 @@ impl DynamoDb {
             let request = match writer.next(&mut ask, seen.as_ref()) {
                 Step::Send(request) => request,
                 Step::Superseded(newer) => return Err(self.superseded(table, newer)),
+                Step::TwoOwners { offset, owner } => {
+                    return Err(lane.two_owners(table.view.name, offset, &owner).into());
+                }
                 Step::Done => {
                     let mut due = seen.map(|sight| sight.due).unwrap_or_default();
                     due.retain(|name| {
@@ -413,8 +414,9 @@ fn shape_of(view: &View) -> Result<Shape, SinkError> {
     if !matches!(view.key.len(), 1 | 2) {
         return wrong("a key has one or two columns");
     }
-    if let Some(name) =
-        [keyed::GEN, keyed::AT, keyed::LIVE, keyed::EXPIRES, keyed::DUE].iter().find(reserved)
+    if let Some(name) = [keyed::GEN, keyed::AT, keyed::OWN, keyed::LIVE, keyed::EXPIRES, keyed::DUE]
+        .iter()
+        .find(reserved)
     {
         return wrong(&format!("column `{name}` is ours"));
     }

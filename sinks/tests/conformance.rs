@@ -2,7 +2,7 @@
 use async_trait::async_trait;
 use sinks::{
     Batch, Cell, Checkpoint, Key, Lane, Op, Partition, Receipt, Refusal, Sink, SinkError, State,
-    View,
+    TwoOwners, View,
     conformance::{self, Backend, Rows, Shop, Supports},
     state::memory::Memory,
 };
@@ -30,6 +30,10 @@ enum Bug {
     AlertEachWrite,
     RefusesAll,
     RefusesFirst,
+    OwnerNotLookedAt,
+    DeletedIsNobodys,
+    DeletesAnybodys,
+    SharesOwn,
     // of a derived sink
     AnyPosition,
     OnceOnly,
@@ -108,11 +112,17 @@ impl Lane for BuggyLane {
 }
 
 type Share = (i64, Vec<Cell>);
-#[derive(Default)]
 struct Item {
     own: Option<Vec<Cell>>,
     own_at: i64,
+    owner: Option<Partition>,
     shares: BTreeMap<Partition, Share>,
+}
+
+impl Default for Item {
+    fn default() -> Self {
+        Self { own: None, own_at: -1, owner: None, shares: BTreeMap::new() }
+    }
 }
 
 /// By view and key.
@@ -140,12 +150,36 @@ impl Keyed {
             .filter_map(|((_, key), item)| Some((key.clone(), Self::show(view, item)?)))
             .collect()
     }
+    /// Writes down whose the row is; an error where it is another's.
+    fn claim(&self, partition: &Partition, write: &sinks::Write) -> Result<(), TwoOwners> {
+        let owns = match write.op {
+            Op::Put(_) => true,
+            Op::Delete => self.bug != Bug::DeletesAnybodys,
+            Op::Share(_) => self.bug == Bug::SharesOwn,
+        };
+        if !owns || self.bug == Bug::OwnerNotLookedAt {
+            return Ok(());
+        }
+        let mut items = self.items.lock().unwrap();
+        let item = items.entry((write.view, write.key.clone())).or_default();
+        match item.owner.as_ref().filter(|owner| *owner != partition) {
+            Some(owner) => Err(TwoOwners {
+                view: write.view.to_owned(),
+                partition: partition.clone(),
+                offset: write.offset,
+                owner: owner.to_string(),
+            }),
+            None => {
+                let forgets = self.bug == Bug::DeletedIsNobodys && write.op == Op::Delete;
+                item.owner = (!forgets).then(|| partition.clone());
+                Ok(())
+            }
+        }
+    }
     fn apply(&self, partition: &Partition, write: &sinks::Write) -> Receipt {
         let view = self.views.iter().find(|view| view.name == write.view).unwrap();
         let mut items = self.items.lock().unwrap();
-        let item = items
-            .entry((write.view, write.key.clone()))
-            .or_insert_with(|| Item { own_at: -1, ..Item::default() });
+        let item = items.entry((write.view, write.key.clone())).or_default();
         let was_low = view.is_low(Self::show(view, item).as_deref());
         let at = item.shares.get(partition).map_or(-1, |share| share.0);
         match &write.op {
@@ -188,6 +222,7 @@ impl Sink for Keyed {
             let large = matches!(&write.op, Op::Put(row) if row.iter().any(|cell| cell.size() > TEXT_BYTES_MAX));
             let refuse = large || self.bug == Bug::RefusesAll && write.offset == 1;
             if !refuse {
+                self.claim(&batch.partition, write)?;
                 receipt.alerts.extend(self.apply(&batch.partition, write).alerts);
             } else if !batch.forgiven.contains(&write.offset) {
                 refused.push(Refusal { offset: write.offset, reason: "too large".into() });
@@ -351,6 +386,10 @@ async fn bugs_of_a_sink_are_noticed() {
         (Bug::AlertEachWrite, "alerts"),
         (Bug::RefusesAll, "writes can never be made"),
         (Bug::RefusesFirst, "refusal"),
+        (Bug::OwnerNotLookedAt, "one key in two partitions"),
+        (Bug::DeletedIsNobodys, "one key in two partitions"),
+        (Bug::DeletesAnybodys, "one key in two partitions"),
+        (Bug::SharesOwn, "is owned by"),
     ];
     for (bug, told) in bugs {
         let complaint = views_pass(bug).await.expect_err(&format!("{bug:?} was not noticed"));

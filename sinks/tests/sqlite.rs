@@ -222,6 +222,34 @@ async fn a_file_of_another_layout_or_program_is_left_alone() {
     assert!(text.contains("does the folder exist"), "{text}");
 }
 
+/// Whose a row is that such a file holds, nobody wrote down: it is taken for whoever writes it next.
+#[tokio::test]
+async fn a_file_from_before_owners_were_kept_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.db");
+    let [a, b] = [0, 1].map(|index| Partition::new("shop.public.products", index));
+    let store = open(&path);
+    let first = batch(&a, 0, 2, vec![stock(0, 1, 10), stock(1, 2, 10)]);
+    store.open(&a).await.unwrap().commit(&first).await.unwrap();
+    drop(store);
+    let conn = rusqlite::Connection::open(&path).unwrap();
+    conn.execute_batch("DROP TABLE cdc_state_owners").unwrap();
+    drop(conn);
+    let store = open(&path);
+    let (lane_a, lane_b) = (store.open(&a).await.unwrap(), store.open(&b).await.unwrap());
+    lane_a.commit(&batch(&a, 2, 3, vec![stock(2, 1, 20)])).await.unwrap();
+    let why = fatal(lane_b.commit(&batch(&b, 0, 1, vec![stock(0, 1, 5)])).await);
+    assert!(why.contains("shop.public.products/1 offset 0: its row of view"), "{why}");
+    assert!(why.contains("is owned by shop.public.products/0"), "{why}");
+    lane_b.commit(&batch(&b, 0, 1, vec![stock(0, 2, 5)])).await.unwrap();
+    let gone = write(3, Shop::STOCK, vec![2.into()], Op::Delete);
+    let why = fatal(lane_a.commit(&batch(&a, 3, 4, vec![gone])).await);
+    assert!(why.contains("is owned by shop.public.products/1"), "{why}");
+    let shown = store.rows(Shop::STOCK).await.unwrap();
+    let base = |id: i64| shown[&vec![Cell::Int(id)]][2].int();
+    assert_eq!((base(1), base(2)), (Some(20), Some(5)));
+}
+
 #[tokio::test]
 async fn a_locked_file_is_transient() {
     let dir = tempfile::tempdir().unwrap();

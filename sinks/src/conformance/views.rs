@@ -1,5 +1,6 @@
 //! The promises of whatever shows views: a sink beside a state, or a state that keeps the views itself.
 mod late;
+mod owners;
 
 use super::{
     faults::{Faults, FlakySink, FlakyState, Letters},
@@ -54,6 +55,7 @@ pub async fn views(
     };
     suite.run("everything together", &storm).await;
     suite.late_publications().await;
+    suite.one_key_two_partitions().await;
     if suite.supports.stock {
         suite.alerts_once_a_crossing().await;
     }

@@ -7,6 +7,8 @@
 //!
 //! * a stock write says which entry it replaces; where another stands, the condition fails, the item comes back, and
 //!   the write is aimed anew. A row has one owner and no sum: its write says which offsets it may replace;
+//! * `own` names the partition that writes the owner's part, from its first write on, also of a deleted row. Each such
+//!   write says that it is this one, or none yet: a second one is never stored, and its partition stops;
 //! * no write carries an offset at or below the one seen in the item: it is there already;
 //! * a write without visible effect is sent all the same: it moves the offset;
 //! * a deleted row leaves a hidden tombstone, which holds the offset (and what was sold) against late writes;
@@ -16,6 +18,7 @@
 //! Absent on purpose: locks, leases, a bound on delays, deletion of items, retries.
 #![deny(clippy::disallowed_methods)]
 
+pub use super::entry::{read_entry, write_entry};
 use super::request::{Action, Change, Item, Request, Value, When};
 use crate::{Cell, Op, Refusal, StockMode, Write};
 use chrono::{DateTime, SecondsFormat};
@@ -28,6 +31,8 @@ pub const STOCK: &str = "stock_quantity";
 pub const LOW: &str = "low_stock";
 pub const DUE: &str = "alerts_due";
 pub const AT: &str = "at";
+/// The entry name of the partition that owns the row; not there before its first write.
+pub const OWN: &str = "own";
 pub const LIVE: &str = "live";
 pub const EXPIRES: &str = "expires_at";
 pub const CHANGED: &str = "source_ts_ms";
@@ -53,6 +58,7 @@ pub struct Ask {
     /// Of every write that is not known to be in the table; ascending.
     pub offsets: Vec<i64>,
     own: Option<(i64, Option<Vec<Cell>>)>,
+    own_first: Option<i64>,
     share: Option<(i64, i64)>,
     source_ts_ms: i64,
 }
@@ -61,8 +67,8 @@ impl Ask {
     pub fn add(&mut self, write: &Write) -> Result<(), Refusal> {
         let offset = write.offset;
         match &write.op {
-            Op::Put(row) => self.own = Some((offset, Some(row.clone()))),
-            Op::Delete => self.own = Some((offset, None)),
+            Op::Put(row) => self.set_own(offset, Some(row.clone())),
+            Op::Delete => self.set_own(offset, None),
             Op::Share(share) => {
                 let sum = match share.first() {
                     None | Some(Cell::Null) => 0,
@@ -79,6 +85,10 @@ impl Ask {
         self.source_ts_ms = write.source_ts_ms;
         Ok(())
     }
+    fn set_own(&mut self, offset: i64, row: Option<Vec<Cell>>) {
+        self.own = Some((offset, row));
+        self.own_first.get_or_insert(offset);
+    }
     fn last(&self) -> i64 {
         self.offsets.last().copied().unwrap_or(-1)
     }
@@ -89,6 +99,17 @@ impl Ask {
     }
 }
 
+/// Whose the owner's part of an item is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+enum Owner {
+    /// Nobody wrote it yet, or it was written before items said who did.
+    #[default]
+    Unknown,
+    Ours,
+    /// The entry name of another partition.
+    Other(String),
+}
+
 /// What one partition has to know of an item.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sight {
@@ -97,6 +118,7 @@ pub struct Sight {
     /// Of this partition, the last offset in the item, and its share; -1 and 0 where it has no entry.
     at: Option<i64>,
     share: i64,
+    owner: Owner,
     sold: i128,
     base: Option<i128>,
     low: bool,
@@ -121,6 +143,9 @@ pub enum Step {
     Done,
     /// A newer generation owns the table. There is nothing left to do for this one, ever.
     Superseded(i64),
+    /// The row that the write of this offset is for is another partition's, by its entry name. Nothing was sent, and
+    /// nothing ever will.
+    TwoOwners { offset: i64, owner: String },
 }
 
 /// One partition of one generation, writing one table.
@@ -144,6 +169,10 @@ impl Writer<'_> {
                 return Step::Superseded(sight.generation);
             }
             if sight.generation == self.generation {
+                if let (Some(_), Owner::Other(owner)) = (&ask.own, &sight.owner) {
+                    let offset = ask.own_first.unwrap_or(-1);
+                    return Step::TwoOwners { offset, owner: owner.clone() };
+                }
                 ask.forget_through(sight.at());
                 if ask.offsets.is_empty() {
                     return self.renewal(sight).map_or(Step::Done, Step::Send);
@@ -199,6 +228,12 @@ impl Writer<'_> {
             Some(Value::Words(names)) => names.clone(),
             _ => BTreeSet::new(),
         };
+        let owner = match item.get(OWN) {
+            None => Owner::Unknown,
+            Some(Value::Text(name)) if name == self.entry => Owner::Ours,
+            Some(Value::Text(name)) => Owner::Other(name.clone()),
+            Some(_) => return Err(format!("attribute `{OWN}` is not text")),
+        };
         let generation = offset(GEN)?.unwrap_or(0);
         let always = if matches!(self.shape, Shape::Row { .. }) { AT } else { SOLD };
         if generation > 0 && !item.contains_key(always) {
@@ -208,6 +243,7 @@ impl Writer<'_> {
             generation,
             at,
             share,
+            owner,
             sold: number(SOLD)?.unwrap_or(0),
             base: number(BASE)?,
             low: item.contains_key(LOW),
@@ -252,11 +288,20 @@ impl Writer<'_> {
         [When::Missing(GEN.into()), When::Below(GEN.into(), self.generation.into())]
     }
 
+    fn own(&self) -> Value {
+        Value::Text(self.entry.to_owned())
+    }
+    /// Holds where the row is this partition's, or nobody's as far as the item says.
+    fn is_ours_or_nobodys(&self) -> When {
+        When::Any(vec![When::Missing(OWN.into()), When::Is(OWN.into(), self.own())])
+    }
+
     /// One request for everything: put, delete, create, replace. The condition needs no look at the item.
     fn aim_row(&self, ask: &Ask) -> Request {
         let last = ask.last();
         let mut item = self.stamped(ask);
         item.insert(AT.into(), last.into());
+        item.insert(OWN.into(), self.own());
         let Shape::Row { columns, indexed } = self.shape else {
             unreachable!("asked for rows only")
         };
@@ -273,6 +318,7 @@ impl Writer<'_> {
         let earlier = When::All(vec![
             When::Is(GEN.into(), self.generation.into()),
             When::Below(AT.into(), last.into()),
+            self.is_ours_or_nobodys(),
         ]);
         let [none, older] = self.older_or_none();
         Request { action: Action::Put(item), condition: When::Any(vec![none, older, earlier]) }
@@ -332,8 +378,9 @@ impl Stock<'_> {
         item.insert(writer.entry.to_owned(), aimed.entry);
         item.insert(SOLD.into(), Value::Int(aimed.delta));
         item.insert(STOCK.into(), Value::Int(self.quantity(aimed.base, aimed.delta)));
-        if let Some((_, Some(row))) = &ask.own {
-            item.extend(attributes(self.columns, row));
+        if let Some((_, row)) = &ask.own {
+            item.insert(OWN.into(), writer.own());
+            item.extend(attributes(self.columns, row.as_deref().unwrap_or_default()));
         }
         if aimed.low {
             item.insert(LOW.into(), Value::Int(1));
@@ -360,6 +407,8 @@ impl Stock<'_> {
         changes.push(Change::SetEntry(entry, aimed.entry.clone()));
         changes.extend(self.quantity_change(ask, &aimed));
         if let Some((_, row)) = &ask.own {
+            when.push(writer.is_ours_or_nobodys());
+            changes.push(Change::Set(OWN, writer.own()));
             changes.extend(self.own_changes(row.as_deref().unwrap_or_default()));
         }
         let moves = ask.own.is_some() || self.mode == StockMode::Derived;
@@ -452,54 +501,5 @@ pub(super) fn index(item: &mut Item) {
     name.truncate(name.floor_char_boundary(super::LIMITS.partition_key_bytes));
     if !name.is_empty() {
         item.insert(NAME_LOWER.into(), Value::Text(name));
-    }
-}
-
-/// Offset as varint, share as zigzag varint: 3 to 20 bytes. One value has one form, so entries compare as bytes.
-pub fn write_entry(offset: i64, share: i64) -> Vec<u8> {
-    let mut out = Vec::with_capacity(8);
-    for mut n in [offset as u64, ((share << 1) ^ (share >> 63)) as u64] {
-        while n >= 0x80 {
-            out.push(n as u8 | 0x80);
-            n >>= 7;
-        }
-        out.push(n as u8);
-    }
-    out
-}
-pub fn read_entry(bytes: &[u8]) -> Option<(i64, i64)> {
-    let mut rest = bytes.iter();
-    let mut next = || {
-        let mut n = 0u64;
-        for shift in (0..64).step_by(7) {
-            let byte = *rest.next()?;
-            n |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Some(n);
-            }
-        }
-        None
-    };
-    let (offset, share) = (next()?, next()?);
-    let entry = (offset as i64, (share >> 1) as i64 ^ -((share & 1) as i64));
-    (write_entry(entry.0, entry.1) == bytes).then_some(entry)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn entries_come_back(offset in 0..i64::MAX, share in any::<i64>()) {
-            prop_assert_eq!(read_entry(&write_entry(offset, share)), Some((offset, share)));
-        }
-        #[test]
-        fn foreign_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..24)) {
-            if let Some((offset, share)) = read_entry(&bytes) {
-                prop_assert_eq!(write_entry(offset, share), bytes);
-            }
-        }
     }
 }

@@ -1,7 +1,7 @@
 //! Whole items, for `verify`: a table's scan in pages, one item, and a repair that loses to everybody else.
 use super::{
     DynamoDb, Table, key_of,
-    keyed::{self, AT, BASE, EXPIRES, GEN, LIVE, LOW, SOLD, STOCK, Shape, UPDATED},
+    keyed::{self, AT, BASE, EXPIRES, GEN, LIVE, LOW, OWN, SOLD, STOCK, Shape, UPDATED},
     now_ms,
     read::{cell, error, shown_by},
     request::{Action, Change, Item, Request, Value, When},
@@ -42,6 +42,9 @@ pub struct Mend {
     pub at: i64,
     /// Names of entries that must not be there: those of the partitions that had none.
     pub absent: BTreeSet<String>,
+    /// Entry name of the partition that owns the row, where it is known (`p0`). An item of this generation that says
+    /// whose it is keeps what it says.
+    pub owner: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -189,6 +192,7 @@ impl Maker {
             (UPDATED.to_owned(), self.now()),
             (keyed::CHANGED.to_owned(), changed.unwrap_or(Value::Int(0))),
         ]);
+        item.extend(self.owner(old, mend).map(|owner| (OWN.to_owned(), owner)));
         match &mend.row {
             Some(row) => {
                 item.insert(LIVE.into(), Value::Int(1));
@@ -231,6 +235,8 @@ impl Maker {
         }
         let low = mend.row.as_ref().and_then(|row| row.get(5)).and_then(Cell::int) == Some(1);
         changes.push(if low { Change::Set(LOW, Value::Int(1)) } else { Change::Remove(LOW) });
+        let owner = self.owner(old, mend);
+        changes.push(owner.map_or(Change::Remove(OWN), |owner| Change::Set(OWN, owner)));
         for (name, (offset, share)) in &mend.entries {
             let entry = Value::Bytes(keyed::write_entry(*offset, *share));
             if old.and_then(|old| old.get(name)) != Some(&entry) {
@@ -238,6 +244,12 @@ impl Maker {
             }
         }
         changes
+    }
+
+    fn owner(&self, old: Option<&Item>, mend: &Mend) -> Option<Value> {
+        let ours = old.filter(|old| old.get(GEN) == Some(&self.generation.into()));
+        let said = ours.and_then(|old| old.get(OWN)).cloned();
+        said.or_else(|| mend.owner.clone().map(Value::Text))
     }
 
     fn now(&self) -> Value {
@@ -261,7 +273,7 @@ fn as_seen(shape: &Shape, old: Option<&Item>, mend: &Mend) -> Vec<When> {
         Some(value) => When::Is(name.into(), value.clone()),
         None => When::Missing(name.into()),
     };
-    let mut when = vec![is(GEN)];
+    let mut when = vec![is(GEN), is(OWN)];
     match shape {
         Shape::Row { .. } => when.push(is(AT)),
         Shape::Stock { .. } => {
@@ -306,6 +318,7 @@ mod tests {
             entries: BTreeMap::from([("o1".to_owned(), (5, 5))]),
             at: 0,
             absent: BTreeSet::from(["o0".to_owned(), "o1".to_owned()]),
+            owner: None,
         }
     }
     const MAKER: Maker = Maker { generation: 1, now_ms: 0 };
@@ -350,6 +363,48 @@ mod tests {
         assert!(!put.contains_key(LIVE) && put.contains_key(EXPIRES));
         assert_eq!(put[AT], Value::Int(8));
         let is = |name: &str, n| When::Is(name.into(), Value::Int(n));
-        assert_eq!(condition, When::All(vec![is(GEN, 1), is(AT, 8)]));
+        let nobodys = When::Missing(OWN.into());
+        assert_eq!(condition, When::All(vec![is(GEN, 1), nobodys, is(AT, 8)]));
+    }
+
+    /// What an item of this generation says stands; else what the repair knows; an older generation's is void.
+    #[test]
+    fn whose_the_row_is_stays() {
+        let row = Shape::Row { columns: vec!["name", "price"], indexed: false };
+        let text = |name: &str| Value::Text(name.to_owned());
+        for (said, known, want) in [
+            (Some((1, "p0")), None, Some("p0")),
+            (Some((1, "p0")), Some("p1"), Some("p0")),
+            (Some((0, "p0")), Some("p1"), Some("p1")),
+            (Some((0, "p0")), None, None),
+            (None, Some("p1"), Some("p1")),
+            (None, None, None),
+        ] {
+            let mut of_stock = old();
+            let mut of_row = Item::from([(AT.to_owned(), Value::Int(8))]);
+            for item in [&mut of_stock, &mut of_row] {
+                let generation = said.map_or(1, |said| said.0);
+                item.insert(GEN.into(), Value::Int(generation));
+                item.extend(said.map(|said| (OWN.to_owned(), text(said.1))));
+            }
+            let mend = Mend { owner: known.map(str::to_owned), ..mend() };
+            let want = want.map(text);
+            let asked = MAKER.request(&row, Some(&of_row), &mend);
+            let Action::Put(put) = asked.action else { panic!("a put") };
+            assert_eq!(put.get(OWN), want.as_ref(), "{said:?}, {known:?}");
+            let asked = MAKER.request(&stock(), Some(&of_stock), &mend);
+            let Action::Update(changes) = asked.action else { panic!("an update") };
+            let change = want.clone().map_or(Change::Remove(OWN), |own| Change::Set(OWN, own));
+            assert!(changes.contains(&change), "{said:?}, {known:?}");
+            let seen = match said {
+                Some((_, own)) => When::Is(OWN.into(), text(own)),
+                None => When::Missing(OWN.into()),
+            };
+            let When::All(when) = asked.condition else { panic!("all of them") };
+            assert!(when.contains(&seen), "{said:?}, {known:?}");
+            let asked = MAKER.request(&stock(), None, &mend);
+            let Action::Put(put) = asked.action else { panic!("a put") };
+            assert_eq!(put.get(OWN).cloned(), known.map(text), "a new item");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! What is remembered of a partition between batches. All of it may be forgotten at any time: it only saves requests,
 //! and alerts that stay on an item are told again.
 use super::{ORPHANED_MS, keyed::Sight};
-use crate::Cell;
+use crate::{Cell, Partition, TwoOwners};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -17,6 +17,8 @@ pub type At = (usize, Vec<Cell>);
 pub type Names = BTreeMap<At, BTreeSet<String>>;
 
 pub struct Lane {
+    tag: char,
+    partition: Partition,
     /// `p0`, `o63`.
     pub entry: String,
     /// `topic/partition`.
@@ -29,15 +31,27 @@ pub struct Lane {
     others: Mutex<HashMap<String, i64>>,
 }
 impl Lane {
-    pub fn new(entry: String, source: String, seen_max: usize) -> Self {
+    pub fn new(tag: char, partition: Partition, seen_max: usize) -> Self {
         let sights = Sights { half: seen_max / 2, ..Sights::default() };
         Self {
-            entry,
-            source,
+            entry: format!("{tag}{}", partition.index),
+            source: partition.to_string(),
+            tag,
+            partition,
             sights: Mutex::new(sights),
             owed: Mutex::default(),
             others: Mutex::default(),
         }
+    }
+    /// `owner`: as the item names it.
+    pub fn two_owners(&self, view: &str, offset: i64, owner: &str) -> TwoOwners {
+        let index = owner.strip_prefix(self.tag).and_then(|index| index.parse().ok());
+        let owner = match index {
+            Some(index) => Partition { index, ..self.partition.clone() }.to_string(),
+            None => format!("another table's partition ({owner})"),
+        };
+        let partition = self.partition.clone();
+        TwoOwners { view: view.to_owned(), partition, offset, owner }
     }
     pub fn seen(&self, at: &At) -> Option<Sight> {
         lock(&self.sights).get(at)
@@ -134,7 +148,7 @@ mod tests {
 
     #[test]
     fn an_alert_of_others_is_told_when_it_stands_long() {
-        let lane = Lane::new("p0".into(), "products/0".into(), 10);
+        let lane = Lane::new('p', Partition::new("products", 0), 10);
         assert!(!lane.stands_long("order_items/1/5", 1_000));
         assert!(!lane.stands_long("order_items/1/5", 999 + ORPHANED_MS));
         assert!(lane.stands_long("order_items/1/5", 1_000 + ORPHANED_MS));
@@ -146,7 +160,7 @@ mod tests {
 
     #[test]
     fn only_what_was_told_is_paid() {
-        let lane = Lane::new("p0".into(), "products/0".into(), 10);
+        let lane = Lane::new('p', Partition::new("products", 0), 10);
         let at = |n: i64| (0, vec![Cell::Int(n)]);
         let one = |n: i64, name: &str| Names::from([(at(n), BTreeSet::from([name.to_owned()]))]);
         let owe = |end: i64, n: i64, name: &str| lane.owe(end, one(n, name));
@@ -170,7 +184,7 @@ mod tests {
     /// An earlier life of the partition may have written more than the next one has so far.
     #[test]
     fn what_a_longer_batch_found_is_owed_until_the_state_is_there() {
-        let lane = Lane::new("p0".into(), "products/0".into(), 10);
+        let lane = Lane::new('p', Partition::new("products", 0), 10);
         let one = |n: i64, name: &str| {
             Names::from([((0, vec![Cell::Int(n)]), BTreeSet::from([name.to_owned()]))])
         };

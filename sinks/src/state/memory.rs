@@ -1,10 +1,11 @@
 //! State and views in memory. Clones share everything, so a test can drop a service and open its state again.
 use super::{
-    part::{LaneId, Part, admit},
+    part::{LaneId, Part, admit, names_owner},
     refuse_count, refuse_renamed,
 };
 use crate::{
-    Alert, Batch, Cell, Checkpoint, Key, Lane, Partition, Receipt, SinkError, State, View,
+    Alert, Batch, Cell, Checkpoint, Key, Lane, Partition, Receipt, SinkError, State, TwoOwners,
+    View, Write,
 };
 use async_trait::async_trait;
 use std::{
@@ -30,7 +31,30 @@ struct Kept {
     counts: HashMap<String, i32>,
     /// In the order of `views`.
     parts: Vec<BTreeMap<Vec<Cell>, Part>>,
+    /// Whose the rows are, also of those that are deleted: by view and key.
+    owners: HashMap<(usize, Vec<Cell>), LaneId>,
     alerts: BTreeMap<String, Alert>,
+}
+
+impl Kept {
+    /// Writes down that the rows are this lane's; an error, and nothing written, where one is another's.
+    fn claim(
+        &mut self,
+        views: &[View],
+        lane: LaneId,
+        partition: &Partition,
+        writes: &[(usize, &Write)],
+    ) -> Result<(), TwoOwners> {
+        let owned = || writes.iter().filter(|(at, write)| names_owner(&views[*at], write));
+        for (at, write) in owned() {
+            let owner = self.owners.get(&(*at, write.key.clone())).filter(|owner| **owner != lane);
+            if let Some((owner, _)) = self.lanes.iter().find(|(_, held)| Some(&held.id) == owner) {
+                return Err(TwoOwners::new(write, partition, owner));
+            }
+        }
+        self.owners.extend(owned().map(|(at, write)| ((*at, write.key.clone()), lane)));
+        Ok(())
+    }
 }
 
 struct Stored {
@@ -153,7 +177,10 @@ impl Lane for MemoryLane {
         if next != batch.span.start || batch.partition != self.partition {
             return Err(SinkError::Fenced);
         }
+        let id = stored.id;
         let writes = admit(&self.memory.views, batch, self.memory.value_bytes_max)?;
+        kept.claim(&self.memory.views, id, &self.partition, &writes)?;
+        let stored = self.held(&mut kept)?;
         for (key, value) in &batch.rows {
             match value {
                 Some(value) => stored.rows.insert(key.clone(), value.clone()),
@@ -161,7 +188,6 @@ impl Lane for MemoryLane {
             };
         }
         stored.checkpoint = Some(batch.checkpoint.clone());
-        let id = stored.id;
         let mut receipt = Receipt::default();
         for (at, write) in writes {
             let view = &self.memory.views[at];

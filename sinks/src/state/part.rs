@@ -59,6 +59,12 @@ impl Part {
     }
 }
 
+/// Whether the write says whose the row is. Rows without columns say nothing but that they are there: they come and go
+/// with a row that has some, in the same transaction, and that one shows it.
+pub(super) fn names_owner(view: &View, write: &Write) -> bool {
+    matches!(write.op, Op::Put(_) | Op::Delete) && !view.columns.is_empty()
+}
+
 /// The writes that stand, with the index of their view. Writes that can never be made are refused together, unless
 /// their record is forgiven: then they are left out. A store without views keeps none.
 pub(super) fn admit<'a>(

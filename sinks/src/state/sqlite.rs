@@ -10,13 +10,15 @@
 mod commit;
 mod layout;
 mod look;
+mod owner;
 mod table;
 
 pub use look::{Find, Look, show_anew};
 
 use super::{memory::Rows, refuse_count, refuse_renamed};
 use crate::{
-    Alert, Batch, Cell, Checkpoint, Key, Lane, Partition, Receipt, SinkError, State, View,
+    Alert, Batch, Cell, Checkpoint, Key, Lane, Partition, Receipt, SinkError, State, TwoOwners,
+    View,
 };
 use anyhow::anyhow;
 use async_trait::async_trait;
@@ -317,6 +319,12 @@ enum Trouble {
     Sqlite(#[from] rusqlite::Error),
     #[error("a stored value cannot be read: {0}")]
     Stored(#[from] serde_json::Error),
+}
+
+impl From<TwoOwners> for Trouble {
+    fn from(found: TwoOwners) -> Self {
+        Self::Told(found.into())
+    }
 }
 
 const DAMAGED: &str = "the SQLite file is damaged. Stop every service that uses it and move it away together with \

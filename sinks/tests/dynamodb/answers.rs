@@ -200,6 +200,40 @@ async fn each_error_has_its_class_and_says_what_to_do() {
     }
 }
 
+/// Items that stand against a product's put at offset 4 of products/1, as DynamoDB shows them.
+const OWNED_BY_0: &str = r#""own":{"S":"p0"},"p0":{"B":"AwA="},"base_stock":{"N":"7"}"#;
+/// Deleted: its owner is known all the same.
+const DELETED_BY_0: &str = r#""own":{"S":"p0"},"p0":{"B":"AwA="}"#;
+const OURS_AT_4: &str = r#""own":{"S":"p1"},"p1":{"B":"BAA="},"base_stock":{"N":"20"}"#;
+/// From before items said whose they are.
+const NOBODYS_AT_4: &str = r#""p1":{"B":"BAA="},"base_stock":{"N":"20"}"#;
+
+#[tokio::test]
+async fn a_row_of_another_partition_halts_at_the_first_answer() {
+    for (item, stands) in
+        [(OWNED_BY_0, false), (DELETED_BY_0, false), (OURS_AT_4, true), (NOBODYS_AT_4, true)]
+    {
+        let body = format!(
+            r#"{{"__type":"com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException","message":"x",
+               "Item":{{"product_id":{{"N":"4711"}},"gen":{{"N":"1"}},"sold":{{"N":"0"}},
+               "stock_quantity":{{"N":"20"}},{item}}}}}"#
+        );
+        let (endpoint, config) =
+            (server(BAD, body), Config::new(1, vec![inventory(StockMode::Derived)]));
+        let sink = DynamoDb::new(client(&endpoint).await, &config).expect("settings");
+        let one = batch("products", 1, 4, 5, vec![product(4, 4711, 20)]);
+        let result = sink.write(&one).await;
+        if stands {
+            result.expect("there already");
+            continue;
+        }
+        let why = fatal(result);
+        let says = "products/1 offset 4: its row of view inventory_realtime is owned by products/0. One primary key";
+        assert!(why.starts_with(says) && why.contains("GENERATION"), "{item}: {why}");
+        assert!(!why.contains("4711"), "shows no value: {why}");
+    }
+}
+
 #[tokio::test]
 async fn a_service_that_is_not_there_is_transient() {
     let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");

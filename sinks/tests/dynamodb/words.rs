@@ -1,7 +1,7 @@
 //! Search: rows and tokens, absolute values of one owner.
 use crate::shop::*;
 use aws_sdk_dynamodb::types::AttributeValue;
-use sinks::{Cell, Write, dynamodb::keyed::TOMBSTONE_SECS};
+use sinks::{Cell, Sink, Write, dynamodb::keyed::TOMBSTONE_SECS};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 fn row(name: &str, price: &str, words: &[&str]) -> Vec<Cell> {
@@ -131,4 +131,56 @@ async fn long_rows_are_all_read() {
     let rows = sink.rows(SEARCH).await.expect("rows");
     assert_eq!(rows.len(), 8);
     assert!(rows.values().all(|row| row[0].text() == Some(&name)));
+}
+
+/// A record's writes are separate requests, so a word shows whose it is too.
+#[tokio::test]
+async fn rows_and_words_stay_with_their_partition() {
+    let Some(shop) = Shop::open("owned", vec![search(), tokens()]).await else { return };
+    let sink = shop.sink();
+    let made = vec![lamp(5, "Lamp", "5"), word(5, "lamp", 1), word(5, "old", 1)];
+    write(&sink, &batch("products", 0, 0, 6, made)).await;
+    let gone = vec![delete(TOKENS, 6, vec!["old".into(), 1.into()])];
+    write(&sink, &batch("products", 0, 6, 7, gone)).await;
+    let stands = [items(&shop, SEARCH).await, items(&shop, TOKENS).await];
+    for astray in [
+        lamp(9, "Lamp", "6"),
+        delete(SEARCH, 9, vec![1.into()]),
+        word(9, "lamp", 1),
+        delete(TOKENS, 9, vec!["lamp".into(), 1.into()]),
+        word(9, "old", 1),
+        // Also where the owner's offset is the higher one.
+        lamp(2, "Lamp", "6"),
+        word(2, "lamp", 1),
+    ] {
+        let (offset, view) = (astray.offset, astray.view);
+        let other = batch("products", 3, 0, 10, vec![astray]);
+        for sink in [&sink, &shop.sink()] {
+            let why = fatal(sink.write(&other).await);
+            let says = format!(
+                "products/3 offset {offset}: its row of view {view} is owned by products/0"
+            );
+            assert!(why.starts_with(&says), "{why}");
+        }
+    }
+    assert_eq!([items(&shop, SEARCH).await, items(&shop, TOKENS).await], stands);
+    // Another generation is another log.
+    let next = shop.sink_of(2);
+    write(&next, &batch("products", 3, 0, 1, vec![lamp(0, "Lamp", "7")])).await;
+    let why = fatal(next.write(&batch("products", 0, 0, 1, vec![lamp(0, "Lamp", "8")])).await);
+    assert!(why.contains("is owned by products/3"), "{why}");
+}
+
+/// Written before items said whose they are: accepted, and said from then on.
+#[tokio::test]
+async fn a_row_that_says_no_owner_is_whose_writes_it_next() {
+    let Some(shop) = Shop::open("unowned", vec![search()]).await else { return };
+    let sink = shop.sink();
+    write(&sink, &batch("products", 0, 0, 1, vec![lamp(0, "Lamp", "5")])).await;
+    let update = shop.client.update_item().table_name(shop.table(SEARCH));
+    let update = update.key("product_id", AttributeValue::N("1".into()));
+    update.update_expression("REMOVE own").send().await.expect("an answer");
+    write(&shop.sink(), &batch("products", 0, 1, 2, vec![lamp(1, "Lamp", "6")])).await;
+    let why = fatal(sink.write(&batch("products", 1, 0, 9, vec![lamp(8, "Lamp", "7")])).await);
+    assert!(why.contains("is owned by products/0"), "{why}");
 }

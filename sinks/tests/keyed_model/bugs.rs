@@ -1,6 +1,6 @@
 //! Planted bugs. Each breaks one rule, in the request (as if the protocol had made it so), the table or the driver.
 use sinks::dynamodb::{
-    keyed::{AT, BASE, DUE, GEN, LOW, SOLD, STOCK},
+    keyed::{AT, BASE, DUE, GEN, LOW, OWN, SOLD, STOCK},
     request::{Action, Change, Request, When},
 };
 
@@ -55,10 +55,16 @@ pub enum Bug {
     ShareGoesBack,
     /// Alerts go off the item before anybody has published them.
     ForgottenFirst,
+    /// Nobody looks whose the row is.
+    OwnerNotLookedAt,
+    /// Whose a stock row is, is only looked at in the item as last seen.
+    OwnerNotInCondition,
+    /// The producer places records, and the delete of a row that the partition does not know is left out.
+    UnknownNotDeleted,
 }
 /// Of the study's 25, two concern only the increment form and are no bugs here: overtaking requests (they are part of
 /// every run) and collecting behind a restorable checkpoint (what is asked again is a share, not a change of it).
-pub const BUGS: [Bug; 24] = {
+pub const BUGS: [Bug; 27] = {
     use Bug::*;
     [
         NoCondition,
@@ -85,6 +91,9 @@ pub const BUGS: [Bug; 24] = {
         ToldByWriterOnly,
         ShareGoesBack,
         ForgottenFirst,
+        OwnerNotLookedAt,
+        OwnerNotInCondition,
+        UnknownNotDeleted,
     ]
 };
 
@@ -96,6 +105,8 @@ pub fn planted(bug: Bug, entry: &str, mut request: Request) -> Request {
         Bug::BlindReplace if put && !mentions(&request.condition, AT) => {
             request.condition = When::All(vec![]);
         }
+        Bug::OwnerNotLookedAt => strip(&mut request.condition, &[OWN]),
+        Bug::OwnerNotInCondition if !put => strip(&mut request.condition, &[OWN]),
         Bug::NoFence => open(&mut request.condition),
         Bug::BlindFlag => strip(&mut request.condition, &[LOW, BASE, STOCK, SOLD]),
         Bug::FlagInSecondUpdate => {

@@ -1,6 +1,7 @@
 //! The DynamoDB protocol under seeded chaos: `sinks::dynamodb::keyed` decides every request, a model table carries
 //! them out. Zombies, late and reordered requests, crashes, lost answers, batches cut differently, state rolled back,
-//! tables restored, tombstones collected, re-snapshots, key changes, a new generation. `SEEDS` sets how many.
+//! tables restored, tombstones collected, re-snapshots, key changes, a new generation, a product in two partitions.
+//! `SEEDS` sets how many.
 mod bugs;
 mod source;
 mod table;
@@ -35,6 +36,8 @@ fn every_seed_is_exact() {
         "switches",
         "restored",
         "told late",
+        "two owners",
+        "halted",
     ] {
         assert!(sum.contains_key(what), "no seed {what}");
     }

@@ -52,6 +52,8 @@ pub struct Source {
     /// Of products, of order_items.
     pub partitions: [u8; 2],
     pub log: Log,
+    /// A product that the producer does not place by its key: each record is somewhere.
+    pub astray: Option<(u8, Rng)>,
 }
 impl Source {
     pub fn topics(&mut self, rng: &mut Rng) {
@@ -64,7 +66,13 @@ impl Source {
     }
     fn emit(&mut self, topic: char, key: u8, row: Option<Row>) {
         let n = self.partitions[usize::from(topic == ORDER_ITEMS)];
-        self.log.get_mut(&(topic, key % n)).expect("partition").push(Some((key, row)));
+        let index = match &mut self.astray {
+            Some((product, rng)) if topic == PRODUCTS && key == *product => {
+                rng.below(n.into()) as u8
+            }
+            _ => key % n,
+        };
+        self.log.get_mut(&(topic, index)).expect("partition").push(Some((key, row)));
         self.sent.push((topic, key, row));
     }
     fn set(&mut self, topic: char, key: u8, row: Option<Row>) {
@@ -155,12 +163,22 @@ impl Effect {
     }
 }
 
+/// How the service reads its log.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rules {
+    /// Of the tokenizer.
+    pub version: u32,
+    /// The producer places records by rules of its own, the operator says. Then a row that this partition does not know
+    /// may be known to another, so that its delete is written all the same: it shows that the row has two owners.
+    pub placed: bool,
+}
+
 /// Old row -> new row. What a record asks for depends on nothing but the log before it.
 pub fn apply(
     src: Src,
     rows: &mut BTreeMap<u8, Row>,
     record: Record,
-    version: u32,
+    rules: Rules,
 ) -> Vec<(Key, Effect)> {
     let (key, new) = record;
     let old = rows.get(&key).copied();
@@ -172,11 +190,12 @@ pub fn apply(
     let mut out = vec![];
     if src.0 == PRODUCTS {
         let read = |r: Option<Row>| match r {
-            Some(Row::Product { base, words }) => (Some(base), tokens(words, version)),
+            Some(Row::Product { base, words }) => (Some(base), tokens(words, rules.version)),
             _ => (None, BTreeSet::new()),
         };
         let ((was, before), (now, after)) = (read(old), read(new));
-        out.extend((was != now).then_some((Key::Stock(key), Effect { share: false, was, now })));
+        let differs = was != now || rules.placed && now.is_none();
+        out.extend(differs.then_some((Key::Stock(key), Effect { share: false, was, now })));
         for t in before.symmetric_difference(&after) {
             let [was, now] = [&before, &after].map(|s| s.contains(t).then_some(1));
             out.push((Key::Token(*t, key), Effect { share: false, was, now }));
@@ -191,15 +210,31 @@ pub fn apply(
     out
 }
 
-/// The parts that the sink refuses, by generation, partition, offset.
-pub fn poisoned(log: &Log, generation: u32) -> BTreeSet<(u32, Src, i64)> {
+/// Rows whose owner's part is written by two partitions.
+pub fn with_two_owners(log: &Log, rules: Rules) -> BTreeSet<Key> {
+    let mut owners: BTreeMap<Key, BTreeSet<Src>> = BTreeMap::new();
+    for (src, records) in log {
+        let mut rows = BTreeMap::new();
+        for record in records.iter().flatten() {
+            let effects = apply(*src, &mut rows, *record, rules);
+            for (key, _) in effects.iter().filter(|(key, e)| !e.share && *key != Key::Stock(POISON))
+            {
+                owners.entry(*key).or_default().insert(*src);
+            }
+        }
+    }
+    owners.into_iter().filter(|(_, owners)| owners.len() > 1).map(|(key, _)| key).collect()
+}
+
+/// The parts that the sink refuses, by generation (the tokenizer's version), partition, offset.
+pub fn poisoned(log: &Log, rules: Rules) -> BTreeSet<(u32, Src, i64)> {
     let mut out = BTreeSet::new();
     for (src, records) in log {
         let mut rows = BTreeMap::new();
         for (offset, record) in records.iter().enumerate() {
-            let effects = record.map_or(vec![], |r| apply(*src, &mut rows, r, generation));
+            let effects = record.map_or(vec![], |r| apply(*src, &mut rows, r, rules));
             let hit = effects.iter().any(|(key, _)| *key == Key::Stock(POISON));
-            out.extend(hit.then_some((generation, *src, offset as i64)));
+            out.extend(hit.then_some((rules.version, *src, offset as i64)));
         }
     }
     out

@@ -23,6 +23,8 @@ pub struct Table {
     /// The truth about stored stock going below the threshold.
     pub crossed: Alerts,
     pub alerts: Alerts,
+    /// By generation and item, the partition that wrote the owner's part first.
+    pub owners: BTreeMap<(i64, Key), String>,
     /// The first stored version that was not right in itself.
     pub wrong: Option<String>,
 }
@@ -42,6 +44,9 @@ impl Table {
             Action::Update(changes) => changed(old.clone().unwrap_or_default(), changes),
         };
         self.watch(key, old.as_ref(), &new, name);
+        if writes_own(key, request) {
+            self.watch_owner(key, int(&new, GEN) as i64, name);
+        }
         if self.real_delete && deletes(key, request) {
             self.items.remove(&key);
         } else {
@@ -67,6 +72,14 @@ impl Table {
             && new.contains_key(LOW) == self.low(new);
         if !right {
             self.wrong.get_or_insert(format!("{key:?} was stored as {new:?}"));
+        }
+    }
+    /// `name`: begins with the partition.
+    fn watch_owner(&mut self, key: Key, generation: i64, name: &str) {
+        let writer = name.rsplit_once('/').map_or("", |name| name.0);
+        let owner = self.owners.entry((generation, key)).or_insert_with(|| writer.to_owned());
+        if owner != writer {
+            self.wrong.get_or_insert(format!("{key:?} of {owner} was written by {writer}"));
         }
     }
     fn low(&self, item: &Item) -> bool {
@@ -121,6 +134,15 @@ pub fn entries(item: &Item) -> BTreeMap<Src, (i64, i64)> {
         _ => None,
     };
     item.iter().filter_map(entry).collect()
+}
+
+fn writes_own(key: Key, request: &Request) -> bool {
+    match &request.action {
+        Action::Put(item) => matches!(key, Key::Token(..)) || item.contains_key(BASE),
+        Action::Update(changes) => changes
+            .iter()
+            .any(|change| matches!(change, Change::Set(BASE, _) | Change::Remove(BASE))),
+    }
 }
 
 fn deletes(key: Key, request: &Request) -> bool {

@@ -9,7 +9,7 @@ use super::{
 use sinks::{
     StockMode, Write,
     dynamodb::{
-        keyed::{AT, Ask, BASE, GEN, LOW, SOLD, Shape, Sight, Step, Writer},
+        keyed::{AT, Ask, BASE, GEN, LOW, OWN, SOLD, Shape, Sight, Step, Writer},
         request::{Item, Request, Value},
     },
 };
@@ -59,7 +59,7 @@ struct Lane {
     life: u64,
     generation: u32,
     src: Src,
-    version: u32,
+    rules: Rules,
     state: State,
     /// The stored position this lane stands on.
     base: i64,
@@ -112,6 +112,11 @@ pub struct World {
     lanes: Vec<Lane>,
     flights: Vec<Flight>,
     letters: BTreeSet<(u32, Src, i64)>,
+    placed: bool,
+    /// Of each generation, the rows that are in two partitions.
+    twice: Vec<BTreeSet<Key>>,
+    /// The last generation found a row with two owners.
+    halted: bool,
     tally: Tally,
 }
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -158,7 +163,11 @@ impl World {
         f(&Writer { shape, generation: generation.into(), entry: &entry, source: &source, now_ms })
     }
     fn sight(&self, generation: u32, src: Src, key: Key, item: &Item) -> Sight {
-        self.writing(generation, src, key, |w| w.sight(item)).expect("an item that we wrote")
+        let mut item = item.clone();
+        if self.bug == Bug::OwnerNotLookedAt {
+            item.remove(OWN);
+        }
+        self.writing(generation, src, key, |w| w.sight(&item)).expect("an item that we wrote")
     }
 
     /// A new owner. It does not ask whether there is one already.
@@ -173,8 +182,9 @@ impl World {
         }
         self.ids += 1;
         let other = self.bug == Bug::CodeDiffers && self.step < CHAOS && self.ids & 1 == 0;
-        let (life, version, proof) = (self.ids, generation + u32::from(other), self.step);
-        let lane = Lane { life, generation, src, version, state, base, proof, ..Lane::default() };
+        let rules = Rules { version: generation + u32::from(other), placed: self.placed };
+        let (life, proof) = (self.ids, self.step);
+        let lane = Lane { life, generation, src, rules, state, base, proof, ..Lane::default() };
         self.lanes.push(lane);
     }
     /// The topics were made anew: offsets restart, a snapshot comes first.
@@ -236,7 +246,7 @@ impl World {
             let skip = refused && bug == Bug::RefusedSkipsRecord;
             let Some(record) = slot.filter(|_| !skip) else { continue };
             lane.changed.insert(record.0);
-            for (key, effect) in apply(lane.src, &mut lane.state.rows, record, lane.version) {
+            for (key, effect) in apply(lane.src, &mut lane.state.rows, record, lane.rules) {
                 parts.entry(key).or_default().push((offset, effect));
             }
         }
@@ -286,6 +296,7 @@ impl World {
                 self.tally.add("superseded");
                 self.lanes.swap_remove(i); // an older generation: stop
             }
+            Step::TwoOwners { owner, .. } => self.two_owners(i, key, &owner),
             Step::Send(request) if !whole => {
                 let parts = self.lanes[i].pending[n].ask.offsets.len();
                 if ask.offsets.len() < parts {
@@ -299,6 +310,21 @@ impl World {
                 self.send(i, n, Call::Write(request, name));
             }
             _ => self.landed(i, n, seen),
+        }
+    }
+    /// The deployment halts; the operator sets a new GENERATION, if there are topics made anew.
+    fn two_owners(&mut self, i: usize, key: Key, owner: &str) {
+        let lane = self.lanes.swap_remove(i);
+        self.tally.add("two owners");
+        let twice = self.twice[lane.generation as usize - 1].contains(&key);
+        if !twice || !owner.starts_with(PRODUCTS) || owner == entry_name(lane.src) {
+            let wrong = format!("{key:?}: {:?} halted for {owner}", lane.src);
+            self.table.wrong.get_or_insert(wrong);
+        }
+        if lane.generation as usize == self.logs.len() {
+            self.halted = true;
+        } else if lane.generation == self.generation {
+            self.switch();
         }
     }
     fn send(&mut self, i: usize, n: usize, call: Call) {
@@ -451,6 +477,9 @@ impl World {
         if let Some(wrong) = self.table.wrong.take() {
             return Err(wrong);
         }
+        if let Some(key) = self.twice.last().and_then(BTreeSet::first) {
+            return Err(format!("{key:?} is in two partitions, and nobody noticed"));
+        }
         let want = oracle(&source.rows, self.generation, self.table.derived);
         let mut got = Shown::new();
         for (key, item) in self.table.items.iter().filter(|(key, item)| !hidden(**key, item)) {
@@ -503,7 +532,18 @@ pub fn simulate(seed: u64, bug: Bug) -> Result<Tally, String> {
     let collecting = rng.one_in(3) || format!("{bug:?}").starts_with("Col");
     let two = !collecting && bug != Bug::SkipGap && rng.one_in(2);
     let (mut source, mut logs) = (Source::default(), vec![]);
-    for _ in 0..1 + usize::from(two) {
+    let mut astray = Rng(seed ^ 0xA57A);
+    use Bug::{OwnerNotInCondition, OwnerNotLookedAt, UnknownNotDeleted};
+    let sought = matches!(bug, OwnerNotLookedAt | OwnerNotInCondition | UnknownNotDeleted);
+    if !collecting && (sought || bug == Bug::None && astray.one_in(6)) {
+        let product = astray.below(u64::from(POISON)) as u8; // what is refused shows nothing
+        source.astray = Some((product, Rng(astray.below(u64::MAX))));
+    }
+    let placed = source.astray.is_some() && bug != UnknownNotDeleted;
+    for n in 0..1 + usize::from(two) {
+        if n == 1 && astray.one_in(2) {
+            source.astray = None; // the producer was mended
+        }
         source.topics(&mut rng);
         source.snapshot();
         for n in 0..60 {
@@ -515,7 +555,8 @@ pub fn simulate(seed: u64, bug: Bug) -> Result<Tally, String> {
         logs.push(source.log.clone());
     }
     let sources: Vec<Src> = logs[0].keys().copied().collect();
-    let refused = poisoned(&source.log, logs.len() as u32);
+    let rules = |n| Rules { version: n, placed };
+    let refused = poisoned(&source.log, rules(logs.len() as u32));
     let derived = !rng.one_in(4);
     let mode = if derived { StockMode::Derived } else { StockMode::Source };
     let prompt = rng.one_in(2);
@@ -531,6 +572,9 @@ pub fn simulate(seed: u64, bug: Bug) -> Result<Tally, String> {
         ids: 0,
         generation: 1,
         begins: sources.iter().map(|s| (*s, 0)).collect(),
+        placed,
+        twice: (1..).zip(&logs).map(|(n, log)| with_two_owners(log, rules(n))).collect(),
+        halted: false,
         logs,
         table: Table { derived, real_delete, ..Table::default() },
         backup: None,
@@ -541,7 +585,7 @@ pub fn simulate(seed: u64, bug: Bug) -> Result<Tally, String> {
         tally: Tally::default(),
     };
     sources.iter().for_each(|s| w.start(1, *s));
-    while w.step < CHAOS {
+    while w.step < CHAOS && !w.halted {
         w.step += 1;
         w.chaos();
     }
@@ -549,6 +593,10 @@ pub fn simulate(seed: u64, bug: Bug) -> Result<Tally, String> {
         w.switch();
     }
     w.settle()?;
+    if w.halted {
+        w.tally.add("halted");
+        return w.table.wrong.take().map_or(Ok(w.tally), Err);
+    }
     if bug == Bug::SweepOnce {
         w.sweep();
     }

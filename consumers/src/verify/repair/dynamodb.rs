@@ -188,6 +188,7 @@ impl Job<'_, '_> {
         let mut mend = Mend::default();
         if !self.is_stock() {
             let owner = owner(product, glances);
+            mend.owner = owner.and_then(|(partition, _)| self.places.name(partition));
             let seen = item.and_then(|item| item.at);
             let next = owner.and_then(|(_, glance)| glance.checkpoint.as_ref()).map(|c| c.next);
             mend.at = match (seen, next) {
@@ -202,6 +203,7 @@ impl Job<'_, '_> {
             return Ok(Plan::Write(mend, at));
         }
         let owner = owner(product, glances).map(|(partition, _)| partition);
+        mend.owner = owner.and_then(|partition| self.places.name(partition));
         for (name, partition) in self.places.iter() {
             let glance = &glances[partition];
             let next = glance.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.next);

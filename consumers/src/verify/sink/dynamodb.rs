@@ -320,6 +320,10 @@ impl Places {
     pub fn iter(&self) -> impl Iterator<Item = (&String, &Partition)> {
         self.0.iter()
     }
+    /// What items call the partition.
+    pub fn name(&self, partition: &Partition) -> Option<String> {
+        self.iter().find(|(_, of)| *of == partition).map(|(name, _)| name.clone())
+    }
 
     /// Everything before it is in the item: what touched it last, and the floor in any case.
     pub fn position(&self, item: Option<&Seen>, floor: &Positions) -> Positions {

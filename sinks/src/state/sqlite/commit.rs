@@ -1,7 +1,7 @@
 //! One batch, one transaction.
-use super::super::part::{Part, admit};
+use super::super::part::{Part, admit, names_owner};
 use super::{
-    Cells, File, Hold, Trouble, json,
+    Cells, File, Hold, Trouble, json, owner,
     table::{Bound, Table},
 };
 use crate::{Alert, Batch, Cell, Kind, Receipt, SinkError, Write};
@@ -73,6 +73,9 @@ fn put_views(
     let mut receipt = Receipt::default();
     for (at, write) in writes {
         let table = &tables[*at];
+        if names_owner(&table.view, write) {
+            owner::claim(txn, table, hold, write)?;
+        }
         let part = match touched.entry((*at, &write.key)) {
             Entry::Occupied(part) => part.into_mut(),
             Entry::Vacant(place) => place.insert(load(txn, table, &write.key)?),

@@ -1,7 +1,7 @@
 //! How the file is laid out, and whether this file is one that we may use.
 mod shape;
 
-use super::{Settings, Trouble, table::Table};
+use super::{Settings, Trouble, owner, table::Table};
 use crate::{Checkpoint, Partition, SinkError, View, canonical};
 use anyhow::anyhow;
 use rusqlite::{
@@ -157,6 +157,7 @@ pub fn prepare(
         Unready::Sqlite(cause) => cause.into(),
     })?;
     txn.execute_batch(TOPICS)?;
+    txn.execute_batch(owner::TABLE)?;
     let known: i64 = txn.query_row(
         "INSERT INTO cdc_state_services VALUES (?, ?) ON CONFLICT DO UPDATE SET generation = generation \
          RETURNING generation",

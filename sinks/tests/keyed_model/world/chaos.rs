@@ -132,6 +132,9 @@ impl World {
             }
         }
         for _ in 0..20_000 {
+            if self.halted {
+                return Ok(());
+            }
             self.step += 1;
             let n = self.rng.pick(self.lanes.len());
             self.work(n);
