@@ -204,8 +204,7 @@ fn look(matches: &ArgMatches, configs: &[Arc<Config>]) -> anyhow::Result<Vec<Che
         let made = if fix { gather(std::mem::take(&mut places)).await } else { Vec::new() };
         let mut areas = vec![
             tokio::spawn(kafka::check(configs.to_vec(), patience)),
-            tokio::spawn(postgres(matches, configs, patience)),
-            tokio::spawn(connect(matches, configs, patience)),
+            tokio::spawn(origins(matches, configs, patience)),
         ];
         areas.append(&mut places);
         if let Some(config) = configs.iter().find(|config| uses_aws(config)) {
@@ -227,43 +226,48 @@ async fn stores(configs: Vec<Arc<Config>>, patience: Patience, fix: bool) -> Vec
     checks
 }
 
-fn postgres(
+/// PostgreSQL and Kafka Connect: what a column's default does depends on both.
+fn origins(
     matches: &ArgMatches,
     configs: &[Arc<Config>],
     patience: Patience,
 ) -> impl Future<Output = Vec<Check>> + use<> {
-    let dsn = matches.get_one::<String>("source-dsn").filter(|dsn| !dsn.is_empty());
+    let given =
+        |name: &str| matches.get_one::<String>(name).filter(|text| !text.is_empty()).cloned();
     let ca = matches.get_one::<PathBuf>("source-ca").cloned();
-    let dsn = dsn.map(|dsn| Dsn::parse(dsn, ca));
-    let marker = matches.get_one::<String>("marker-table").cloned().unwrap_or_default();
+    let dsn = given("source-dsn").map(|dsn| Dsn::parse(&dsn, ca));
+    let url = given("connect-url");
+    let marker = given("marker-table").unwrap_or_default();
     let tables = source::merge(configs.iter().flat_map(|config| needs::of(config)));
+    let placeholder = unavailable_value(configs);
     async move {
-        match dsn {
+        let connect = match url {
+            Some(url) => Some(connect::ask(url, patience).await),
+            None => None,
+        };
+        let nulls = connect.as_ref().map_or(connect::Nulls::Unknown, |found| found.nulls(&tables));
+        let tables_known = matches!(dsn, Some(Ok(_)));
+        let mut checks = match dsn {
             None => vec![Check::skipped("postgres", "source", "no --source-dsn, nor SOURCE_DSN")],
             Some(Err(e)) => vec![
                 Check::problem("postgres", "source", format!("{e:#}"))
                     .fix("--source-dsn postgres://USER:PASSWORD@HOST:PORT/DATABASE"),
             ],
-            Some(Ok(dsn)) => source::check(dsn, tables, marker, patience).await,
-        }
-    }
-}
-
-fn connect(
-    matches: &ArgMatches,
-    configs: &[Arc<Config>],
-    patience: Patience,
-) -> impl Future<Output = Vec<Check>> + use<> {
-    let url = matches.get_one::<String>("connect-url").filter(|url| !url.is_empty()).cloned();
-    let tables = source::merge(configs.iter().flat_map(|config| needs::of(config)));
-    async move {
-        match url {
+            Some(Ok(dsn)) => source::check(dsn, tables.clone(), marker, nulls, patience).await,
+        };
+        checks.extend(match connect {
             None => {
                 vec![Check::skipped("connect", "connector", "no --connect-url, nor CONNECT_URL")]
             }
-            Some(url) => connect::check(url, tables, patience).await,
-        }
+            Some(found) => found.judge(&tables, &placeholder, tables_known),
+        });
+        checks
     }
+}
+
+/// What the services take for a value that was not sent.
+fn unavailable_value(_configs: &[Arc<Config>]) -> String {
+    "__debezium_unavailable_value".into()
 }
 
 async fn gather(areas: Vec<JoinHandle<Vec<Check>>>) -> Vec<Check> {

@@ -1,11 +1,28 @@
 //! Kafka Connect: the connector that feeds the topics, and those of its settings that matter here.
+mod converters;
+mod pattern;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod transforms;
+
 use super::{Patience, needs::Needs, report::Check};
 use crate::http;
 use serde_json::Value;
+use settings::{Against, Judge};
+
+pub(super) use converters::Nulls;
 
 const AREA: &str = "connect";
 
-pub(super) async fn check(url: String, needs: Vec<Needs>, patience: Patience) -> Vec<Check> {
+/// What Kafka Connect said.
+pub(super) struct Answer {
+    url: String,
+    /// As `GET /connectors?expand=status&expand=info` gives them, or why there are none.
+    connectors: Result<Value, Check>,
+}
+
+pub(super) async fn ask(url: String, patience: Patience) -> Answer {
     let place = http::place(&url);
     let fix = "check --connect-url (or CONNECT_URL), and that Kafka Connect runs";
     let asked = format!("{}/connectors?expand=status&expand=info", url.trim_end_matches('/'));
@@ -16,27 +33,44 @@ pub(super) async fn check(url: String, needs: Vec<Needs>, patience: Patience) ->
         Ok(Err(e)) => Err(e.to_string()),
         Err(late) => Err(late),
     };
-    let answer = match answer {
-        Ok(answer) if answer.status == 200 => answer,
-        Ok(answer) => {
-            let found = format!("answers with status {}", answer.status);
-            return vec![Check::problem(AREA, place, found).fix(fix)];
-        }
-        Err(why) => return vec![Check::problem(AREA, place, why).fix(fix)],
+    let found = match answer {
+        Ok(answer) if answer.status == 200 => serde_json::from_slice(&answer.body)
+            .map_err(|_| "answers, but not as Kafka Connect does".to_owned()),
+        Ok(answer) => Err(format!("answers with status {}", answer.status)),
+        Err(why) => Err(why),
     };
-    match serde_json::from_slice(&answer.body) {
-        Ok(connectors) => judge(&connectors, &needs, &url),
-        Err(_) => {
-            vec![Check::problem(AREA, place, "answers, but not as Kafka Connect does").fix(fix)]
+    let connectors = found.map_err(|why| Check::problem(AREA, place, why).fix(fix));
+    Answer { url, connectors }
+}
+
+impl Answer {
+    /// `placeholder`: what the services take for a value that was not sent. `tables_known`: PostgreSQL is looked at.
+    pub(super) fn judge(
+        self,
+        needs: &[Needs],
+        placeholder: &str,
+        tables_known: bool,
+    ) -> Vec<Check> {
+        let against = Against { placeholder, tables_known };
+        match self.connectors {
+            Ok(connectors) => judge(&connectors, needs, &self.url, &against),
+            Err(check) => vec![check],
         }
+    }
+
+    /// What becomes of NULL in columns with a default: the worst of the connectors that feed these topics.
+    pub(super) fn nulls(&self, needs: &[Needs]) -> Nulls {
+        let Ok(connectors) = &self.connectors else { return Nulls::Unknown };
+        let ours = feeding(connectors, needs);
+        let of = |(name, connector): &(&String, &Value)| {
+            Nulls::of(&Judge::new(name, &connector["info"]["config"], needs))
+        };
+        ours.iter().map(of).max().unwrap_or(Nulls::Unknown)
     }
 }
 
-/// `connectors`: as `GET /connectors?expand=status&expand=info` gives them.
-fn judge(connectors: &Value, needs: &[Needs], url: &str) -> Vec<Check> {
-    let all = connectors.as_object().into_iter().flatten();
-    let ours: Vec<(&String, &Value)> =
-        all.filter(|(_, c)| feeds(&c["info"]["config"], needs)).collect();
+fn judge(connectors: &Value, needs: &[Needs], url: &str, against: &Against<'_>) -> Vec<Check> {
+    let ours = feeding(connectors, needs);
     if ours.is_empty() {
         let topics: Vec<&str> = needs.iter().map(|needs| needs.topic.as_str()).collect();
         let found = format!("no PostgreSQL connector writes to {}", topics.join(", "));
@@ -46,22 +80,79 @@ fn judge(connectors: &Value, needs: &[Needs], url: &str) -> Vec<Check> {
         ];
     }
     let mut checks = Vec::new();
-    for (name, connector) in ours {
+    let mut missing: Vec<&Needs> = needs.iter().collect();
+    for (name, connector) in &ours {
+        let config = &connector["info"]["config"];
         checks.push(state(name, &connector["status"], url));
-        checks.extend(settings(name, &connector["info"]["config"]));
+        let label = format!("connector {name}");
+        let own: Vec<Needs> = needs.iter().filter(|n| is_written(config, n)).cloned().collect();
+        let own = match own.is_empty() {
+            false => own,
+            true => {
+                let found = "its topic.prefix is another; whether its routing transform writes to the topics that are read is not judged";
+                checks.push(
+                    Check::warning(AREA, label, found)
+                        .fix("look at the `kafka` and `events` lines of these topics"),
+                );
+                needs.to_vec()
+            }
+        };
+        // Several connectors may share the tables; what one of them leaves out, another has.
+        let own: Vec<Needs> = match ours.len() {
+            1 => own,
+            _ => own.into_iter().filter(|needs| settings::captures(config, needs)).collect(),
+        };
+        missing.retain(|needs| !own.contains(needs));
+        checks.extend(settings::check(Judge::new(name, config, &own), against));
+    }
+    for needs in missing {
+        let found = format!(
+            "none of {} connectors writes {} to {}",
+            ours.len(),
+            needs.full_name(),
+            needs.topic
+        );
+        checks.push(
+            Check::problem(AREA, "connector", found).fix(
+                "add the table to one connector's table.include.list, or correct TOPIC_PREFIX",
+            ),
+        );
     }
     checks
 }
 
-fn text<'a>(config: &'a Value, key: &str) -> Option<&'a str> {
-    config[key].as_str()
+/// PostgreSQL connectors that write to topics that are read; where none does by its prefix, those that route.
+fn feeding<'a>(connectors: &'a Value, needs: &[Needs]) -> Vec<(&'a String, &'a Value)> {
+    let is_postgres = |(_, connector): &(&String, &Value)| {
+        let class = connector["info"]["config"]["connector.class"].as_str();
+        class.is_some_and(|class| class.to_ascii_lowercase().contains("postgres"))
+    };
+    let all: Vec<_> = connectors.as_object().into_iter().flatten().filter(is_postgres).collect();
+    let config = |connector: &'a Value| &connector["info"]["config"];
+    let by_prefix: Vec<_> = all
+        .iter()
+        .filter(|(_, c)| needs.iter().any(|needs| is_written(config(c), needs)))
+        .copied()
+        .collect();
+    if !by_prefix.is_empty() {
+        return by_prefix;
+    }
+    let routes = |config: &Value| {
+        let settings = config.as_object().into_iter().flatten();
+        settings.into_iter().any(|(key, value)| {
+            key.starts_with("transforms.")
+                && key.ends_with(".type")
+                && value.as_str().is_some_and(|class| class.contains("Router"))
+        })
+    };
+    all.into_iter().filter(|(_, c)| routes(config(c))).collect()
 }
 
-fn feeds(config: &Value, needs: &[Needs]) -> bool {
-    let is_postgres = text(config, "connector.class")
-        .is_some_and(|class| class.to_ascii_lowercase().contains("postgres"));
-    let prefix = text(config, "topic.prefix").map(|prefix| format!("{prefix}."));
-    is_postgres && prefix.is_some_and(|p| needs.iter().any(|needs| needs.topic.starts_with(&p)))
+/// By the prefix, as Debezium names topics.
+fn is_written(config: &Value, needs: &Needs) -> bool {
+    let delimiter = config["topic.delimiter"].as_str().unwrap_or(".");
+    let prefix = config["topic.prefix"].as_str().map(|prefix| format!("{prefix}{delimiter}"));
+    prefix.is_some_and(|prefix| needs.topic.starts_with(&prefix))
 }
 
 fn state(name: &str, status: &Value, url: &str) -> Check {
@@ -92,196 +183,5 @@ fn state(name: &str, status: &Value, url: &str) -> Check {
         None => Check::ok(AREA, label, format!("RUNNING, with {} task(s)", tasks.len())),
         Some(other) => Check::warning(AREA, label, format!("{other}: no changes arrive meanwhile"))
             .fix(format!("curl -X PUT http://{base}/connectors/{name}/resume")),
-    }
-}
-
-/// What is set, in one line, and each setting that does harm.
-fn settings(name: &str, config: &Value) -> Vec<Check> {
-    let label = format!("connector {name}");
-    let or = |key, default| text(config, key).unwrap_or(default);
-    let decimal = or("decimal.handling.mode", "precise");
-    let snapshot = or("snapshot.mode", "initial");
-    let schemas = or("value.converter.schemas.enable", "the worker's");
-    let mut checks = vec![Check::ok(
-        AREA,
-        &label,
-        format!(
-            "decimal.handling.mode={decimal}, time.precision.mode={}, tombstones.on.delete={}, snapshot.mode={snapshot}, \
-             value.converter={}, schemas {schemas}, slot.name={}, publication.name={}",
-            or("time.precision.mode", "adaptive"),
-            or("tombstones.on.delete", "true"),
-            or("value.converter", "the worker's"),
-            or("slot.name", "debezium"),
-            or("publication.name", "dbz_publication"),
-        ),
-    )];
-    let mut say = |check: Check, fix: &str| checks.push(check.fix(fix));
-    let transforms = or("transforms", "").split(',').map(str::trim).filter(|t| !t.is_empty());
-    for transform in transforms {
-        let kind = config[format!("transforms.{transform}.type")].as_str().unwrap_or_default();
-        if kind.contains("ExtractNewRecordState") {
-            let found = format!("transform `{transform}` is {kind}: it takes the envelope away");
-            say(
-                Check::problem(AREA, &label, found),
-                "remove it from the connector's `transforms`: the consumers need the whole envelope",
-            );
-        }
-    }
-    for key in ["key.converter", "value.converter"] {
-        let converter = or(key, "");
-        if ["Avro", "Protobuf"].iter().any(|kind| converter.contains(kind)) {
-            say(
-                Check::problem(AREA, &label, format!("{key}={converter}: only JSON is read")),
-                &format!("{key}=org.apache.kafka.connect.json.JsonConverter"),
-            );
-        }
-    }
-    if decimal == "double" {
-        say(
-            Check::warning(
-                AREA,
-                &label,
-                "decimal.handling.mode=double: amounts are rounded before they are sent",
-            ),
-            "decimal.handling.mode=string (or precise, with schemas), then a new snapshot and GENERATION",
-        );
-    }
-    if decimal == "precise" && schemas == "false" {
-        say(
-            Check::warning(
-                AREA,
-                &label,
-                "decimals are bytes, and without schemas nothing tells their scale",
-            ),
-            "decimal.handling.mode=string, or COLUMN_FORMATS=TABLE.COLUMN=decimal(SCALE) for each of them",
-        );
-    }
-    if ["never", "no_data", "schema_only"].contains(&snapshot) {
-        say(
-            Check::warning(
-                AREA,
-                &label,
-                format!(
-                    "snapshot.mode={snapshot}: rows from before the connector's first start are never seen"
-                ),
-            ),
-            "take a snapshot (snapshot.mode=initial, or an incremental one by signal), unless there were none",
-        );
-    }
-    let skipped = or("skipped.operations", "t");
-    if skipped.split(',').any(|op| ["c", "u", "d"].contains(&op.trim())) {
-        say(
-            Check::problem(
-                AREA,
-                &label,
-                format!("skipped.operations={skipped}: changes are left out"),
-            ),
-            "skipped.operations=t",
-        );
-    }
-    checks
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::doctor::report::Status;
-    use serde_json::json;
-
-    fn needs() -> Vec<Needs> {
-        vec![Needs {
-            topic: "shop.public.orders".into(),
-            table: "orders".into(),
-            id: "id".into(),
-            columns: vec![],
-        }]
-    }
-    fn connector(state: &str, task: &str, more: &[(&str, &str)]) -> Value {
-        let mut config = json!({
-            "connector.class": "io.debezium.connector.postgresql.PostgresConnector",
-            "topic.prefix": "shop", "database.password": "hunter2",
-        });
-        for (key, value) in more {
-            config[*key] = json!(value);
-        }
-        let trace = "org.apache.kafka.X: it broke\n\tat a.b\nCaused by: java.Y: slot is gone\n";
-        json!({"cdc": {
-            "info": {"config": config},
-            "status": {"connector": {"state": state}, "tasks": [{"id": 0, "state": task, "trace": trace}]},
-        }})
-    }
-    fn bad(connectors: &Value) -> Vec<Check> {
-        let all = judge(connectors, &needs(), "http://h:1");
-        assert!(all.iter().all(|check| !format!("{check:?}").contains("hunter2")), "{all:?}");
-        all.into_iter().filter(|check| check.status != Status::Ok).collect()
-    }
-
-    #[test]
-    fn a_running_connector_is_well() {
-        assert_eq!(bad(&connector("RUNNING", "RUNNING", &[])), []);
-    }
-
-    #[test]
-    fn what_does_harm_is_said_with_a_fix() {
-        for (connectors, status, word) in [
-            (json!({}), Status::Problem, "no PostgreSQL connector writes to shop.public.orders"),
-            (
-                connector("RUNNING", "RUNNING", &[("topic.prefix", "other")]),
-                Status::Problem,
-                "no PostgreSQL",
-            ),
-            (
-                connector("RUNNING", "FAILED", &[]),
-                Status::Problem,
-                "it broke (caused by java.Y: slot is gone)",
-            ),
-            (connector("PAUSED", "PAUSED", &[]), Status::Warning, "PAUSED"),
-            (
-                connector(
-                    "RUNNING",
-                    "RUNNING",
-                    &[
-                        ("transforms", "a, unwrap"),
-                        ("transforms.unwrap.type", "io.debezium.transforms.ExtractNewRecordState"),
-                    ],
-                ),
-                Status::Problem,
-                "envelope",
-            ),
-            (
-                connector(
-                    "RUNNING",
-                    "RUNNING",
-                    &[("value.converter", "io.confluent.connect.avro.AvroConverter")],
-                ),
-                Status::Problem,
-                "only JSON",
-            ),
-            (
-                connector("RUNNING", "RUNNING", &[("decimal.handling.mode", "double")]),
-                Status::Warning,
-                "rounded",
-            ),
-            (
-                connector("RUNNING", "RUNNING", &[("value.converter.schemas.enable", "false")]),
-                Status::Warning,
-                "scale",
-            ),
-            (
-                connector("RUNNING", "RUNNING", &[("snapshot.mode", "never")]),
-                Status::Warning,
-                "never seen",
-            ),
-            (
-                connector("RUNNING", "RUNNING", &[("skipped.operations", "t,d")]),
-                Status::Problem,
-                "left out",
-            ),
-        ] {
-            let found = bad(&connectors);
-            assert_eq!(found.len(), 1, "{word}: {found:?}");
-            assert_eq!(found[0].status, status, "{found:?}");
-            assert!(found[0].found.contains(word) && found[0].fix.is_some(), "{found:?}");
-        }
     }
 }
