@@ -1,5 +1,5 @@
 //! A row's change, as Debezium tells it.
-use crate::{ParseError, Row, json};
+use crate::{Doubts, ParseError, Row, json};
 use std::borrow::Cow;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,4 +148,6 @@ pub struct Change<'a> {
     pub after: Option<Row<'a>>,
     /// When Debezium made the event, ms since 1970.
     pub ts_ms: Option<i64>,
+    /// What the record's schema leaves in doubt.
+    pub doubts: Doubts,
 }

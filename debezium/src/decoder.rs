@@ -1,6 +1,6 @@
 //! Bytes -> [`Envelope`].
 use crate::{
-    Change, Envelope, Formats, Limits, Op, ParseError, Row, Source,
+    Change, Doubts, Envelope, Formats, Limits, Op, ParseError, Row, Source,
     json::{self, kind},
     row::Configured,
     schema::{Cache, Columns, Part, Schema},
@@ -130,7 +130,9 @@ impl Decoder {
             Some(Err(problem)) => (None, Some(problem)),
             None => (None, None),
         };
-        Ok(Envelope::Change(Change { op, source, key, key_problem, before, after, ts_ms }))
+        let doubts = Doubts(event.schema.clone());
+        let change = Change { op, source, key, key_problem, before, after, ts_ms, doubts };
+        Ok(Envelope::Change(change))
     }
 
     fn configured(&self, table: &str) -> Configured {

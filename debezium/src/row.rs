@@ -83,6 +83,12 @@ impl<'a> Row<'a> {
         Ok(None)
     }
 
+    /// The column's JSON, whatever it is.
+    pub(crate) fn raw(&self, column: &str) -> Option<&'a str> {
+        let mut members = json::Members::of(self.json);
+        members.find(|(name, _)| name.as_deref() == Some(column)).map(|(_, value)| value)
+    }
+
     /// Every column, in the row's order, those there twice as well.
     pub fn columns(&self) -> Result<Vec<Field<'a>>, FieldError> {
         let members = json::Members::of(self.json).enumerate();

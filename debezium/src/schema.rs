@@ -1,9 +1,10 @@
 //! Kafka Connect schemas: read once, then recognised by their bytes.
 use crate::{
-    Format, ParseError, format,
+    Doubt, Format, ParseError, format,
     value::{self, PLACEHOLDER},
 };
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use std::{collections::HashMap, sync::Arc};
 
 /// What is known of a column.
@@ -50,6 +51,8 @@ pub(crate) struct Schema {
     pub(crate) own: Arc<Columns>,
     pub(crate) before: Arc<Columns>,
     pub(crate) after: Arc<Columns>,
+    /// Of the columns of `after`.
+    pub(crate) doubts: Vec<Doubt>,
 }
 
 #[derive(Deserialize, Default)]
@@ -60,6 +63,8 @@ struct Field {
     name: Option<String>,
     parameters: Option<Parameters>,
     fields: Option<Vec<Field>>,
+    optional: bool,
+    default: Option<Box<RawValue>>,
 }
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -82,6 +87,7 @@ impl Schema {
             own: Arc::new(Columns(fields.iter().filter_map(column).collect())),
             before: if before == *shared { Arc::clone(&shared) } else { Arc::new(before) },
             after: shared,
+            doubts: doubts(image("after")),
         })
     }
 }
@@ -89,6 +95,17 @@ impl Schema {
 fn columns(image: Option<&Field>) -> Columns {
     let fields = image.and_then(|image| image.fields.as_deref()).unwrap_or_default();
     Columns(fields.iter().filter_map(column).collect())
+}
+
+fn doubts(image: Option<&Field>) -> Vec<Doubt> {
+    let fields = image.and_then(|image| image.fields.as_deref()).unwrap_or_default();
+    let of = |field: &Field| {
+        let default = field.default.as_deref().filter(|_| field.optional).map(RawValue::get);
+        let (name, kind_of) = (field.name.as_deref(), field.r#type.as_deref());
+        let column = field.field.as_deref().unwrap_or_default();
+        Doubt::of(column, kind_of, name, kind(field), default).collect::<Vec<_>>()
+    };
+    fields.iter().flat_map(of).collect()
 }
 
 fn column(field: &Field) -> Option<Column> {

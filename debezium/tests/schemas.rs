@@ -1,5 +1,5 @@
 //! Schemas are remembered by their bytes; what is remembered never changes an answer.
-use debezium::{Decoder, Envelope, Field, Formats, Limits, ParseError};
+use debezium::{Decoder, DoubtKind, Envelope, Field, Formats, Limits, ParseError};
 
 fn schema(scale: u32) -> String {
     let columns = format!(
@@ -96,5 +96,52 @@ fn memory_is_bounded() {
         let expected = bigdecimal::BigDecimal::new(12_345.into(), scale as i64).to_string();
         assert_eq!(price(&mut decoder, &topic, &records[scale]).unwrap(), expected);
         assert_eq!(price(&mut decoder, "one", &records[scale]).unwrap(), expected);
+    }
+}
+
+/// What a record's row says of each doubt that its schema gives rise to.
+fn doubts(
+    decoder: &mut Decoder,
+    columns: &str,
+    row: &str,
+) -> Vec<(String, DoubtKind, Option<bool>)> {
+    let image = format!(r#"{{"type":"struct","fields":[{columns}],"field":"after"}}"#);
+    let record = format!(
+        r#"{{"schema":{{"type":"struct","fields":[{image}]}},"payload":{{"op":"c","source":{{"table":"t","ts_ms":1}},"after":{row}}}}}"#
+    );
+    match decoder.decode("t", None, Some(record.as_bytes())).unwrap() {
+        Envelope::Change(change) => {
+            let told = change.doubts.list().iter();
+            told.map(|d| (d.column.clone(), d.kind, change.bears_out(d))).collect()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_a_schema_leaves_in_doubt() {
+    use DoubtKind::{Floating, Milliseconds, NullOrDefault};
+    let mut decoder = Decoder::default();
+    // As Debezium writes them: a default of a column that may not be NULL, and no default, raise no doubt.
+    let clear = r#"{"type":"int32","optional":false,"default":0,"field":"a"},{"type":"string","optional":true,"field":"b"},
+        {"type":"int64","optional":true,"name":"io.debezium.time.MicroTimestamp","field":"c"}"#;
+    assert_eq!(doubts(&mut decoder, clear, r#"{"a":0,"b":null,"c":1}"#), []);
+    let columns = r#"{"type":"bytes","optional":true,"name":"org.apache.kafka.connect.data.Decimal","default":"AA==",
+        "parameters":{"scale":"2"},"field":"d"},{"type":"double","optional":true,"field":"e"},
+        {"type":"int64","optional":true,"name":"org.apache.kafka.connect.data.Timestamp","field":"f"}"#;
+    // The second time the schema is known by its bytes.
+    for _ in 0..2 {
+        for (row, d, rest) in [
+            (r#"{"d":"AA==","e":1.5,"f":7}"#, Some(true), Some(true)),
+            (r#"{"d":"MDk=","e":1.5,"f":7}"#, None, Some(true)),
+            (r#"{"d":null,"e":null,"f":null}"#, Some(false), None),
+            (r#"{}"#, None, None),
+        ] {
+            let told = doubts(&mut decoder, columns, row);
+            let of = |column: &str, kind, said| (column.to_owned(), kind, said);
+            let expected =
+                [of("d", NullOrDefault, d), of("e", Floating, rest), of("f", Milliseconds, rest)];
+            assert_eq!(told, expected, "{row}");
+        }
     }
 }
