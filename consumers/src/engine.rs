@@ -14,6 +14,7 @@ mod batches;
 mod gate;
 mod intake;
 mod lane;
+pub mod notices;
 pub mod placement;
 mod publication;
 mod replays;
@@ -32,6 +33,7 @@ use crate::{
 };
 use debezium::Decoder;
 use lane::{Lane, Phase, Placement, digest};
+use notices::Notices;
 use sinks::{Alert, Batch, Checkpoint, Key, Letter, Mark, Partition, Receipt, SinkError};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -133,6 +135,7 @@ pub struct Engine<H: Handler> {
     lanes: BTreeMap<Partition, Lane<H::Fact>>,
     actions: VecDeque<Action>,
     tally: Tally,
+    notices: Notices,
     lives: u64,
     draining: bool,
     stopping: Option<Stopping>,
@@ -184,6 +187,7 @@ impl<H: Handler> Engine<H> {
             lanes: BTreeMap::new(),
             actions: VecDeque::new(),
             tally: Tally::default(),
+            notices: Notices::default(),
             lives: 0,
             draining: false,
             stopping: None,

@@ -46,6 +46,12 @@ pub trait Handler: Send + 'static {
     fn tables(&self) -> Vec<Table>;
     fn views(&self) -> Vec<View>;
 
+    /// The columns of this table whose values the views show or count, as far as it is worth a warning when the
+    /// connector's settings alter them.
+    fn reads(&self, _table: &str) -> Vec<&str> {
+        Vec::new()
+    }
+
     /// Of every setting and rule that shapes effects, as [`sinks::canonical`] text that names each explicitly; stored
     /// with the position, and another one halts.
     fn fingerprint(&self) -> String;

@@ -395,6 +395,11 @@ fn a_table_without_key_or_publication_is_a_problem() {
                 create publication p for table products";
     io.block_on(connect(&own).batch_execute(mend)).expect("mended");
     let mended = run(&own);
+    let worse = "alter table products alter category set default 'none'; alter table products drop description; \
+                 alter table products add description text generated always as (upper(name)) stored; \
+                 alter publication p set table products (id, name, category) where (id > 3)";
+    io.block_on(connect(&own).batch_execute(worse)).expect("made worse");
+    let worse = run(&own);
     io.block_on(client.batch_execute(&format!("drop database {database} with (force)")))
         .expect("dropped");
     let wrong = run(&own);
@@ -411,6 +416,12 @@ fn a_table_without_key_or_publication_is_a_problem() {
     said.says("ok", "clock", "PostgreSQL", "");
     mended.is(0);
     mended.says("ok", "postgres", "published by p", "");
+    worse.is(1);
+    worse.says("problem", "postgres", "publication p leaves out price", "set table");
+    worse.says("problem", "postgres", "its WHERE lets through", "without WHERE");
+    worse.says("problem", "postgres", "description", "_COLUMNS");
+    let set = "value.converter.replace.null.with.default=false";
+    worse.says("warning", "postgres", "category may be NULL and has a default", set);
     wrong.is(1);
     wrong.says("problem", "postgres", "no connection to PostgreSQL", "--source-dsn");
 }

@@ -5,6 +5,8 @@ mod breaker;
 mod halts;
 #[path = "engine/identity.rs"]
 mod identity;
+#[path = "engine/notices.rs"]
+mod notices;
 #[path = "engine/outage.rs"]
 mod outage;
 #[path = "engine/whose.rs"]

@@ -7,7 +7,7 @@ use crate::{
 use std::sync::Arc;
 
 /// In what a column's values may differ from the source's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DoubtKind {
     /// NULL is allowed, and there is a default: `replace.null.with.default`, which is true where nothing is said, writes
     /// that default where NULL stands.

@@ -4,8 +4,8 @@ use super::{
     report::Check,
     topic::AREA as KAFKA,
 };
-use crate::{config::Config, runtime::wall_ms};
-use debezium::{Decoder, Envelope, Formats, Limits, Op, ParseError};
+use crate::{config::Config, engine::notices, runtime::wall_ms};
+use debezium::{Change, Decoder, DoubtKind, Envelope, Formats, Limits, Op, ParseError};
 use serde_json::Value;
 use sinks::Partition;
 use std::{collections::BTreeMap, sync::Arc};
@@ -63,10 +63,12 @@ fn form(needs: &Needs, seen: &[Seen], formats: &Formats) -> Vec<Check> {
     let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
     let mut unread: Vec<(&Seen, ParseError)> = Vec::new();
     let mut newest: Option<&Seen> = None;
+    let mut doubtful = BTreeMap::new();
     for record in seen {
         let decoded = decoder.decode(&needs.topic, record.key.as_deref(), record.value.as_deref());
         let kind = match decoded {
             Ok(Envelope::Change(change)) => {
+                doubt(needs, &change, &mut doubtful);
                 if change.after.is_some()
                     && newest.is_none_or(|n| record.timestamp_ms >= n.timestamp_ms)
                 {
@@ -99,7 +101,26 @@ fn form(needs: &Needs, seen: &[Seen], formats: &Formats) -> Vec<Check> {
         checks.push(key(&label, needs, newest));
         checks.extend(columns(&label, needs, newest, formats));
     }
+    for ((column, kind), _) in doubtful.into_iter().filter(|(_, is_so)| *is_so) {
+        let (found, fix) = notices::said(kind);
+        checks.push(Check::warning(AREA, &label, format!("{column} {found}")).fix(fix));
+    }
     checks
+}
+
+/// Of the columns that are read: whether some record bears a doubt out, and none shows that there is nothing to it.
+fn doubt(needs: &Needs, change: &Change<'_>, so_far: &mut BTreeMap<(String, DoubtKind), bool>) {
+    for doubt in change.doubts.list() {
+        // Rounded amounts have a line of their own.
+        let is_read = needs.columns.iter().any(|(column, _)| *column == doubt.column);
+        if !is_read || doubt.kind == DoubtKind::Floating {
+            continue;
+        }
+        if let Some(is_so) = change.bears_out(doubt) {
+            let known = so_far.entry((doubt.column.clone(), doubt.kind)).or_insert(is_so);
+            *known &= is_so;
+        }
+    }
 }
 
 /// The first of them stands for all.
@@ -437,6 +458,30 @@ mod tests {
             found.iter().any(|c| c.status == Status::Warning && c.found.contains("rounded")),
             "{found:?}"
         );
+    }
+
+    #[test]
+    fn a_default_where_null_may_stand_is_a_warning_unless_a_null_is_sent() {
+        let with = |total: Value| {
+            let columns = json!([{"type": "string", "optional": true, "default": "0", "field": "total"},
+                {"type": "int64", "name": "org.apache.kafka.connect.data.Timestamp", "field": "created_at"}]);
+            let schema = json!({"type": "struct", "fields": [
+                {"type": "struct", "fields": columns, "field": "after"}]});
+            let mut payload = value(&total);
+            payload["after"]["created_at"] = json!(1);
+            let bytes = json!({"schema": schema, "payload": payload}).to_string();
+            seen(Some(r#"{"id":1}"#), Some(bytes.as_bytes()))
+        };
+        let said = |records: &[Seen]| {
+            let all = form(&needs(), records, &Formats::default());
+            let bad = all.into_iter().filter(|check| check.status == Status::Warning);
+            bad.map(|check| check.found).collect::<Vec<_>>()
+        };
+        let cut = said(&[with(json!("7"))]);
+        assert!(cut.len() == 1 && cut[0].starts_with("created_at is sent in millis"), "{cut:?}");
+        let both = said(&[with(json!("7")), with(json!("0"))]);
+        assert!(both.len() == 2 && both[1].starts_with("total may be NULL"), "{both:?}");
+        assert_eq!(said(&[with(json!("0")), with(Value::Null)]), cut);
     }
 
     #[test]

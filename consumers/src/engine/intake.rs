@@ -118,6 +118,7 @@ impl<H: Handler> Engine<H> {
             _ => None,
         };
         change.source.table = Cow::Borrowed(&table.name);
+        self.notice(record, &change);
         let before = match moved {
             Moved::No => None,
             Moved::Dead(why) => return Asked::Dead(Reason::Invalid, why),

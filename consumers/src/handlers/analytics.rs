@@ -134,6 +134,19 @@ impl Handler for Analytics {
         totals::views()
     }
 
+    fn reads(&self, table: &str) -> Vec<&str> {
+        let Settings { orders, order_items, .. } = &self.settings;
+        match table {
+            _ if table == orders.table => {
+                vec![&orders.customer_id, &orders.status, &orders.total, &orders.created_at]
+            }
+            _ if table == order_items.table => {
+                vec![&order_items.product_id, &order_items.quantity, &order_items.unit_price]
+            }
+            _ => vec![],
+        }
+    }
+
     fn fingerprint(&self) -> String {
         fingerprint::of_analytics(RULES, &self.settings, &self.formats)
     }

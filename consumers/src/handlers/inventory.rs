@@ -134,6 +134,19 @@ impl Handler for Inventory {
         }]
     }
 
+    fn reads(&self, table: &str) -> Vec<&str> {
+        let Settings { products, order_items, .. } = &self.settings;
+        match table {
+            _ if table == products.table => {
+                vec![&products.name, &products.price, &products.stock_quantity]
+            }
+            _ if table == order_items.table => {
+                vec![&order_items.product_id, &order_items.quantity]
+            }
+            _ => vec![],
+        }
+    }
+
     fn fingerprint(&self) -> String {
         fingerprint::of_inventory(RULES, &self.settings, &self.formats)
     }

@@ -147,6 +147,14 @@ impl Handler for Search {
         vec![index, tokens]
     }
 
+    fn reads(&self, table: &str) -> Vec<&str> {
+        let products = &self.settings.products;
+        if table != products.table {
+            return vec![];
+        }
+        vec![&products.name, &products.description, &products.price, &products.category]
+    }
+
     fn fingerprint(&self) -> String {
         let unicode = unicode_segmentation::UNICODE_VERSION;
         fingerprint::of_search(RULES, unicode, &self.settings, &self.formats)

@@ -118,7 +118,7 @@ fn values(judge: &mut Judge<'_>, placeholder: &str) {
         judge.problem(
             format!(
                 "unavailable.value.placeholder={set}, and {placeholder} is expected: where a long text did not change \
-                 and was not sent, the views would show this word for it"
+                 and was not sent, the views would show this word for it, unless the records' schema declares it"
             ),
             format!("UNAVAILABLE_VALUE={set} for the services, or leave the connector's setting out"),
         );

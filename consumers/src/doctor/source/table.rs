@@ -150,43 +150,63 @@ fn those<'a>(needs: &'a Needs, facts: &Facts, is: impl Fn(&str, &Column) -> bool
 
 /// Columns and rows that changes come without.
 fn unsent(needs: &Needs, facts: &Facts, name: &str) -> Vec<Check> {
-    let mut checks = Vec::new();
-    for (publication, sent) in facts.publications.iter().filter(|(_, sent)| sent.whole) {
-        let unlisted =
-            |column: &str| sent.columns.as_ref().is_some_and(|columns| !columns.contains(column));
-        let computed = those(needs, facts, |column, of| {
-            of.generated && (!facts.publishes_generated || unlisted(column))
-        });
-        if !computed.is_empty() {
+    let whole: Vec<(&String, &Publication)> =
+        facts.publications.iter().filter(|(_, sent)| sent.whole).collect();
+    let unlisted = |sent: &Publication, column: &str| {
+        sent.columns.as_ref().is_some_and(|columns| !columns.contains(column))
+    };
+    let mut said: Vec<(String, String)> = Vec::new();
+    let mut lacking = 0;
+    for (publication, sent) in &whole {
+        let before = said.len();
+        let computed =
+            those(needs, facts, |column, of| of.generated && unlisted(sent, column)).join(", ");
+        if facts.publishes_generated && !computed.is_empty() {
             let found = format!(
-                "{} is generated, and publication {publication} does not send generated columns: a snapshot has it, a \
-                 change has not and would be a dead letter",
-                computed.join(", ")
+                "publication {publication} leaves out {computed}, which is generated: {IN_SNAPSHOTS}"
             );
-            checks.push(Check::problem(AREA, name, found).fix(format!(
-                "an ordinary column that a trigger fills, or another column (..._COLUMNS); since PostgreSQL 18, for \
-                 STORED ones, alter publication {publication} set (publish_generated_columns = stored)"
-            )));
+            let fix = format!(
+                "for STORED ones alter publication {publication} set (publish_generated_columns = stored), or {ORDINARY}"
+            );
+            said.push((found, fix));
         }
-        let left_out = those(needs, facts, |column, of| !of.generated && unlisted(column));
+        let left_out =
+            those(needs, facts, |column, of| !of.generated && unlisted(sent, column)).join(", ");
         if !left_out.is_empty() {
-            let found = format!("publication {publication} leaves out {}", left_out.join(", "));
-            checks.push(Check::problem(AREA, name, found).fix(format!(
+            let found = format!("publication {publication} leaves out {left_out}");
+            let fix = format!(
                 "alter publication {publication} set table ... with these columns of {name} too, or without a list; \
                  then a new snapshot"
-            )));
+            );
+            said.push((found, fix));
         }
         if sent.filtered {
             let found = format!(
                 "publication {publication} sends only rows that its WHERE lets through: the views have no others"
             );
-            checks.push(Check::problem(AREA, name, found).fix(format!(
+            let fix = format!(
                 "alter publication {publication} set table ... with {name} without WHERE; then a new snapshot"
-            )));
+            );
+            said.push((found, fix));
         }
+        lacking += usize::from(said.len() > before);
+    }
+    // Which publication the connector uses is not known here: where one is whole, it may be that one.
+    let say = if lacking == whole.len() { Check::problem } else { Check::warning };
+    let mut checks: Vec<Check> =
+        said.into_iter().map(|(found, fix)| say(AREA, name, found).fix(fix)).collect();
+    let computed = those(needs, facts, |_, of| of.generated).join(", ");
+    if !facts.publishes_generated && !computed.is_empty() {
+        let found = format!(
+            "{computed} is generated, and PostgreSQL before 18 sends no generated columns: {IN_SNAPSHOTS}"
+        );
+        checks.push(Check::problem(AREA, name, found).fix(ORDINARY));
     }
     checks
 }
+
+const IN_SNAPSHOTS: &str = "a snapshot has it, a change has not and would be a dead letter";
+const ORDINARY: &str = "an ordinary column that a trigger fills, or another column (..._COLUMNS)";
 
 /// Columns in which NULL may arrive as their default.
 fn defaulted(needs: &Needs, facts: &Facts, name: &str, nulls: Nulls) -> Option<Check> {
@@ -377,7 +397,7 @@ mod tests {
                     f.publishes_generated = true;
                     of(f, "price").generated = true;
                 },
-                "price is generated",
+                "leaves out price, which is generated",
             ),
             (|f| unlist(f, "name"), "publication cdc leaves out name"),
             (|f| f.publications.values_mut().for_each(|p| p.filtered = true), "WHERE"),
@@ -402,6 +422,12 @@ mod tests {
             facts.columns.insert("more".into(), more);
         });
         assert_eq!(well, []);
+        let found = bad(|facts| {
+            unlist(facts, "name");
+            facts.publications.insert("all".into(), whole());
+        });
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].status, Status::Warning, "the connector may use the other: {found:?}");
         let mut facts = facts();
         of(&mut facts, "price").nullable_default = true;
         let judged = |nulls| defaulted(&needs(), &facts, "t", nulls).map(|check| check.status);
