@@ -18,6 +18,7 @@ pub mod notices;
 pub mod placement;
 mod publication;
 mod replays;
+pub mod snapshots;
 mod stopping;
 mod whose;
 
@@ -35,6 +36,7 @@ use debezium::Decoder;
 use lane::{Lane, Phase, Placement, digest};
 use notices::Notices;
 use sinks::{Alert, Batch, Checkpoint, Key, Letter, Mark, Partition, Receipt, SinkError};
+use snapshots::Snapshots;
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
@@ -117,6 +119,8 @@ pub struct Tally {
     pub failed_again: u64,
     pub writes: u64,
     pub batches: u64,
+    /// Snapshots that began over changes applied before, by kind: one of a partition each.
+    pub snapshots: BTreeMap<&'static str, u64>,
     pub retries: u64,
     pub reloads: u64,
     pub alerts: u64,
@@ -134,6 +138,7 @@ pub struct Engine<H: Handler> {
     exceptions: Exceptions,
     lanes: BTreeMap<Partition, Lane<H::Fact>>,
     actions: VecDeque<Action>,
+    snapshots: Snapshots,
     tally: Tally,
     notices: Notices,
     lives: u64,
@@ -186,6 +191,7 @@ impl<H: Handler> Engine<H> {
             exceptions: Exceptions::default(),
             lanes: BTreeMap::new(),
             actions: VecDeque::new(),
+            snapshots: Snapshots::default(),
             tally: Tally::default(),
             notices: Notices::default(),
             lives: 0,
@@ -501,10 +507,12 @@ impl<H: Handler> Engine<H> {
         self.worked(now, &ticket);
         let Some(lane) = self.live(&ticket) else { return };
         let is_first = standing.checkpoint.is_none();
+        let applied = standing.checkpoint.as_ref().is_some_and(|stored| stored.last.is_some());
         match lane.stand_on(standing, &fingerprint, &policy, now) {
             Ok((from, warning)) => {
                 lane.paused = is_first;
                 lane.settle_placement();
+                self.snapshots.opened(&ticket.partition, applied);
                 if let Some(text) = warning {
                     self.actions.push_back(Action::Warn(format!("{}: {text}", ticket.partition)));
                 }

@@ -9,6 +9,8 @@ mod identity;
 mod notices;
 #[path = "engine/outage.rs"]
 mod outage;
+#[path = "engine/snapshots.rs"]
+mod snapshots;
 #[path = "engine/whose.rs"]
 mod whose;
 

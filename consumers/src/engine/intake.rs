@@ -28,6 +28,9 @@ impl<H: Handler> Engine<H> {
                 let why = made_anew(mark.offset);
                 return self.halt(record.partition, &why);
             }
+            if record.offset == mark.offset {
+                self.snapshots.verified(&mut self.decoder, record);
+            }
             lane.phase = Phase::Open;
         }
         if lane.is_opening() || lane.is_stopped || record.offset < lane.expected() {
@@ -119,6 +122,8 @@ impl<H: Handler> Engine<H> {
         };
         change.source.table = Cow::Borrowed(&table.name);
         self.notice(record, &change);
+        let (whose, tally) = (self.whose.as_ref(), &mut self.tally);
+        self.snapshots.notice(record, &change, whose, tally, &mut self.actions);
         let before = match moved {
             Moved::No => None,
             Moved::Dead(why) => return Asked::Dead(Reason::Invalid, why),

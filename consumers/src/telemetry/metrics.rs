@@ -1,7 +1,13 @@
 //! Every metric: its name, its kind, its labels, what it means. One table, compared with the documentation and with
 //! `/metrics` by `tests/operations.rs`. Names and units by Prometheus' conventions; never a row's values.
 use super::Watch;
-use crate::{engine::Tally, policy::breaker::State};
+use crate::{
+    engine::{
+        Tally,
+        snapshots::{INCREMENTAL, WHOLE},
+    },
+    policy::breaker::State,
+};
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use metrics_util::MetricKindMask;
@@ -68,6 +74,7 @@ pub const METRICS: &[Metric] = &[
 
     metric("cdc_dead_letters_total", Counter, &["reason"], "Dead letters that are durable: malformed, invalid or refused"),
     metric("cdc_replays_failed_total", Counter, &[], "Replayed letters that were dead again"),
+    metric("cdc_snapshots_total", Counter, &["kind"], "Snapshots that began over changes applied before, whole or incremental, of each partition one: rows deleted while the connector was away are not in them"),
     metric("cdc_low_stock_alerts_total", Counter, &[], "Low-stock alerts shown"),
 
     metric("cdc_errors_total", Counter, &["class"], "Failed steps, by what is done about it: transient (tried again), fenced (loaded again), refused (a dead letter), fatal (the service ends)"),
@@ -139,6 +146,9 @@ fn start(generation: u64) {
     for reason in ["malformed", "invalid", "refused"] {
         counter!("cdc_dead_letters_total", "reason" => reason).absolute(0);
     }
+    for kind in [WHOLE, INCREMENTAL] {
+        counter!("cdc_snapshots_total", "kind" => kind).absolute(0);
+    }
     for class in ["transient", "fenced", "refused", "fatal"] {
         counter!("cdc_errors_total", "class" => class).absolute(0);
     }
@@ -170,6 +180,9 @@ pub(super) fn show_tally(tally: &Tally) {
     counter!("cdc_reloads_total").absolute(tally.reloads);
     for (reason, count) in &tally.letters {
         counter!("cdc_dead_letters_total", "reason" => *reason).absolute(*count);
+    }
+    for (kind, count) in &tally.snapshots {
+        counter!("cdc_snapshots_total", "kind" => *kind).absolute(*count);
     }
     for (class, count) in &tally.errors {
         counter!("cdc_errors_total", "class" => *class).absolute(*count);
