@@ -25,7 +25,7 @@ mod whose;
 use crate::{
     handler::{Handler, Table, table_of},
     policy::{
-        Millis, OnRefusal, Policy, Reaction,
+        Millis, OnRefusal, Policy, Reaction, Start,
         breaker::{Breaker, State},
         react,
     },
@@ -57,6 +57,8 @@ pub struct Ticket {
 pub struct Standing {
     pub checkpoint: Option<Checkpoint>,
     pub bounds: Bounds,
+    /// The first offset at or after [`Start::At`](crate::policy::Start::At), where a partition begins by that.
+    pub start: Option<i64>,
 }
 
 #[derive(Debug)]
@@ -117,10 +119,10 @@ pub struct Tally {
     pub letters: BTreeMap<&'static str, u64>,
     /// Replays of letters that were dead again: no letters of their own.
     pub failed_again: u64,
-    pub writes: u64,
-    pub batches: u64,
     /// Snapshots that began over changes applied before, by kind: one of a partition each.
     pub snapshots: BTreeMap<&'static str, u64>,
+    pub writes: u64,
+    pub batches: u64,
     pub retries: u64,
     pub reloads: u64,
     pub alerts: u64,
@@ -136,9 +138,9 @@ pub struct Engine<H: Handler> {
     fingerprint: String,
     whose: Option<Whose>,
     exceptions: Exceptions,
+    snapshots: Snapshots,
     lanes: BTreeMap<Partition, Lane<H::Fact>>,
     actions: VecDeque<Action>,
-    snapshots: Snapshots,
     tally: Tally,
     notices: Notices,
     lives: u64,
@@ -189,9 +191,9 @@ impl<H: Handler> Engine<H> {
             breaker: Breaker::default(),
             whose: None,
             exceptions: Exceptions::default(),
+            snapshots: Snapshots::default(),
             lanes: BTreeMap::new(),
             actions: VecDeque::new(),
-            snapshots: Snapshots::default(),
             tally: Tally::default(),
             notices: Notices::default(),
             lives: 0,
@@ -227,6 +229,10 @@ impl<H: Handler> Engine<H> {
     /// Alerts that were shown before their batch was durable.
     pub fn count_alerts(&mut self, count: usize) {
         self.tally.alerts += count as u64;
+    }
+    /// Where a partition without a stored position begins.
+    pub fn start(&self) -> Start {
+        self.policy.start
     }
     pub fn tally(&self) -> &Tally {
         &self.tally

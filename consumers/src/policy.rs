@@ -13,6 +13,8 @@ pub type Millis = u64;
 pub enum Start {
     Earliest,
     Latest,
+    /// With the first record of this time or later, ms since 1970.
+    At(i64),
 }
 
 /// What a record keeps when the sink refuses one of its writes.

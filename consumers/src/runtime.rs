@@ -5,7 +5,7 @@
 use crate::{
     engine::{Action, Engine, Event, Standing, Ticket},
     handler::Handler,
-    policy::Millis,
+    policy::{Millis, Start},
     replay::{Look, Verdict},
     source::{Flow, Probe, Record, Signal, Source},
 };
@@ -111,6 +111,7 @@ struct Work {
     answers: mpsc::Sender<Done>,
     /// Open lanes by life.
     lanes: HashMap<u64, Arc<dyn Lane>>,
+    start: Start,
 }
 
 pub fn run<H: Handler, C: Clock>(
@@ -123,7 +124,14 @@ pub fn run<H: Handler, C: Clock>(
     let (sender, answers) = mpsc::channel();
     let probe = source.probe();
     let io = env.io.clone();
-    let mut work = Work { committer, probe, io, answers: sender, lanes: HashMap::new() };
+    let mut work = Work {
+        committer,
+        probe,
+        io,
+        answers: sender,
+        lanes: HashMap::new(),
+        start: engine.start(),
+    };
     let mut drain_until: Option<Millis> = None;
     loop {
         let mut now = env.clock.now();
@@ -278,13 +286,14 @@ impl Work {
 
     fn open(&self, ticket: Ticket) {
         let (state, probe) = (self.committer.state.clone(), self.probe.clone());
-        let (answers, io) = (self.answers.clone(), self.io.clone());
+        let (answers, io, start) = (self.answers.clone(), self.io.clone(), self.start);
         self.io.spawn(async move {
             let partition = ticket.partition.clone();
             let begun = Instant::now();
             let opened = async {
+                let asked = probe.clone();
                 let bounds = io
-                    .spawn_blocking(move || probe.bounds(&partition))
+                    .spawn_blocking(move || asked.bounds(&partition))
                     .await
                     .map_err(SinkError::transient)?
                     .map_err(SinkError::Transient)?;
@@ -292,10 +301,19 @@ impl Work {
                 let log_ms = begun.elapsed().as_millis();
                 let lane = state.open(&ticket.partition).await?;
                 let checkpoint = lane.checkpoint();
+                let start = match start {
+                    Start::At(ms) if checkpoint.is_none() => {
+                        let partition = ticket.partition.clone();
+                        let at = io.spawn_blocking(move || probe.offset_at(&partition, ms)).await;
+                        let at = at.map_err(SinkError::transient)?.map_err(SinkError::Transient)?;
+                        Some(at.unwrap_or(bounds.end))
+                    }
+                    _ => None,
+                };
                 let (partition, state_ms) =
                     (&ticket.partition, begun.elapsed().as_millis() - log_ms);
                 tracing::debug!(%partition, log_ms, state_ms, "loaded");
-                Ok((lane, Standing { checkpoint, bounds }))
+                Ok((lane, Standing { checkpoint, bounds, start }))
             };
             let result = opened.await;
             // Nobody listens any more: the process is ending.

@@ -109,6 +109,8 @@ impl Link {
 /// Asks the broker, from any thread; may block for seconds.
 pub trait Probe: Send + Sync {
     fn bounds(&self, partition: &Partition) -> anyhow::Result<Bounds>;
+    /// The first offset whose record is of this time or later, ms since 1970. `None`: no record is.
+    fn offset_at(&self, partition: &Partition, ms: i64) -> anyhow::Result<Option<i64>>;
 
     /// Shows the log's records from `from` up to `to`, in order, until `visit` has seen enough.
     /// `false`: the log does not reach back to `from` any more.

@@ -76,7 +76,7 @@ fn open(engine: &mut Engine<Idle>, checkpoint: Option<Checkpoint>, bounds: Bound
             _ => None,
         })
         .expect("asks for the state");
-    engine.handle(0, Event::Opened(ticket, Ok(Standing { checkpoint, bounds })));
+    engine.handle(0, Event::Opened(ticket, Ok(Standing { checkpoint, bounds, start: None })));
     let mut seen = actions(engine);
     // A first start is stored before anything is read.
     let start = seen.iter().position(|action| matches!(action, Action::Commit(..)));
@@ -357,10 +357,36 @@ fn latest_stays_where_it_first_began() {
         Action::Open(ticket) => Some(ticket),
         _ => None,
     });
-    let standing = Standing { checkpoint: None, bounds: bounds(0, 100, 1) };
+    let standing = Standing { checkpoint: None, bounds: bounds(0, 100, 1), start: None };
     engine.handle(0, Event::Opened(ticket.expect("asks"), Ok(standing)));
     let (_, batch) = commits(actions(&mut engine)).pop().expect("the start, to be stored");
     assert_eq!((batch.checkpoint.next, batch.span.end), (100, 100));
+}
+
+/// At a time: where the source says that the first record of that time is, and no warning about older ones.
+#[test]
+fn a_time_stays_where_it_first_began() {
+    for (start, expected, trimmed) in [(Some(40), 40, None), (Some(20), 20, Some(20))] {
+        let start_at = consumers::policy::Start::At(1_000);
+        let mut engine = engine(Policy { start: start_at, ..Policy::default() });
+        engine.handle(0, Event::Assigned(partition()));
+        let ticket = actions(&mut engine).into_iter().find_map(|action| match action {
+            Action::Open(ticket) => Some(ticket),
+            _ => None,
+        });
+        let standing = Standing { checkpoint: None, bounds: bounds(20, 100, 1), start };
+        engine.handle(0, Event::Opened(ticket.expect("asks"), Ok(standing)));
+        let seen = actions(&mut engine);
+        let warned = seen.iter().any(|action| matches!(action, Action::Warn(_)));
+        assert_eq!(warned, trimmed.is_some(), "{seen:?}");
+        let (_, batch) = commits(seen).pop().expect("the start, to be stored");
+        assert_eq!((batch.checkpoint.next, batch.checkpoint.trimmed), (expected, trimmed));
+    }
+    // What is stored goes on where it stands.
+    let mut engine =
+        engine(Policy { start: consumers::policy::Start::At(1_000), ..Policy::default() });
+    let seen = open(&mut engine, Some(stored(10)), bounds(0, 50, 1));
+    assert!(seen.iter().any(|action| matches!(action, Action::Seek(_, 10))), "{seen:?}");
 }
 
 #[test]
@@ -401,7 +427,10 @@ fn asked_again(engine: &mut Engine<Idle>, stood: Checkpoint, bounds: Bounds) -> 
         [Action::Open(ticket)] => ticket.clone(),
         other => panic!("asks again, and does nothing else: {other:?}"),
     };
-    engine.handle(at, Event::Opened(ticket, Ok(Standing { checkpoint: Some(stood), bounds })));
+    engine.handle(
+        at,
+        Event::Opened(ticket, Ok(Standing { checkpoint: Some(stood), bounds, start: None })),
+    );
     actions(engine)
 }
 
@@ -453,7 +482,8 @@ fn a_reason_to_halt_that_was_found_is_kept_over_a_load() {
         Action::Open(ticket) => Some(ticket),
         _ => None,
     });
-    let standing = Standing { checkpoint: Some(stood), bounds: bounds(0, 100, 2) };
+    let standing =
+        Standing { checkpoint: Some(stood), bounds: bounds(0, 100, 2), start: None };
     engine.handle(until, Event::Opened(ticket.expect("loads again"), Ok(standing)));
     (2..4).for_each(|offset| feed(&mut engine, offset, &row("c")));
     feed_row(&mut engine, 4, ELSEWHERE);

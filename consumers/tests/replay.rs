@@ -88,7 +88,7 @@ fn run(log: &[Logged], generation: u64, refuses: Option<i64>) -> Seen {
             match action {
                 Action::Open(ticket) => {
                     let bounds = Bounds { begin: 0, end: END, partitions: 1 };
-                    let standing = Standing { checkpoint: checkpoint.clone(), bounds };
+                    let standing = Standing { checkpoint: checkpoint.clone(), bounds, start: None };
                     engine.handle(now, Event::Opened(ticket, Ok(standing)));
                 }
                 Action::Seek(_, to) => next = to,
@@ -278,7 +278,8 @@ fn a_look_that_fails_is_tried_again_and_one_that_cannot_tell_halts() {
         };
         let open = ticket(find(&mut engine)).expect("opens");
         let bounds = Bounds { begin: 0, end: END, partitions: 1 };
-        engine.handle(0, Event::Opened(open, Ok(Standing { checkpoint: None, bounds })));
+        engine
+            .handle(0, Event::Opened(open, Ok(Standing { checkpoint: None, bounds, start: None })));
         let start = ticket(find(&mut engine)).expect("stores the start");
         engine.handle(0, Event::Committed(start, Ok(Receipt::default())));
         find(&mut engine);

@@ -8,6 +8,7 @@ use crate::{
     policy::{OnRefusal, Policy, Start},
     source::kafka,
 };
+use chrono::DateTime;
 use debezium::{Formats, FormatsError};
 use sinks::{StockMode, objects::Place};
 use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
@@ -362,8 +363,7 @@ impl Check {
         let percent = self.number("dlq-percent-max", 0, 100);
         let window = self.number("dlq-window", 10, 10_000_000);
         let flush = self.number("flush-interval-seconds", 1, 86_400);
-        let start =
-            self.one_of("start", &[("earliest", Start::Earliest), ("latest", Start::Latest)]);
+        let start = self.start();
         let published = match sink? {
             Sink::Aws => service == Service::Analytics,
             Sink::Sqlite(_) => false,
@@ -388,6 +388,26 @@ impl Check {
             on_refusal: if keyed { OnRefusal::SkipWrite } else { OnRefusal::SkipRecord },
             ..Policy::default()
         })
+    }
+
+    fn start(&mut self) -> Option<Start> {
+        match self.text("start")?.as_str() {
+            "earliest" => Some(Start::Earliest),
+            "latest" => Some(Start::Latest),
+            time => match DateTime::parse_from_rfc3339(time) {
+                Ok(time) if time.timestamp_millis() >= 0 => {
+                    Some(Start::At(time.timestamp_millis()))
+                }
+                Ok(_) => {
+                    self.wrong("start", "no record is of a time before 1970.");
+                    None
+                }
+                Err(_) => {
+                    self.wrong("start", "give earliest, latest, or a time with its zone as RFC 3339: 2026-11-29T10:00:00Z.");
+                    None
+                }
+            },
+        }
     }
 
     fn kafka(
@@ -484,6 +504,11 @@ fn warn(config: &mut Config, env: &[(String, String)]) {
     if config.policy.start == Start::Latest {
         say(
             "--start latest: changes from before the first start are never seen, so views miss the rows they made.",
+        );
+    }
+    if let Start::At(_) = config.policy.start {
+        say(
+            "--start: where no state is stored, a partition begins at that time. Changes from before it are never seen, so views miss the rows they made, unless a whole snapshot comes after it.",
         );
     }
     if config.policy.batch_bytes_max > config.policy.buffer_bytes_max {

@@ -120,7 +120,7 @@ pub const SETTINGS: &[Setting] = &[
     setting!("ack-interval-seconds" "ACK_INTERVAL_SECONDS" "S" Is("5"), ALL, KAFKA,
         "How often durable offsets are acknowledged, for operators to see the lag"),
     setting!("start" "START" "WHERE" Is("earliest"), ALL, KAFKA,
-        "Where a partition without stored state begins: earliest, or latest (which leaves out all that came before)"),
+        "Where a partition without stored state begins: earliest, latest, or a time as RFC 3339 (both leave out all that came before)"),
     setting!("topic-prefix" "TOPIC_PREFIX" "TEXT" Is("dbserver1.public."), ALL, KAFKA,
         "A table's topic is this and the table's name"),
     setting!("products-topic" "PRODUCTS_TOPIC" "TOPIC" Unset, &[Inventory, Search], KAFKA,

@@ -1,5 +1,5 @@
 use super::{settings::SETTINGS, *};
-use crate::policy::OnRefusal;
+use crate::policy::{OnRefusal, Start};
 use clap::Command;
 
 /// As from a command line, in an environment without any of our variables but these.
@@ -227,6 +227,26 @@ fn a_services_own_endpoint_comes_before_the_general_one_and_the_flag_before_both
     let url = |text: &str| Some(text.to_owned());
     assert_eq!(endpoints(""), (url("http://s3:1"), None));
     assert_eq!(endpoints("--aws-endpoint-url http://a:1"), (url("http://a:1"), url("http://a:1")));
+}
+
+#[test]
+fn a_start_is_a_place_or_a_time_with_its_zone() {
+    let start = |text: &str| config(Search, &format!("{SQLITE} --start {text}"), &[]);
+    for (text, expected) in [
+        ("earliest", Start::Earliest),
+        ("latest", Start::Latest),
+        ("1970-01-01T00:00:01.5Z", Start::At(1_500)),
+        ("1970-01-01T01:00:02+01:00", Start::At(2_000)),
+    ] {
+        assert_eq!(start(text).expect("fine").policy.start, expected, "{text}");
+    }
+    for wrong in ["soon", "2026-11-29", "2026-11-29T10:00:00", "1969-12-31T23:59:59Z"] {
+        let why = problems(start(wrong)).join(" ");
+        assert!(why.starts_with("--start or START: `"), "{wrong}: {why}");
+        assert!(why.contains("RFC 3339") || why.contains("1970"), "{wrong}: {why}");
+    }
+    let at = start("2026-11-29T10:00:00Z").expect("fine");
+    assert!(at.warnings.iter().any(|text| text.starts_with("--start:")), "{:?}", at.warnings);
 }
 
 #[test]

@@ -266,15 +266,19 @@ impl<F> Lane<F> {
         policy: &Policy,
         now: Millis,
     ) -> Result<(i64, Option<String>), String> {
-        let Standing { checkpoint, bounds } = standing;
+        let Standing { checkpoint, bounds, start } = standing;
         self.partitions = bounds.partitions;
         self.published = (now, -1);
         let Some(stored) = checkpoint else {
             let next = match policy.start {
                 crate::policy::Start::Earliest => bounds.begin,
                 crate::policy::Start::Latest => bounds.end,
+                // Where the source was not asked: rather too much than too little.
+                crate::policy::Start::At(_) => start.unwrap_or(bounds.begin).max(bounds.begin),
             };
-            let trimmed = (bounds.begin > 0).then_some(bounds.begin);
+            // Beyond the log's begin somebody chose to begin there.
+            let chosen = matches!(policy.start, crate::policy::Start::At(_)) && next > bounds.begin;
+            let trimmed = (bounds.begin > 0 && !chosen).then_some(bounds.begin);
             self.checkpoint = Checkpoint {
                 next,
                 fingerprint: fingerprint.to_owned(),

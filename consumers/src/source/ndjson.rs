@@ -210,6 +210,11 @@ impl Probe for Known {
         found.with_context(|| format!("the files hold no record of {partition}"))
     }
 
+    fn offset_at(&self, partition: &Partition, ms: i64) -> anyhow::Result<Option<i64>> {
+        let entries = self.lanes.get(partition).into_iter().flat_map(|entries| entries.iter());
+        Ok(entries.into_iter().find(|entry| entry.timestamp_ms >= ms).map(|entry| entry.offset))
+    }
+
     fn read(
         &self,
         partition: &Partition,

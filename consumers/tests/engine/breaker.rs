@@ -26,7 +26,7 @@ fn opens(actions: &[Action]) -> Vec<Ticket> {
 }
 fn answer_open(engine: &mut Engine<Idle>, now: u64, ticket: Ticket) {
     let checkpoint = Some(Checkpoint { partitions: LANES, ..stored(0) });
-    let standing = Standing { checkpoint, bounds: bounds(0, 100, LANES) };
+    let standing = Standing { checkpoint, bounds: bounds(0, 100, LANES), start: None };
     engine.handle(now, Event::Opened(ticket, Ok(standing)));
 }
 /// Three lanes, all reading.

@@ -16,7 +16,7 @@ fn two(policy: Policy) -> Engine<Idle> {
         _ => None,
     });
     let checkpoint = Some(Checkpoint { partitions: 2, ..stored(0) });
-    let standing = Standing { checkpoint, bounds: bounds(0, 20, 2) };
+    let standing = Standing { checkpoint, bounds: bounds(0, 20, 2), start: None };
     engine.handle(0, Event::Opened(asked.expect("asks for the state"), Ok(standing)));
     let (partition, value) = (other(), row("c").replace(r#""id":1}"#, r#""id":3}"#));
     engine.handle(

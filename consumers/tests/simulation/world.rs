@@ -515,7 +515,7 @@ impl World {
                     self.log[&partition].iter().filter(|record| self.is_written(record));
                 let end = written.next_back().map_or(0, |record| record.offset + 1);
                 let bounds = Bounds { begin: 0, end, partitions };
-                Some(Ok(Told::Opened(epoch, Standing { checkpoint, bounds })))
+                Some(Ok(Told::Opened(epoch, Standing { checkpoint, bounds, start: None })))
             }
             Step::Fetch(keys) => {
                 let rows = self.disk.rows(&partition, job.epoch);

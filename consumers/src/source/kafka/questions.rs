@@ -1,7 +1,7 @@
 //! What the brokers are asked beside the stream of records. Blocks: never on the thread that polls.
 use super::{Bounds, Probe, QUESTION_WAIT, Range, Record, Settings, context::Client};
 use anyhow::{Context as _, bail};
-use rdkafka::{consumer::Consumer, error::KafkaError};
+use rdkafka::{Offset, TopicPartitionList, consumer::Consumer, error::KafkaError};
 use sinks::Partition;
 use std::{
     collections::HashMap,
@@ -26,6 +26,24 @@ impl Probe for Questions {
             bail!("Kafka does not know topic {} now", partition.topic);
         }
         Ok(Bounds { begin, end, partitions: i32::try_from(partitions)? })
+    }
+
+    fn offset_at(&self, partition: &Partition, ms: i64) -> anyhow::Result<Option<i64>> {
+        let client = self.0.upgrade().context("the Kafka client is closed")?;
+        let unknown = || format!("the offset of {partition} at START is unknown");
+        let mut wanted = TopicPartitionList::new();
+        wanted
+            .add_partition_offset(&partition.topic, partition.index, Offset::Offset(ms))
+            .with_context(unknown)?;
+        let found = client.offsets_for_times(wanted, QUESTION_WAIT).with_context(unknown)?;
+        let found =
+            found.find_partition(&partition.topic, partition.index).with_context(unknown)?;
+        found.error().with_context(unknown)?;
+        match found.offset() {
+            Offset::Offset(offset) => Ok(Some(offset)),
+            Offset::End => Ok(None),
+            other => bail!("{}: the broker answers {other:?}", unknown()),
+        }
     }
 
     fn read(

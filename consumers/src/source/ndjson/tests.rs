@@ -88,6 +88,8 @@ fn files_are_interleaved_by_time_and_partitions_keep_their_order() {
     assert_eq!(bounds("t.a", 0), Some(Bounds { begin: 5, end: 8, partitions: 3 }));
     assert_eq!(bounds("t.b", 0), Some(Bounds { begin: 0, end: 2, partitions: 1 }));
     assert_eq!(bounds("t.a", 1), None);
+    let at = |ms| probe.offset_at(&Partition::new("t.a", 0), ms).expect("known");
+    assert_eq!([at(0), at(10), at(11), at(30), at(31)], [Some(5), Some(5), Some(7), Some(7), None]);
 }
 
 #[test]
