@@ -17,6 +17,7 @@ mod lane;
 pub mod notices;
 pub mod placement;
 mod publication;
+mod removals;
 mod replays;
 pub mod snapshots;
 mod stopping;

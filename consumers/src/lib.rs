@@ -13,6 +13,7 @@ pub mod handlers;
 mod http;
 pub mod policy;
 pub mod postgres;
+pub mod removal;
 pub mod replay;
 pub mod runtime;
 pub mod service;

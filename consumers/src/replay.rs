@@ -7,7 +7,10 @@
 //! looks when it meets the record. Both looks read the log alone, so a crash and a second look decide the same.
 #![deny(clippy::disallowed_methods)]
 
-use crate::source::{Headers, Record};
+use crate::{
+    removal,
+    source::{Headers, Record},
+};
 use debezium::{Decoder, Envelope, Field, Formats, Limits};
 use std::collections::{BTreeMap, HashMap};
 
@@ -164,7 +167,8 @@ pub fn is_delete(
 
 /// Judges letters of one partition by the records that came after them, shown in order.
 pub struct Judge {
-    whose: Whose,
+    /// `None`: the key of a removal is looked for.
+    whose: Option<Whose>,
     decoder: Decoder,
     topic: String,
     table: String,
@@ -174,6 +178,10 @@ pub struct Judge {
 
 impl Judge {
     pub fn new(topic: &str, whose: Whose, reading: Reading) -> Self {
+        Self::of(topic, Some(whose), reading)
+    }
+
+    fn of(topic: &str, whose: Option<Whose>, reading: Reading) -> Self {
         let Reading { table, formats } = reading;
         let (topic, decoder) = (topic.to_owned(), Decoder::new(formats, Limits::default()));
         Self { whose, decoder, topic, table, by_key: HashMap::new(), open: 0 }
@@ -203,15 +211,32 @@ impl Judge {
     pub fn see(&mut self, record: &Record<'_>) {
         let replay = match Replay::of(record.headers) {
             None => None,
-            Some((service, Err(_))) if service == self.whose.service => None, // dead by itself, as any other record
-            Some((_, Ok(replay))) if replay.is_for(&self.whose) => Some(replay),
+            // Dead by itself, as any other record.
+            Some((service, Err(_)))
+                if self.whose.as_ref().is_some_and(|whose| service == whose.service) =>
+            {
+                None
+            }
+            Some((_, Ok(replay)))
+                if self.whose.as_ref().is_some_and(|whose| replay.is_for(whose)) =>
+            {
+                Some(replay)
+            }
             // Passed over by whoever the letters belong to.
             Some(_) => return,
         };
-        let mut is_tombstone = false;
+        let (mut is_tombstone, mut removed_to) = (false, None);
         if replay.is_none() {
             match self.decoder.decode(&self.topic, record.key, record.value) {
-                Ok(Envelope::Tombstone) => is_tombstone = true,
+                Ok(Envelope::Tombstone) => {
+                    is_tombstone = true;
+                    match removal::clean_to(record) {
+                        None => {}
+                        Some(Ok(clean_to)) => removed_to = Some(clean_to),
+                        // A dead letter: it changed nothing.
+                        Some(Err(_)) => return,
+                    }
+                }
                 Ok(Envelope::Truncate(_)) => return self.moved_on(record.offset),
                 _ => {}
             }
@@ -224,6 +249,10 @@ impl Judge {
         let Some(letters) = self.by_key.get_mut(&form) else { return };
         for sought in letters.iter_mut() {
             if sought.verdict != Verdict::Clean || sought.offset >= record.offset {
+                continue;
+            }
+            if removed_to.is_some_and(|clean_to| sought.offset >= clean_to) {
+                // Newer than what the removal was judged by: it keeps the removal from taking effect.
                 continue;
             }
             if is_tombstone && sought.is_delete {
@@ -256,23 +285,24 @@ impl Judge {
     }
 }
 
-/// What the engine asks when it meets a replay of its own: is its key in the log between `from` and `to`?
+/// What the engine asks when it meets a replay of its own, or a removal: is its key in the log between `from` and `to`?
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Look {
-    pub whose: Whose,
+    /// `None`: a removal's.
+    pub whose: Option<Whose>,
     pub reading: Reading,
     pub key: Option<Vec<u8>>,
-    /// Whether the replay takes its row away.
+    /// Whether the record takes its row away.
     pub is_delete: bool,
-    /// The letter's.
+    /// The letter's; of a removal, the last that it was judged by.
     pub offset: i64,
     pub from: i64,
-    /// The replay itself is here, and not looked at.
+    /// The record itself is here, and not looked at.
     pub to: i64,
 }
 impl Look {
     pub fn judge(&self, topic: &str) -> Judge {
-        let mut judge = Judge::new(topic, self.whose.clone(), self.reading.clone());
+        let mut judge = Judge::of(topic, self.whose.clone(), self.reading.clone());
         judge.seek(self.key.as_deref(), self.is_delete, self.offset, None);
         judge
     }

@@ -482,8 +482,7 @@ fn a_reason_to_halt_that_was_found_is_kept_over_a_load() {
         Action::Open(ticket) => Some(ticket),
         _ => None,
     });
-    let standing =
-        Standing { checkpoint: Some(stood), bounds: bounds(0, 100, 2), start: None };
+    let standing = Standing { checkpoint: Some(stood), bounds: bounds(0, 100, 2), start: None };
     engine.handle(until, Event::Opened(ticket.expect("loads again"), Ok(standing)));
     (2..4).for_each(|offset| feed(&mut engine, offset, &row("c")));
     feed_row(&mut engine, 4, ELSEWHERE);

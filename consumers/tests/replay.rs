@@ -1,9 +1,13 @@
 //! A letter that comes back takes effect for its own service, once, and only if its key has not moved on: the engine's
 //! part of that promise, record by record.
+#[path = "replay/removals.rs"]
+mod removals;
+
 use consumers::{
     engine::{Action, Engine, Event, Standing, Ticket},
     handlers::inventory::{Inventory, Settings},
     policy::Policy,
+    removal::CLEAN_TO,
     replay::{Look, Replay, Verdict},
     source::{Bounds, Headers, Record},
 };
@@ -36,9 +40,11 @@ struct Logged {
     id: i64,
     value: String,
     replay: Option<Replay>,
+    /// No value, and judged by what is before this.
+    removal: Option<i64>,
 }
 fn ordinary(offset: i64, id: i64, stock: &str) -> Logged {
-    Logged { offset, id, value: product(id, stock), replay: None }
+    Logged { offset, id, value: product(id, stock), replay: None, removal: None }
 }
 fn replayed(offset: i64, id: i64, stock: &str, replay: Replay) -> Logged {
     Logged { replay: Some(replay), ..ordinary(offset, id, stock) }
@@ -46,14 +52,16 @@ fn replayed(offset: i64, id: i64, stock: &str, replay: Replay) -> Logged {
 impl Logged {
     fn shown<T>(&self, with: impl FnOnce(&Record<'_>) -> T) -> T {
         let header = |(name, value): (&str, String)| (name.to_owned(), Some(value.into_bytes()));
-        let headers = self.replay.iter().flat_map(Replay::headers).map(header).collect::<Vec<_>>();
+        let removal = self.removal.map(|clean_to| (CLEAN_TO, clean_to.to_string()));
+        let headers = self.replay.iter().flat_map(Replay::headers).chain(removal);
+        let headers = headers.map(header).collect::<Vec<_>>();
         let key = format!(r#"{{"id":{}}}"#, self.id);
         with(&Record {
             partition: &partition(),
             offset: self.offset,
             timestamp_ms: self.offset,
             key: Some(key.as_bytes()),
-            value: Some(self.value.as_bytes()),
+            value: self.removal.is_none().then_some(self.value.as_bytes()),
             headers: Headers(&headers),
         })
     }

@@ -158,7 +158,7 @@ impl<H: Handler> Engine<H> {
     }
 
     /// A tombstone means: there is no row of this key.
-    fn read_tombstone(
+    pub(super) fn read_tombstone(
         &mut self,
         record: &Record<'_>,
         table: &Table,
@@ -201,10 +201,10 @@ impl<H: Handler> Engine<H> {
         }
         let is_fact = matches!(asked, Asked::Change(_));
         let is_delete = lane.deleted.is_some() || record.value.is_none_or(<[u8]>::is_empty);
-        let whose = self.whose.as_ref().filter(|_| is_fact);
         let reading =
             || Reading { table: lane.table.name.clone(), formats: self.decoder.formats().clone() };
-        let look = whose.and_then(|whose| origin.look(record, is_delete, whose, reading));
+        let look =
+            is_fact.then(|| origin.look(record, is_delete, self.whose.as_ref(), reading)).flatten();
         let (bad_run, is_delete) = (lane.flood.in_a_row(), lane.deleted.is_some());
         let chunk = lane.chunk_for(now, look.is_some() || matches!(asked, Asked::Truncate(..)));
         chunk.count(record, is_delete);

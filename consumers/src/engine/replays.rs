@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     handler::Handler,
+    removal,
     replay::{Look, Reading, Replay, Verdict, Whose},
     source::Record,
 };
@@ -21,25 +22,31 @@ pub(super) enum Origin {
     /// The letter of another service or generation: it applied, or judged, the original.
     Foreign,
     Own(Replay),
+    /// A row that the source no longer has, looked for in the log up to here.
+    Removal(i64),
 }
 impl Origin {
-    /// A replay between which and the command's look other records may have come must be looked for.
+    /// A record between which and the command's look others may have come must be looked for.
     /// Keys are read as the record itself is.
     pub fn look(
         &self,
         record: &Record<'_>,
         is_delete: bool,
-        whose: &Whose,
+        whose: Option<&Whose>,
         reading: impl FnOnce() -> Reading,
     ) -> Option<Look> {
-        let Self::Own(replay) = self else { return None };
-        (record.offset > replay.clean_to).then(|| Look {
-            whose: whose.clone(),
+        let (whose, offset, from) = match self {
+            Self::Own(replay) => (Some(whose?.clone()), replay.offset, replay.clean_to),
+            Self::Removal(clean_to) => (None, clean_to - 1, *clean_to),
+            Self::Ordinary | Self::Foreign => return None,
+        };
+        (record.offset > from).then(|| Look {
+            whose,
             reading: reading(),
             key: record.key.map(<[u8]>::to_vec),
             is_delete,
-            offset: replay.offset,
-            from: replay.clean_to,
+            offset,
+            from,
             to: record.offset,
         })
     }
@@ -82,6 +89,7 @@ impl<H: Handler> Engine<H> {
                 };
                 (origin, asked)
             }
+            Ok(origin @ Origin::Removal(_)) => (origin, self.read_removal(record)),
             Ok(origin) => (origin, self.read(record)),
             Err(why) => (Origin::Ordinary, Asked::Dead(Reason::Malformed, why)),
         }
@@ -89,7 +97,10 @@ impl<H: Handler> Engine<H> {
 
     fn origin(&self, record: &Record<'_>) -> Result<Origin, String> {
         let Some((service, replay)) = Replay::of(record.headers) else {
-            return Ok(Origin::Ordinary);
+            return match removal::clean_to(record) {
+                None => Ok(Origin::Ordinary),
+                Some(clean_to) => clean_to.map(Origin::Removal),
+            };
         };
         let Some(whose) = self.whose.as_ref().filter(|whose| whose.service == service) else {
             return Ok(Origin::Foreign);
@@ -131,6 +142,9 @@ impl<H: Handler> Engine<H> {
             Err(error) => return self.react(now, ticket, Phase::Looking { chunk, look }, error),
         };
         self.worked(now, ticket);
+        if look.whose.is_none() {
+            return self.on_looked_for_removal(&ticket.partition, chunk, &look, verdict);
+        }
         let why = match verdict {
             Verdict::Clean => return self.fetch(&ticket.partition, chunk, false),
             // An earlier life may have judged it, and written: to leave it out now would not take that back.

@@ -26,7 +26,10 @@ fn run(trust: Exceptions, partitions: i32, records: &[(Option<&[u8]>, String)]) 
         match action {
             Action::Open(ticket) => {
                 let (checkpoint, bounds) = (checkpoint.clone(), bounds(0, 20, partitions));
-                engine.handle(1, Event::Opened(ticket, Ok(Standing { checkpoint, bounds, start: None })));
+                engine.handle(
+                    1,
+                    Event::Opened(ticket, Ok(Standing { checkpoint, bounds, start: None })),
+                );
             }
             Action::Fetch(ticket, keys) => {
                 let found = keys.iter().map(|key| rows.get(key).cloned()).collect();

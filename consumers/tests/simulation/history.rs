@@ -4,6 +4,7 @@ use consumers::{
     engine::placement::home,
     handler::{Handler, Rows, Step},
     handlers::inventory::Inventory,
+    removal::CLEAN_TO,
     replay::Replay,
 };
 use debezium::{Change, Decoder, Envelope, Source};
@@ -27,6 +28,8 @@ pub struct Logged {
     /// Written after its topic got more partitions.
     pub late: bool,
     pub replay: Option<Replay>,
+    /// Takes out a row that the source lost, judged by what was before this offset.
+    pub removal: Option<i64>,
     pub headers: Vec<(String, Option<Vec<u8>>)>,
     /// How many were emitted before it, anywhere.
     number: usize,
@@ -62,6 +65,10 @@ impl Logged {
     fn is_newer(&self, id: i64, letter_deletes: bool) -> bool {
         (self.id == id && (self.value.is_some() || !letter_deletes)) || self.is_truncate()
     }
+    /// Than a letter of this id, at this offset. A removal is older than what it was not judged by.
+    fn is_newer_than(&self, letter: i64, id: i64, letter_deletes: bool) -> bool {
+        self.is_newer(id, letter_deletes) && self.removal.is_none_or(|clean_to| letter < clean_to)
+    }
     fn is_own(&self) -> bool {
         self.replay.as_ref().is_some_and(|r| r.service == SERVICE && r.generation == 1)
     }
@@ -87,11 +94,16 @@ fn between(log: &[Logged], replay: &Replay, sent: &Logged) -> Between {
                 return Between::Replayed;
             }
             Some(_) => {}
-            None if record.is_newer(id, deletes) => return Between::Newer,
+            None if record.is_newer_than(replay.offset, id, deletes) => return Between::Newer,
             None => {}
         }
     }
     Between::Nothing
+}
+/// A removal takes effect unless its row was changed since it was judged.
+fn is_removed(log: &[Logged], id: i64, clean_to: i64, at: i64) -> bool {
+    let mut since = log.iter().filter(|r| (clean_to..at).contains(&r.offset));
+    !since.any(|r| r.replay.is_none() && r.is_newer(id, true))
 }
 pub type Log = BTreeMap<Partition, Vec<Logged>>;
 
@@ -112,6 +124,10 @@ pub struct History {
     pub log: Log,
     clock: i64,
     emitted: usize,
+    /// Rows that went from the source without a word: table, id.
+    lost: BTreeSet<(&'static str, i64)>,
+    /// Removals that were judged and not sent yet: table, id, and the log's end then.
+    judged: Vec<(&'static str, i64, i64)>,
 }
 
 impl History {
@@ -129,6 +145,11 @@ impl History {
         }
         for _ in 0..changes {
             history.change(rng, truncates);
+        }
+        // In the end somebody verifies, and repairs.
+        while !history.lost.is_empty() {
+            history.judge(rng);
+            history.remove(rng);
         }
         history
     }
@@ -169,7 +190,7 @@ impl History {
     fn change(&mut self, rng: &mut Rng, truncates: bool) {
         let (product, item) = (rng.below(6) as i64, rng.below(8) as i64);
         let quantity = rng.below(6) as i64 - 1;
-        match rng.below(30) {
+        match rng.below(33) {
             0..=5 => self.set(
                 "products",
                 product,
@@ -192,10 +213,16 @@ impl History {
             21 => {
                 // A tombstone without a delete before it takes the row away as well.
                 self.items.remove(&item);
+                self.lost.remove(&("order_items", item));
                 self.emit("order_items", item, None, rng);
             }
             22 if truncates => self.truncate(rng),
             23..=26 => self.replay(rng),
+            30 if !self.grows => {
+                self.lose(rng);
+                self.judge(rng);
+            }
+            31..=32 if !self.grows => self.remove(rng),
             _ => {
                 // An update that changes nothing is sent all the same.
                 if let Some(row) = self.items.get(&item).copied() {
@@ -211,6 +238,9 @@ impl History {
             Some(row) => table.insert(id, row),
             None => table.remove(&id),
         };
+        if row.is_some() {
+            self.lost.retain(|lost| *lost != (topic, id));
+        }
         let op = match (old, row) {
             (None, None) => return,
             (_, None) => "d",
@@ -238,6 +268,7 @@ impl History {
         let topic = if rng.one_in(2) { "products" } else { "order_items" };
         let rows = if topic == "products" { &mut self.products } else { &mut self.items };
         rows.clear();
+        self.lost.retain(|(of, _)| *of != topic);
         let value = envelope(topic, "t", 0, None);
         self.emit(topic, 0, Some(value), rng);
     }
@@ -284,7 +315,7 @@ impl History {
         let end = log.last().map_or(0, |last| last.offset + 1);
         let found = log.iter().filter(|r| r.offset > of).find(|r| match &r.replay {
             Some(replay) => r.is_own() && replay.offset == of && !r.poison,
-            None => r.is_newer(id, deletes),
+            None => r.is_newer_than(of, id, deletes),
         });
         let most = found.map_or(end, |found| found.offset);
         let far = rng.one_in(2);
@@ -312,13 +343,62 @@ impl History {
         if effect && mended {
             let table = if topic == "products" { &mut self.products } else { &mut self.items };
             table.insert(id, row);
+            self.lost.remove(&(topic, id));
         }
     }
 
-    fn emit(&mut self, topic: &str, id: i64, value: Option<String>, rng: &mut Rng) {
+    /// A row is deleted while nobody listens.
+    fn lose(&mut self, rng: &mut Rng) {
+        let (topic, table) = match rng.one_in(2) {
+            true => ("products", &mut self.products),
+            false => ("order_items", &mut self.items),
+        };
+        let ids: Vec<i64> = table.keys().copied().collect();
+        if ids.is_empty() {
+            return;
+        }
+        let id = ids[rng.pick(ids.len())];
+        table.remove(&id);
+        self.lost.insert((topic, id));
+    }
+
+    /// A verification finds a lost row, having read the log to its end.
+    fn judge(&mut self, rng: &mut Rng) {
+        if self.lost.is_empty() {
+            return;
+        }
+        let lost: Vec<_> = self.lost.iter().copied().collect();
+        let (topic, id) = lost[rng.pick(lost.len())];
+        let end = self.log[&self.place(topic, id)].last().map_or(0, |last| last.offset + 1);
+        self.judged.push((topic, id, end));
+    }
+
+    /// A removal is sent, perhaps long after it was judged.
+    fn remove(&mut self, rng: &mut Rng) {
+        if self.judged.is_empty() {
+            return;
+        }
+        let (topic, id, clean_to) = self.judged.swap_remove(rng.pick(self.judged.len()));
+        self.emit(topic, id, None, rng);
+        let log = self.log.get_mut(&self.place(topic, id)).expect("made before");
+        let (last, before) = log.split_last_mut().expect("just emitted");
+        last.removal = Some(clean_to);
+        last.headers = vec![(CLEAN_TO.to_owned(), Some(clean_to.to_string().into_bytes()))];
+        if is_removed(before, id, clean_to, last.offset) {
+            let table = if topic == "products" { &mut self.products } else { &mut self.items };
+            table.remove(&id);
+            self.lost.remove(&(topic, id));
+        }
+    }
+
+    fn place(&self, topic: &str, id: i64) -> Partition {
         let count = self.counts[usize::from(topic == "order_items")];
         let key = format!(r#"{{"id":{id}}}"#);
-        let at = Partition::new(&format!("shop.public.{topic}"), home(key.as_bytes(), count));
+        Partition::new(&format!("shop.public.{topic}"), home(key.as_bytes(), count))
+    }
+
+    fn emit(&mut self, topic: &str, id: i64, value: Option<String>, rng: &mut Rng) {
+        let at = self.place(topic, id);
         let late = self.growth.as_ref().is_some_and(|growth| growth.is_of(&at));
         let log = self.log.get_mut(&at).expect("made before");
         let gap = if rng.one_in(6) { 1 + rng.below(4) as i64 } else { 0 };
@@ -337,6 +417,7 @@ impl History {
             value,
             late,
             replay: None,
+            removal: None,
             headers: vec![],
             number: self.emitted,
             poison: false,
@@ -397,7 +478,16 @@ impl Expected {
                         None => expected.letters.insert((whole, at)),
                     }
                 };
-                let value = record.value.as_deref().map(str::as_bytes);
+                let removes = record.removal.is_some_and(|clean_to| {
+                    is_removed(records, record.id, clean_to, record.offset)
+                });
+                if record.removal.is_some() && !removes {
+                    continue;
+                }
+                let table =
+                    if partition.topic.ends_with("products") { "products" } else { "order_items" };
+                let delete = removes.then(|| envelope(table, "d", record.id, None));
+                let value = record.value.as_deref().or(delete.as_deref()).map(str::as_bytes);
                 let Ok(writes) =
                     one_record(handler, &mut decoder, partition, record, value, &state)
                 else {

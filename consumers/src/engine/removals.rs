@@ -1,0 +1,56 @@
+//! Rows that the source no longer has, taken out through the log: see [`crate::removal`].
+use super::{
+    Action, Engine,
+    lane::{Asked, Chunk},
+};
+use crate::{
+    handler::Handler,
+    replay::{Look, Verdict},
+    source::Record,
+};
+use sinks::Partition;
+use std::sync::Arc;
+
+impl<H: Handler> Engine<H> {
+    /// The delete of the row that its key names, as any tombstone's.
+    pub(super) fn read_removal(&mut self, record: &Record<'_>) -> Asked<H::Fact> {
+        self.tally.tombstones += 1;
+        let Some(lane) = self.lanes.get_mut(record.partition) else { return Asked::Nothing };
+        lane.deleted = None;
+        let table = Arc::clone(&lane.table);
+        self.read_tombstone(record, &table, false)
+    }
+
+    pub(super) fn on_looked_for_removal(
+        &mut self,
+        partition: &Partition,
+        mut chunk: Chunk<H::Fact>,
+        look: &Look,
+        verdict: Verdict,
+    ) {
+        let at = look.to;
+        let newer = match verdict {
+            Verdict::Clean => return self.fetch(partition, chunk, false),
+            // An earlier life may have judged it, and written: to leave it out now would not take that back.
+            Verdict::Unknown => {
+                let why = format!(
+                    "offset {at} removes a row that the source no longer had, and the log no longer reaches back to \
+                     offset {}: nobody can tell whether the row was made anew since; start with a new GENERATION, and \
+                     let the topic keep its records longer",
+                    look.from
+                );
+                return self.halt(partition, &why);
+            }
+            Verdict::MovedOn { at } | Verdict::Replayed { at } => at,
+        };
+        chunk.entries.clear();
+        chunk.forgiven.clear();
+        chunk.letters.clear();
+        self.tally.skipped += 1;
+        let text = format!(
+            "{partition}: the removal at offset {at} is left out: a newer record of its row is at offset {newer}"
+        );
+        self.actions.push_back(Action::Warn(text));
+        self.fetch(partition, chunk, false);
+    }
+}
