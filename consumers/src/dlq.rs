@@ -10,6 +10,8 @@ mod replay;
 mod show;
 mod table;
 
+pub(crate) use replay::{Log, acknowledged};
+
 use crate::config::{self, EXIT_CONFIG, EXIT_HALTED, Service};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use sinks::objects::{Endpoint, Objects, Place};

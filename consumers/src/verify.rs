@@ -13,6 +13,7 @@ mod compare;
 mod letters;
 mod log;
 mod outcome;
+mod removals;
 mod repair;
 mod report;
 mod session;
@@ -131,7 +132,7 @@ pub fn command() -> Command {
         .arg(number(text("wait-seconds", "S", "How long to wait for Debezium and the service, together"), "60"))
         .arg(number(text("limit", "N", "Differences to show for each view"), "20"))
         .arg(flag("show-values", "Shows the values that differ, too"))
-        .arg(flag("repair", "Rewrites what differs, after a confirmation, and verifies again"))
+        .arg(flag("repair", "Deletes through the log what only the log has, rewrites what differs, each after a confirmation, and verifies again"))
         .arg(flag("yes", "Repairs without asking"))
         .arg(flag("json", "Prints one JSON document"))
         .after_help(
@@ -297,22 +298,40 @@ fn repair_and_look_again(
     io: &Runtime,
     found: Verified,
 ) -> Verified {
-    if !options.yes && !repair::confirmed(&found) {
-        return found;
-    }
-    match repair::repair(config, options, io, &found) {
-        Ok(done) => {
-            let mut again = verify(config, options, io);
-            again.repaired = Some(done.repaired);
-            if let Some(outcome) = &mut again.outcome {
-                outcome.notes.push(format!("{} repaired, then verified again", done.repaired));
-                outcome.notes.extend(done.notes);
+    let not_repaired = |error: &anyhow::Error, found| {
+        let why = Some(format!("not repaired: {error:#}"));
+        Verified { why, ..found }
+    };
+    // What the log has and the source has not: mended in the log, or it would come back.
+    let removed = match removals::remove(config, options, io) {
+        Ok(removed) => removed,
+        Err(error) => return not_repaired(&error, found),
+    };
+    let found = if removed > 0 { verify(config, options, io) } else { found };
+    let mut found = if found.verdict != Verdict::Different {
+        found
+    } else if options.yes || repair::confirmed(&found) {
+        match repair::repair(config, options, io, &found) {
+            Ok(done) => {
+                let mut again = verify(config, options, io);
+                again.repaired = Some(done.repaired);
+                if let Some(outcome) = &mut again.outcome {
+                    outcome.notes.push(format!("{} repaired, then verified again", done.repaired));
+                    outcome.notes.extend(done.notes);
+                }
+                again
             }
-            again
+            Err(error) => not_repaired(&error, found),
         }
-        Err(error) => {
-            let why = Some(format!("not repaired: {error:#}"));
-            Verified { why, ..found }
+    } else {
+        found
+    };
+    if removed > 0 {
+        found.repaired = Some(found.repaired.unwrap_or(0) + removed);
+        if let Some(outcome) = &mut found.outcome {
+            let note = format!("{removed} rows removed through the log, then verified again");
+            outcome.notes.push(note);
         }
     }
+    found
 }

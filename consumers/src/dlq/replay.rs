@@ -20,7 +20,7 @@ use crate::{
     service,
 };
 use clap::{Arg, ArgMatches, Command};
-use kafka::Log;
+pub(crate) use kafka::{Log, acknowledged};
 use sinks::{
     Partition,
     dlq::{Fate, ReplayMark, letter_name, write_mark},
@@ -243,7 +243,7 @@ impl Replay {
         let Some(first) = sent.first() else { return Ok(()) };
         let partition = partition(&first.item).clone();
         let last = sent.iter().map(|sent| sent.at).max().unwrap_or(0);
-        let seen = kafka::acknowledged(&self.log, &partition, last, self.options.wait).await?;
+        let seen = acknowledged(&self.log, &partition, last, self.options.wait).await?;
         sent.sort_by_key(|sent| sent.item.found.letter.offset);
         for Sent { item, at } in sent {
             if seen.is_none_or(|next| next <= at) {

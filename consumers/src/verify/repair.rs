@@ -4,7 +4,8 @@
 //! tag, a SQLite row in one transaction with the state that it is made of. A service that moves on meanwhile wins, and
 //! the key is looked at again. What a partition's share is comes from that partition's own state, opened without
 //! taking it over. Where the state itself says something else than the source, nothing is written: the next change
-//! would bring it back. That needs a new generation.
+//! would bring it back. Rows that the log has and the source has not were removed before (`removals.rs`); what differs
+//! otherwise needs a new snapshot, or a new generation.
 mod dynamodb;
 
 use super::{Options, Verified, outcome::Outcome, session::words_of};

@@ -34,7 +34,7 @@ pub struct Session<'r> {
     pub snapshot: Snapshot<'r>,
     pub tables: Vec<Table>,
     pub window: Window,
-    reader: Reader,
+    pub reader: Reader,
     pub partitions: Vec<Partition>,
     /// Everything that the snapshot sees is below.
     pub floor: Positions,
@@ -69,7 +69,7 @@ impl<'r> Session<'r> {
         let marks = marks.as_ref();
         let waited = snapshot::wait(io, &options.dsn, &log, &how, marks, &snapshot.lsn, until)?;
         let floor = log.ends(&partitions)?;
-        let window = Window::new(config, begin, tables.len());
+        let window = Window::new(config, begin, &tables);
         let reader = Reader::new(config);
         let mut session = Self {
             config,

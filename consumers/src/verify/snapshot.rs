@@ -11,7 +11,7 @@ use futures::TryStreamExt;
 use serde_json::Value;
 use sinks::{Cell, Column, Type};
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     pin::Pin,
     time::{Duration, Instant},
 };
@@ -75,6 +75,12 @@ impl<'r> Snapshot<'r> {
         let rows = self.io.block_on(self.client.query(&table.keys_of(), &[&ids]));
         let both = |row: &tokio_postgres::Row| Some((row.get(0), row.get::<_, Option<i64>>(1)?));
         Ok(rows.map_err(explain)?.iter().filter_map(both).collect())
+    }
+
+    /// Those of these rows that the snapshot has.
+    pub fn ids_of(&self, table: &Table, ids: &[i64]) -> anyhow::Result<HashSet<i64>> {
+        let rows = self.io.block_on(self.client.query(&table.ids_of(), &[&ids]));
+        Ok(rows.map_err(explain)?.iter().map(|row| row.get(0)).collect())
     }
 }
 

@@ -131,6 +131,12 @@ impl Table {
         )
     }
 
+    /// Which of these rows the snapshot has.
+    pub fn ids_of(&self) -> String {
+        let Self { place, id, .. } = self;
+        format!("select t.{id}::bigint from {place} t where t.{id} = any($1::bigint[])")
+    }
+
     /// As the source calls that column.
     pub fn key_name(&self) -> &str {
         self.key_column().trim_matches('"')

@@ -12,13 +12,14 @@ use crate::{
     engine::changes_key,
     handler::{self, Handler, Reject},
     handlers::{Analytics, Inventory, Search, analytics, inventory},
+    removal,
     replay::Replay,
     service,
     source::{self, Headers, kafka::Lazy},
 };
 use anyhow::bail;
 use chrono::{DateTime, SecondsFormat};
-use debezium::{Change, Decoder, Envelope, Kept, Op, Row, Source};
+use debezium::{Decoder, Envelope, Kept, Op, Row, Source};
 use rdkafka::Message;
 use serde_json::{Map, Value, json};
 use sinks::Partition;
@@ -54,15 +55,17 @@ impl Reader {
         }
     }
 
-    fn tables(&self) -> Vec<handler::Table> {
-        match self {
+    /// The table of this topic.
+    pub fn table_of(&self, topic: &str) -> Option<handler::Table> {
+        let tables = match self {
             Self::Inventory(handler) => handler.tables(),
             Self::Analytics(handler) => handler.tables(),
             Self::Search(handler) => handler.tables(),
-        }
+        };
+        handler::table_of(&tables, topic).cloned()
     }
 
-    fn read(&self, change: &Change<'_>) -> Result<Option<Touched>, Reject> {
+    fn read(&self, change: &debezium::Change<'_>) -> Result<Option<Touched>, Reject> {
         let touched = |table, id, row| Some(Touched { table, id, row });
         Ok(match self {
             Self::Inventory(handler) => match handler.read(change)? {
@@ -123,9 +126,54 @@ fn instant(us: i64) -> Option<String> {
 }
 
 /// The row of this key, or of this image, is no more.
-fn gone<'a>(source: Source<'a>, key: Option<Row<'a>>, before: Option<Row<'a>>) -> Change<'a> {
+fn gone<'a>(
+    source: Source<'a>,
+    key: Option<Row<'a>>,
+    before: Option<Row<'a>>,
+) -> debezium::Change<'a> {
     let (op, key_problem, after, ts_ms) = (Op::Delete, None, None, None);
-    Change { op, source, key, key_problem, before, after, ts_ms }
+    let doubts = debezium::Doubts::default();
+    debezium::Change { op, source, key, key_problem, before, after, ts_ms, doubts }
+}
+
+/// What a record asks for, of one row.
+pub enum Change {
+    Truncate,
+    Row(Touched),
+    /// A removal, with what it was judged by: takes effect if the row has no record from there on.
+    Removal(Touched, i64),
+}
+
+/// Reads a record of this table's topic as the service does; the replay of a letter as if it were the letter's record.
+/// Two changes where an update gives its row another key.
+pub fn read_of(
+    reader: &Reader,
+    decoder: &mut Decoder,
+    table: &handler::Table,
+    record: &source::Record<'_>,
+) -> Vec<Change> {
+    let (topic, name) = (&record.partition.topic, table.name.as_str());
+    let mut change = match decoder.decode_of(topic, name, record.key, record.value) {
+        Ok(Envelope::Change(change)) => change,
+        Ok(Envelope::Truncate(_)) => return vec![Change::Truncate],
+        Ok(Envelope::Tombstone) => {
+            let key = record.key.map(|key| decoder.key(topic, name.into(), key));
+            let Some(Ok(Some(key))) = key else { return Vec::new() };
+            let change = gone(Source::unsaid(name.into(), 0), Some(key), None);
+            return match (reader.read(&change), removal::clean_to(record)) {
+                (Ok(Some(touched)), None) => vec![Change::Row(touched)],
+                (Ok(Some(touched)), Some(Ok(clean_to))) => vec![Change::Removal(touched, clean_to)],
+                _ => Vec::new(),
+            };
+        }
+        Ok(_) | Err(_) => return Vec::new(),
+    };
+    // Its key and its row disagree: a dead letter.
+    let Ok(moves) = changes_key(&change, table) else { return Vec::new() };
+    change.source.table = name.into();
+    let old = moves.then(|| gone(change.source.clone(), None, change.before.clone()));
+    let read = |change: &debezium::Change<'_>| reader.read(change).ok().flatten();
+    old.iter().chain([&change]).filter_map(read).map(Change::Row).collect()
 }
 
 struct Record {
@@ -143,17 +191,21 @@ pub struct Window {
     /// Of each table, by primary key; each row's records in the log's order.
     rows: Vec<HashMap<i64, Vec<Record>>>,
     records: usize,
+    /// Of the tables, by their topics.
+    names: HashMap<String, String>,
     /// Where a table was emptied.
     truncated: Vec<(Partition, i64)>,
 }
 
 impl Window {
     /// Begins there, empty.
-    pub fn new(config: &Config, from: Positions, tables: usize) -> Self {
+    pub fn new(config: &Config, from: Positions, tables: &[Table]) -> Self {
+        let names = tables.iter().map(|table| (table.topic.clone(), table.name.clone())).collect();
         Self {
+            names,
             decoder: Decoder::new(config.formats.clone(), debezium::Limits::default()),
             read_to: from,
-            rows: (0..tables).map(|_| HashMap::new()).collect(),
+            rows: tables.iter().map(|_| HashMap::new()).collect(),
             records: 0,
             truncated: Vec::new(),
         }
@@ -188,41 +240,31 @@ impl Window {
             return Ok(());
         }
         let (partition, offset) = (record.partition, record.offset);
-        let tables = reader.tables();
-        let Some(table) = handler::table_of(&tables, &partition.topic) else { return Ok(()) };
-        let name = table.name.as_str();
-        let mut change =
-            match self.decoder.decode_of(&partition.topic, name, record.key, record.value) {
-                Ok(Envelope::Change(change)) => change,
-                Ok(Envelope::Truncate(_)) => {
-                    self.truncated.push((partition.clone(), offset));
-                    return Ok(());
+        let Some(table) = reader.table_of(&partition.topic) else { return Ok(()) };
+        for change in read_of(reader, &mut self.decoder, &table, record) {
+            match change {
+                Change::Row(touched) => self.touch(partition, offset, touched)?,
+                // Changed since it was judged, or not: earlier records than the window's do not matter, the source has
+                // not the row.
+                Change::Removal(touched, clean_to) => {
+                    let known = self.rows[touched.table].get(&touched.id);
+                    let newest = known.and_then(|records| records.last());
+                    if newest.is_none_or(|newest| newest.offset < clean_to) {
+                        self.touch(partition, offset, touched)?;
+                    }
                 }
-                Ok(Envelope::Tombstone) => {
-                    let Some(key) = record.key else { return Ok(()) };
-                    let key = self.decoder.key(&partition.topic, name.into(), key);
-                    let Ok(Some(key)) = key else { return Ok(()) };
-                    gone(Source::unsaid(name.into(), 0), Some(key), None)
-                }
-                Ok(_) | Err(_) => return Ok(()),
-            };
-        let Ok(moves) = changes_key(&change, table) else { return Ok(()) };
-        change.source.table = name.into();
-        if moves {
-            let old = gone(change.source.clone(), None, change.before.clone());
-            self.touch(reader, partition, offset, &old)?;
+                Change::Truncate => self.truncated.push((partition.clone(), offset)),
+            }
         }
-        self.touch(reader, partition, offset, &change)
+        Ok(())
     }
 
     fn touch(
         &mut self,
-        reader: &Reader,
         partition: &Partition,
         offset: i64,
-        change: &Change<'_>,
+        touched: Touched,
     ) -> anyhow::Result<()> {
-        let Ok(Some(touched)) = reader.read(change) else { return Ok(()) };
         self.records += 1;
         if self.records > CHANGES_MAX {
             bail!(

@@ -1,12 +1,7 @@
 //! The engine and the inventory handler under seeded chaos: rebalances with zombies, crashes at every point between
-<<<<<<< HEAD
 //! letters, writes, state and acknowledgement, lost, doubled and late answers, outages and throttling of everything at once,
-//! poison, refusals, re-snapshots, key changes, truncates, letters replayed late and raced by newer records. Whatever
-=======
-//! letters, writes, state and acknowledgement, lost and doubled answers, outages and throttling of everything at once,
 //! poison, refusals, re-snapshots, key changes, truncates, letters replayed late, rows that the source lost without a
 //! word removed late, both raced by newer records. Whatever
->>>>>>> 92a6c59 (A row that the source no longer has can be taken out through the log)
 //! happens, the view, the dead letters, their marks and the positions come out as if nothing had.
 //!
 //! `SEEDS=200000 cargo test -p consumers --test simulation` runs more; `SEED=17` runs one.
@@ -54,15 +49,12 @@ pub enum Bug {
     CountNeverKnown,
     /// A replayed letter takes effect whatever came between.
     NoLook,
-<<<<<<< HEAD
     /// A late answer to an earlier question counts as the answer to the last one.
     AnyAnswerCounts,
     /// The same, of publications only.
     AnyPublicationCounts,
-=======
     /// A removal takes effect whatever came between.
     BlindRemoval,
->>>>>>> 92a6c59 (A row that the source no longer has can be taken out through the log)
 }
 
 fn number(name: &str) -> Option<u64> {
@@ -183,12 +175,9 @@ fn every_planted_bug_is_noticed() {
         Bug::MovesOnWhileOpen,
         Bug::ReadsOn,
         Bug::NoLook,
-<<<<<<< HEAD
         Bug::AnyAnswerCounts,
         Bug::AnyPublicationCounts,
-=======
         Bug::BlindRemoval,
->>>>>>> 92a6c59 (A row that the source no longer has can be taken out through the log)
     ];
     let keyed = [
         Bug::StateBeforeWrites,

@@ -11,6 +11,7 @@ fn window() -> Window {
         read_to: Positions::new(),
         rows: vec![HashMap::new(), HashMap::new()],
         records: 0,
+        names: HashMap::new(),
         truncated: Vec::new(),
     }
 }
@@ -61,11 +62,36 @@ fn take(
     };
     window.take(&reader(), &record).expect("taken");
 }
+fn remove(window: &mut Window, topic: &str, index: i32, offset: i64, id: i64, clean_to: i64) {
+    let header = (removal::CLEAN_TO.to_owned(), Some(clean_to.to_string().into_bytes()));
+    let key = json!({"id": id}).to_string();
+    let record = source::Record {
+        partition: &Partition::new(topic, index),
+        offset,
+        timestamp_ms: 0,
+        key: Some(key.as_bytes()),
+        value: None,
+        headers: Headers(&vec![header]),
+    };
+    window.take(&reader(), &record).expect("taken");
+}
 fn at(places: &[(&str, i32, i64)]) -> Positions {
     places.iter().map(|(topic, index, next)| (Partition::new(topic, *index), *next)).collect()
 }
 fn new(text: &str) -> Kept<Option<String>> {
     Kept::New(Some(text.to_owned()))
+}
+
+#[test]
+fn a_removal_takes_the_row_unless_it_was_changed_since() {
+    let mut window = window();
+    window.names = [P, I].map(|name| (name.to_owned(), name.to_owned())).into();
+    put(&mut window, I, 1, 4, item("c", 7, 1, 2));
+    put(&mut window, I, 1, 5, item("c", 8, 1, 2));
+    remove(&mut window, I, 1, 6, 7, 5);
+    remove(&mut window, I, 1, 7, 8, 5);
+    let patch = window.patch(1, &at(&[(I, 1, 8)])).expect("a patch");
+    assert_eq!((patch[&7].is_none(), patch[&8].is_some()), (true, true));
 }
 
 #[test]
