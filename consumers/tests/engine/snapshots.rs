@@ -23,7 +23,7 @@ fn noticed_from(engine: &mut Engine<Idle>, offset: i64, values: &[String]) -> Ve
         for action in actions(engine) {
             if let Action::Warn(text) = action {
                 assert!(text.contains("snapshot of table") && text.contains("--repair"), "{text}");
-                assert!(text.contains(&format!("shop.public.things/0: another")), "{text}");
+                assert!(text.contains("shop.public.things/0: another"), "{text}");
                 assert!(text.contains(&format!("offset {at}, ")), "{text}");
                 noticed.push(at);
             }

@@ -1,6 +1,7 @@
 //! What is done to it. Each scenario runs under load, heals what it broke, waits until all is caught up, and checks.
 mod disk;
 mod processes;
+mod slot;
 mod topics;
 
 use crate::{
@@ -27,6 +28,7 @@ pub const ALL: &[(&str, Scenario)] = &[
     ("disk-full", disk::full),
     ("terminated", processes::terminated),
     ("snapshot-again", topics::snapshot_again),
+    ("slot-lost", slot::lost),
     ("partitions-added", topics::partitions_added),
     ("topic-made-anew", topics::made_anew),
 ];
