@@ -308,5 +308,6 @@ pub(super) fn tombstone<'a>(
         before: None,
         after: None,
         ts_ms: None,
+        doubts: debezium::Doubts::default(),
     }))
 }

@@ -112,7 +112,7 @@ fn a_key_that_was_widened_is_the_same_key() {
     ] {
         let mut shown = Shown::new();
         let reading = Reading { table: "t".into(), formats: Formats::parse(formats).unwrap() };
-        shown.judge = Judge::new("t", shown.judge.whose.clone(), reading);
+        shown.judge = Judge::of("t", shown.judge.whose.clone(), reading);
         shown.judge.seek(Some(KEY.as_bytes()), false, 10, None);
         shown.see(12, Some(key), Some("{"), &vec![]);
         assert_eq!(shown.judge.verdicts()[&10], wanted, "{formats} {key}");

@@ -191,8 +191,6 @@ pub struct Window {
     /// Of each table, by primary key; each row's records in the log's order.
     rows: Vec<HashMap<i64, Vec<Record>>>,
     records: usize,
-    /// Of the tables, by their topics.
-    names: HashMap<String, String>,
     /// Where a table was emptied.
     truncated: Vec<(Partition, i64)>,
 }
@@ -200,9 +198,7 @@ pub struct Window {
 impl Window {
     /// Begins there, empty.
     pub fn new(config: &Config, from: Positions, tables: &[Table]) -> Self {
-        let names = tables.iter().map(|table| (table.topic.clone(), table.name.clone())).collect();
         Self {
-            names,
             decoder: Decoder::new(config.formats.clone(), debezium::Limits::default()),
             read_to: from,
             rows: tables.iter().map(|_| HashMap::new()).collect(),

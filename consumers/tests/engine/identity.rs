@@ -23,7 +23,7 @@ fn open_stored(engine: &mut Engine<Inventory>, fingerprint: &str) -> Vec<Action>
         _ => None,
     });
     let checkpoint = Checkpoint { fingerprint: fingerprint.into(), ..stored(10) };
-    let standing = Standing { checkpoint: Some(checkpoint), bounds: bounds(0, 50, 1) };
+    let standing = Standing { checkpoint: Some(checkpoint), bounds: bounds(0, 50, 1), start: None };
     engine.handle(0, Event::Opened(ticket.expect("asks for the state"), Ok(standing)));
     poll(engine)
 }

@@ -33,7 +33,7 @@ fn warnings(stocks: &[Value]) -> Vec<String> {
     let handler = Inventory::new(inventory::Settings::default(), "");
     let mut engine = Engine::new(handler, Decoder::default(), Policy::default());
     engine.handle(0, Event::Assigned(partition.clone()));
-    let standing = Standing { checkpoint: None, bounds: bounds(0, 0, 1) };
+    let standing = Standing { checkpoint: None, bounds: bounds(0, 0, 1), start: None };
     while let Some(action) = engine.poll() {
         match action {
             Action::Open(ticket) => engine.handle(0, Event::Opened(ticket, Ok(standing.clone()))),

@@ -103,6 +103,7 @@ fn reopened(last: &str, then: &[&str]) -> Vec<i64> {
     let mark = Mark {
         offset: 9,
         timestamp_ms: 1_009,
+        is_delete: false,
         key_digest: {
             use sha2::{Digest as _, Sha256};
             u64::from_be_bytes(Sha256::digest(HERE)[..8].try_into().expect("8 bytes"))

@@ -568,6 +568,7 @@ fn one_record(
                 before: None,
                 after: None,
                 ts_ms: None,
+                doubts: debezium::Doubts::default(),
             };
             handler.read(&change).map_err(|_| ())?.into_iter().collect()
         }

@@ -11,7 +11,6 @@ fn window() -> Window {
         read_to: Positions::new(),
         rows: vec![HashMap::new(), HashMap::new()],
         records: 0,
-        names: HashMap::new(),
         truncated: Vec::new(),
     }
 }
@@ -85,7 +84,6 @@ fn new(text: &str) -> Kept<Option<String>> {
 #[test]
 fn a_removal_takes_the_row_unless_it_was_changed_since() {
     let mut window = window();
-    window.names = [P, I].map(|name| (name.to_owned(), name.to_owned())).into();
     put(&mut window, I, 1, 4, item("c", 7, 1, 2));
     put(&mut window, I, 1, 5, item("c", 8, 1, 2));
     remove(&mut window, I, 1, 6, 7, 5);
