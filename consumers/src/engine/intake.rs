@@ -120,10 +120,10 @@ impl<H: Handler> Engine<H> {
             Moved::Yes => own(change.before.as_ref(), &change.source, true),
             _ => None,
         };
-        change.source.table = Cow::Borrowed(&table.name);
-        self.notice(record, &change);
         let (whose, tally) = (self.whose.as_ref(), &mut self.tally);
         self.snapshots.notice(record, &change, whose, tally, &mut self.actions);
+        change.source.table = Cow::Borrowed(&table.name);
+        self.notice(record, &change);
         let before = match moved {
             Moved::No => None,
             Moved::Dead(why) => return Asked::Dead(Reason::Invalid, why),
