@@ -1,8 +1,11 @@
 //! Where a partition stands: its rows, its shares and its position, moved together or not at all.
 pub mod memory;
 mod part;
+mod shown;
 pub mod slatedb;
 pub mod sqlite;
+
+pub use shown::{Basis, Shown, find_count};
 
 use crate::{Batch, Checkpoint, Key, Partition, Receipt, SinkError};
 use anyhow::anyhow;
@@ -18,6 +21,13 @@ pub trait State: Send + Sync {
     /// A state made before counts were kept goes by the checkpoints of the topic's lanes, if there are any.
     /// Refuses a renamed topic as `open` does.
     async fn keep_count(&self, topic: &str, partitions: i32) -> Result<(), SinkError>;
+    /// The count that `keep_count` would go by; `None`: none yet. Changes nothing.
+    async fn count(&self, topic: &str) -> Result<Option<i32>, SinkError>;
+    /// Where each lane of the topic stands that has a checkpoint, by the partition's number. Fences nobody.
+    async fn checkpoints(&self, topic: &str) -> Result<Vec<(i32, Checkpoint)>, SinkError>;
+    /// Makes the kept count larger, for good; one that is as large or larger stays. Only [`find_count`] asks for it,
+    /// once it is sure that no key has moved. Nobody is fenced, and the lanes' checkpoints stay as they are.
+    async fn raise_count(&self, topic: &str, partitions: i32) -> Result<(), SinkError>;
 
     /// Takes the partition over. Whoever held it before is fenced: its next commit fails.
     /// Refused for a table that is held here under another topic: see [`refuse_renamed`].

@@ -49,6 +49,15 @@ impl State for Parts {
     async fn keep_count(&self, _: &str, _: i32) -> Result<(), SinkError> {
         Err(SinkError::Fenced)
     }
+    async fn count(&self, _: &str) -> Result<Option<i32>, SinkError> {
+        Err(SinkError::Fenced)
+    }
+    async fn checkpoints(&self, _: &str) -> Result<Vec<(i32, Checkpoint)>, SinkError> {
+        Err(SinkError::Fenced)
+    }
+    async fn raise_count(&self, _: &str, _: i32) -> Result<(), SinkError> {
+        Err(SinkError::Fenced)
+    }
     async fn open(&self, _: &Partition) -> Result<Arc<dyn Lane>, SinkError> {
         Err(SinkError::Fenced)
     }

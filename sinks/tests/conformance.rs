@@ -22,6 +22,8 @@ enum Bug {
     KeysSorted,
     AnyTopic,
     AnyCount,
+    NoCheckpoints,
+    CountStays,
     // of a sink
     LastWriteWins,
     Increments,
@@ -54,6 +56,15 @@ impl State for BuggyState {
     async fn keep_count(&self, topic: &str, partitions: i32) -> Result<(), SinkError> {
         let kept = self.0.keep_count(topic, partitions).await;
         if self.1 == Bug::AnyCount { Ok(()) } else { kept }
+    }
+    async fn count(&self, topic: &str) -> Result<Option<i32>, SinkError> {
+        self.0.count(topic).await
+    }
+    async fn checkpoints(&self, topic: &str) -> Result<Vec<(i32, Checkpoint)>, SinkError> {
+        if self.1 == Bug::NoCheckpoints { Ok(vec![]) } else { self.0.checkpoints(topic).await }
+    }
+    async fn raise_count(&self, topic: &str, partitions: i32) -> Result<(), SinkError> {
+        if self.1 == Bug::CountStays { Ok(()) } else { self.0.raise_count(topic, partitions).await }
     }
     async fn open(&self, partition: &Partition) -> Result<Arc<dyn Lane>, SinkError> {
         let lane = match self.0.open(partition).await {
@@ -420,6 +431,8 @@ async fn bugs_of_a_state_are_noticed() {
         Bug::KeysSorted,
         Bug::AnyTopic,
         Bug::AnyCount,
+        Bug::NoCheckpoints,
+        Bug::CountStays,
     ] {
         state_passes(bug).await.expect_err(&format!("{bug:?} was not noticed"));
     }

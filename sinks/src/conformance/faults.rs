@@ -67,6 +67,15 @@ impl State for FlakyState {
     async fn keep_count(&self, topic: &str, partitions: i32) -> Result<(), SinkError> {
         self.1.around(self.0.keep_count(topic, partitions)).await
     }
+    async fn count(&self, topic: &str) -> Result<Option<i32>, SinkError> {
+        self.1.around(self.0.count(topic)).await
+    }
+    async fn checkpoints(&self, topic: &str) -> Result<Vec<(i32, Checkpoint)>, SinkError> {
+        self.1.around(self.0.checkpoints(topic)).await
+    }
+    async fn raise_count(&self, topic: &str, partitions: i32) -> Result<(), SinkError> {
+        self.1.around(self.0.raise_count(topic, partitions)).await
+    }
     async fn open(&self, partition: &Partition) -> Result<Arc<dyn Lane>, SinkError> {
         let lane = self.1.around(self.0.open(partition)).await?;
         Ok(Arc::new(FlakyLane(lane, self.1.clone())))

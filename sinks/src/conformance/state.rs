@@ -1,5 +1,8 @@
 //! The promises of [`State`] and [`Lane`].
-use crate::{Batch, Checkpoint, Key, Lane, Mark, Origin, Partition, SinkError, State};
+use crate::{
+    Batch, Checkpoint, Key, Lane, Mark, Origin, Partition, SinkError, State,
+    state::{Basis, Shown, find_count},
+};
 use std::{collections::BTreeSet, sync::Arc};
 
 /// Puts a store of states through every promise of [`State`] and [`Lane`].
@@ -16,6 +19,7 @@ pub async fn state(make: impl AsyncFn(&str) -> Arc<dyn State>) {
     refuses_renamed_topic(&make).await;
     keeps_count_of_partitions(&make).await;
     counts_by_lanes(&make).await;
+    raises_count_when_sure(&make).await;
     opens_again(&make).await;
     ends_with_close(&make).await;
     holds_large_values_and_many_rows(&make).await;
@@ -343,6 +347,52 @@ async fn counts_by_lanes(make: &impl AsyncFn(&str) -> Arc<dyn State>) {
     drop(open(&state, &place(0)).await);
     state.keep_count("shop.products", 6).await.expect("nothing stands against it");
     expect_other_count(&state, 6, 4, "once kept").await;
+}
+
+/// Files do not say how many partitions there are: see [`find_count`].
+async fn raises_count_when_sure(make: &impl AsyncFn(&str) -> Arc<dyn State>) {
+    let state = make("shown").await;
+    let find = async |basis: Basis, counts: &[i32], spans: &[(i32, (i64, i64))]| {
+        let spans = spans.iter().copied().collect();
+        find_count(&*state, "shop.products", &Shown { basis, counts: counts.to_vec(), spans }).await
+    };
+    let refused = async |basis, counts: &[i32], spans: &[(i32, (i64, i64))], what: &str| match find(
+        basis, counts, spans,
+    )
+    .await
+    {
+        Err(SinkError::Fatal(why)) => format!("{why:#}"),
+        other => panic!("{what}: expected Fatal, got {other:?}"),
+    };
+    let found = |n: Result<i32, SinkError>, what: &str| n.unwrap_or_else(|e| panic!("{what}: {e}"));
+    assert_eq!(state.count("shop.products").await.expect("a count"), None);
+    assert_eq!(found(find(Basis::Keys, &[2, 3, 5], &[]).await, "the first"), 2);
+    assert_eq!(found(find(Basis::Keys, &[1, 2], &[]).await, "fewer would do"), 2);
+    assert_eq!(state.count("shop.products").await.expect("a count"), Some(2));
+    let lane = open(&state, &place(0)).await;
+    commit(&*lane, &batch(&place(0), 3, 10, &[("a", Some("1"))])).await; // began at 3
+    let at = state.checkpoints("shop.products").await.expect("checkpoints");
+    assert_eq!(at.iter().map(|(index, at)| (*index, at.next)).collect::<Vec<_>>(), [(0, 10)]);
+    let whole = [(0, (3, 10)), (2, (0, 1))];
+    for (basis, spans, what) in [
+        (Basis::Keys, &[(0, (4, 10)), (2, (0, 1))][..], "the files begin later than the state"),
+        (Basis::Keys, &[(0, (0, 9)), (2, (0, 1))], "they end before it"),
+        (Basis::Keys, &[(2, (0, 1))], "they do not have the lane at all"),
+        (Basis::Nothing, &whole, "nobody knows where keys belong"),
+    ] {
+        let why = refused(basis, &[3], spans, what).await;
+        assert!(why.contains("TOPIC_PARTITIONS=shop.products=3"), "{what}: {why}");
+        assert_eq!(state.count("shop.products").await.expect("a count"), Some(2), "{what}");
+    }
+    assert_eq!(found(find(Basis::Keys, &[1, 3, 6], &whole).await, "all is seen"), 3);
+    commit(&*lane, &batch(&place(0), 10, 11, &[])).await; // nobody was fenced
+    let again = make("shown").await;
+    again.keep_count("shop.products", 3).await.expect("the count that was raised");
+    expect_other_count(&again, 3, 2, "once raised").await;
+    refused(Basis::Keys, &[1], &whole, "the kept count does not fit, and a smaller one does").await;
+    refused(Basis::Told, &[2], &[], "fewer were told").await;
+    assert_eq!(found(find(Basis::Told, &[6], &[]).await, "told"), 6);
+    expect_other_count(&make("shown").await, 6, 3, "once told").await;
 }
 
 async fn opens_again(make: &impl AsyncFn(&str) -> Arc<dyn State>) {

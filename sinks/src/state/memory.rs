@@ -110,6 +110,26 @@ impl State for Memory {
         refuse_count(topic, *kept.counts.entry(topic.to_owned()).or_insert(first), partitions)
     }
 
+    async fn count(&self, topic: &str) -> Result<Option<i32>, SinkError> {
+        let kept = self.lock();
+        let of_topic = kept.lanes.iter().filter(|(at, _)| &*at.topic == topic);
+        let stood = of_topic.filter_map(|(_, lane)| Some(lane.checkpoint.as_ref()?.partitions));
+        Ok(kept.counts.get(topic).copied().or_else(|| stood.min()))
+    }
+
+    async fn checkpoints(&self, topic: &str) -> Result<Vec<(i32, Checkpoint)>, SinkError> {
+        let kept = self.lock();
+        let of_topic = kept.lanes.iter().filter(|(at, _)| &*at.topic == topic);
+        Ok(of_topic.filter_map(|(at, lane)| Some((at.index, lane.checkpoint.clone()?))).collect())
+    }
+
+    async fn raise_count(&self, topic: &str, partitions: i32) -> Result<(), SinkError> {
+        let mut kept = self.lock();
+        let count = kept.counts.entry(topic.to_owned()).or_insert(partitions);
+        *count = partitions.max(*count);
+        Ok(())
+    }
+
     async fn open(&self, partition: &Partition) -> Result<Arc<dyn Lane>, SinkError> {
         let mut kept = self.lock();
         refuse_renamed(kept.lanes.keys().map(|held| &*held.topic), &partition.topic)?;

@@ -19,7 +19,7 @@ pub use look::Glance;
 pub use size::{Size, show, size};
 
 use super::{refuse_count, refuse_renamed};
-use crate::{Lane, Partition, SinkError, State};
+use crate::{Checkpoint, Lane, Partition, SinkError, State};
 use anyhow::anyhow;
 use async_trait::async_trait;
 use lane::SlateLane;
@@ -207,13 +207,37 @@ impl SlateDb {
         refuse_renamed(held, PathPart::from(topic).as_ref())
     }
 
-    /// What the state of the topic was made with, for a state that is older than that object: one of its lanes knows.
-    async fn count_by_lanes(&self, place: &Place) -> Result<Option<i32>, SinkError> {
+    fn place_of(&self, topic: &str) -> Place {
+        self.place(format!("{}/{topic}", self.folder_of_topics()))
+    }
+
+    /// `<topic>/partitions.json`, beside the lanes.
+    async fn stored_count(&self, place: &Place) -> Result<Option<i32>, SinkError> {
+        let object = count_object(place);
+        match place.within(Shared(self.store.clone()).get(&object)).await? {
+            Ok(found) => {
+                let bytes = place.stored("GetObject", &object, found.bytes()).await?;
+                let kept: Count =
+                    serde_json::from_slice(&bytes).map_err(|cause| place.damaged(cause))?;
+                Ok(Some(kept.partitions))
+            }
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(cause) => Err(place.unavailable("GetObject", &object, &cause)),
+        }
+    }
+
+    /// The lanes of a topic that were ever opened.
+    async fn lanes(&self, place: &Place) -> Result<Vec<path::Path>, SinkError> {
         let topic = path::Path::from(place.path.as_str());
         let store = Shared(self.store.clone());
         let lanes =
             place.stored("ListBucket", &topic, store.list_with_delimiter(Some(&topic))).await?;
-        for lane in lanes.common_prefixes {
+        Ok(lanes.common_prefixes)
+    }
+
+    /// What the state of the topic was made with, for a state that is older than that object: one of its lanes knows.
+    async fn count_by_lanes(&self, place: &Place) -> Result<Option<i32>, SinkError> {
+        for lane in self.lanes(place).await? {
             let lane = self.place(lane.as_ref().to_owned());
             if let Some(found) = self.look(&lane, &[]).await?.checkpoint {
                 return Ok(Some(found.partitions));
@@ -243,28 +267,18 @@ impl SlateDb {
 
 #[async_trait]
 impl State for SlateDb {
-    /// `<topic>/partitions.json`, beside the lanes, put if absent.
+    /// Put if absent.
     async fn keep_count(&self, topic: &str, partitions: i32) -> Result<(), SinkError> {
-        let path = format!("{}/{topic}", self.folder_of_topics());
-        let object = path::Path::from(format!("{path}/partitions.json"));
-        let (store, place) = (Shared(self.store.clone()), self.place(path));
+        let (store, place) = (Shared(self.store.clone()), self.place_of(topic));
+        let object = count_object(&place);
         self.check_topic(topic, &place).await?;
         // The second time around, somebody else was quicker with the put.
         for _ in 0..2 {
-            match place.within(store.get(&object)).await? {
-                Ok(found) => {
-                    let bytes = place.stored("GetObject", &object, found.bytes()).await?;
-                    let kept: Count =
-                        serde_json::from_slice(&bytes).map_err(|cause| place.damaged(cause))?;
-                    return refuse_count(topic, kept.partitions, partitions);
-                }
-                Err(object_store::Error::NotFound { .. }) => {}
-                Err(cause) => return Err(place.unavailable("GetObject", &object, &cause)),
+            if let Some(kept) = self.stored_count(&place).await? {
+                return refuse_count(topic, kept, partitions);
             }
             let first = self.count_by_lanes(&place).await?.unwrap_or(partitions);
-            let count =
-                serde_json::to_vec(&Count { partitions: first }).map_err(SinkError::fatal)?;
-            let put = store.put_opts(&object, count.into(), PutMode::Create.into());
+            let put = store.put_opts(&object, Count::json(first)?.into(), PutMode::Create.into());
             match place.within(put).await? {
                 Ok(_) => return refuse_count(topic, first, partitions),
                 Err(object_store::Error::AlreadyExists { .. }) => {}
@@ -272,6 +286,39 @@ impl State for SlateDb {
             }
         }
         Err(SinkError::transient(anyhow!("{object} came and went")))
+    }
+
+    async fn count(&self, topic: &str) -> Result<Option<i32>, SinkError> {
+        let place = self.place_of(topic);
+        match self.stored_count(&place).await? {
+            Some(kept) => Ok(Some(kept)),
+            None => self.count_by_lanes(&place).await,
+        }
+    }
+
+    async fn checkpoints(&self, topic: &str) -> Result<Vec<(i32, Checkpoint)>, SinkError> {
+        let place = self.place_of(topic);
+        let mut found = Vec::new();
+        for lane in self.lanes(&place).await? {
+            let index = lane.filename().and_then(|name| name.parse().ok());
+            let lane = self.place(lane.as_ref().to_owned());
+            let index = index.ok_or_else(|| lane.damaged("not a partition's number"))?;
+            let checkpoint = self.look(&lane, &[]).await?.checkpoint;
+            found.extend(checkpoint.map(|checkpoint| (index, checkpoint)));
+        }
+        Ok(found)
+    }
+
+    /// Two that raise at one moment are not told apart: both are sure of theirs, and the larger one asks again when it
+    /// opens its lanes.
+    async fn raise_count(&self, topic: &str, partitions: i32) -> Result<(), SinkError> {
+        let (store, place) = (Shared(self.store.clone()), self.place_of(topic));
+        if self.stored_count(&place).await?.is_some_and(|kept| kept >= partitions) {
+            return Ok(());
+        }
+        let object = count_object(&place);
+        let put = store.put(&object, Count::json(partitions)?.into());
+        place.stored("PutObject", &object, put).await.map(drop)
     }
 
     async fn open(&self, partition: &Partition) -> Result<Arc<dyn Lane>, SinkError> {
@@ -294,6 +341,14 @@ impl State for SlateDb {
 #[derive(Serialize, Deserialize)]
 struct Count {
     partitions: i32,
+}
+impl Count {
+    fn json(partitions: i32) -> Result<Vec<u8>, SinkError> {
+        serde_json::to_vec(&Self { partitions }).map_err(SinkError::fatal)
+    }
+}
+fn count_object(place: &Place) -> path::Path {
+    path::Path::from(format!("{}/partitions.json", place.path))
 }
 
 /// Where a lane's database lies, for errors, and how long it may take to answer.

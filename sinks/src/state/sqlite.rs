@@ -201,6 +201,51 @@ impl State for Sqlite {
         self.run(keep).await
     }
 
+    async fn count(&self, topic: &str) -> Result<Option<i32>, SinkError> {
+        let topic = topic.to_owned();
+        let look = move |file: &File| {
+            let mut writer = file.writer();
+            let txn = writer.transaction()?;
+            match file.count(&txn, &topic)? {
+                Some(kept) => Ok(Some(kept)),
+                None => file.count_by_lanes(&txn, &topic),
+            }
+        };
+        self.run(look).await
+    }
+
+    async fn checkpoints(&self, topic: &str) -> Result<Vec<(i32, Checkpoint)>, SinkError> {
+        let topic = topic.to_owned();
+        let look = move |file: &File| {
+            let writer = file.writer();
+            let sql = "SELECT partition, checkpoint FROM cdc_state_lanes \
+                WHERE service = ? AND generation = ? AND topic = ? AND checkpoint IS NOT NULL";
+            let mut query = writer.prepare(sql)?;
+            let rows = query.query_map(params![file.service, file.generation, topic], |row| {
+                Ok((row.get::<_, i32>(0)?, row.get::<_, String>(1)?))
+            })?;
+            let mut found = Vec::new();
+            for row in rows {
+                let (index, text) = row?;
+                found.push((index, serde_json::from_str(&text)?));
+            }
+            Ok(found)
+        };
+        self.run(look).await
+    }
+
+    async fn raise_count(&self, topic: &str, partitions: i32) -> Result<(), SinkError> {
+        let topic = topic.to_owned();
+        let raise = move |file: &File| {
+            let writer = file.writer();
+            let sql = "INSERT INTO cdc_state_topics (service, generation, topic, partitions) VALUES (?, ?, ?, ?) \
+                ON CONFLICT DO UPDATE SET partitions = max(partitions, excluded.partitions)";
+            writer.execute(sql, params![file.service, file.generation, topic, partitions])?;
+            Ok(())
+        };
+        self.run(raise).await
+    }
+
     async fn open(&self, partition: &Partition) -> Result<Arc<dyn Lane>, SinkError> {
         let at = partition.clone();
         let take = move |file: &File| {
