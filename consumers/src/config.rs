@@ -4,6 +4,7 @@
 //! Absent on purpose: clients, files, connections. [`crate::service`] makes them.
 mod check;
 mod exceptions;
+mod places;
 mod settings;
 mod show;
 
@@ -83,6 +84,16 @@ pub enum State {
     Memory,
 }
 
+/// Where producers put the records of a key.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Placement {
+    /// Where Kafka's default partitioner does.
+    #[default]
+    Default,
+    /// By rules of their own, which nobody here can check: a key never changes its partition.
+    Custom,
+}
+
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Aws {
     pub region: String,
@@ -120,6 +131,9 @@ pub struct Config {
     pub generation: u64,
     pub drain_grace: Duration,
     pub kafka: kafka::Settings,
+    pub placement: Placement,
+    /// How many partitions a topic has; for files, which do not say it.
+    pub topic_partitions: BTreeMap<String, i32>,
     pub products: Products,
     pub orders: Orders,
     pub order_items: OrderItems,

@@ -9,7 +9,7 @@ use crate::{
     replay::{Look, Verdict},
     source::{Flow, Probe, Record, Signal, Source},
 };
-use sinks::{Alert, Batch, Committer, Key, Lane, Partition, Receipt, SinkError};
+use sinks::{Alert, Batch, Committer, Key, Lane, Partition, Receipt, SinkError, state::find_count};
 use std::{
     collections::HashMap,
     ops::ControlFlow,
@@ -292,15 +292,24 @@ impl Work {
             let begun = Instant::now();
             let opened = async {
                 let asked = probe.clone();
-                let bounds = io
-                    .spawn_blocking(move || asked.bounds(&partition))
+                let asked = move || Ok((asked.bounds(&partition)?, asked.shown(&partition.topic)));
+                let (mut bounds, shown) = io
+                    .spawn_blocking(asked)
                     .await
                     .map_err(SinkError::transient)?
                     .map_err(SinkError::Transient)?;
-                state.keep_count(&ticket.partition.topic, bounds.partitions).await?;
+                let topic = &ticket.partition.topic;
+                match &shown {
+                    Some(shown) => bounds.partitions = find_count(&*state, topic, shown).await?,
+                    None => state.keep_count(topic, bounds.partitions).await?,
+                }
                 let log_ms = begun.elapsed().as_millis();
                 let lane = state.open(&ticket.partition).await?;
-                let checkpoint = lane.checkpoint();
+                let mut checkpoint = lane.checkpoint();
+                if let (Some(at), true) = (&mut checkpoint, shown.is_some()) {
+                    // The topic's count was raised for good; the lane's own follows with its next commit.
+                    at.partitions = at.partitions.max(bounds.partitions);
+                }
                 let start = match start {
                     Start::At(ms) if checkpoint.is_none() => {
                         let partition = ticket.partition.clone();

@@ -6,7 +6,10 @@ use crate::{
     handlers::{Analytics, Inventory, Limits, Search, analytics, inventory, search},
     policy::Policy,
     runtime::{self, Env, Exit, Monotonic},
-    source::{kafka::Kafka, ndjson::Ndjson},
+    source::{
+        kafka::Kafka,
+        ndjson::{Ndjson, Rules},
+    },
     telemetry::{
         self, Watch,
         health::Health,
@@ -188,8 +191,13 @@ fn drive<H: Handler>(
             runtime::run(source, engine, committer, watch, &env)
         }
         Source::Ndjson(path) => {
-            let source =
-                Ndjson::open(path, |topic| config.kafka.topics.iter().any(|t| t == topic))?;
+            let rules = Rules {
+                topics: config.kafka.topics.clone(),
+                told: config.topic_partitions.clone(),
+                placement: config.placement,
+            };
+            let ours = |topic: &str| config.kafka.topics.iter().any(|t| t == topic);
+            let source = Ndjson::open_by(&rules, path, ours)?;
             let skipped: u64 = source.skipped().values().sum();
             tracing::info!(path, other_topics = source.skipped().len(), skipped, "files read");
             runtime::run(source, engine, committer, watch, &env)

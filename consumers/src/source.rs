@@ -2,7 +2,7 @@
 pub mod kafka;
 pub mod ndjson;
 
-use sinks::Partition;
+use sinks::{Partition, state::Shown};
 use std::{
     collections::HashMap,
     ops::ControlFlow,
@@ -79,7 +79,7 @@ pub struct Bounds {
     pub begin: i64,
     /// One past the last.
     pub end: i64,
-    /// How many partitions the topic has.
+    /// How many partitions the topic has; files show only how many there are at least.
     pub partitions: i32,
 }
 
@@ -111,6 +111,12 @@ pub trait Probe: Send + Sync {
     fn bounds(&self, partition: &Partition) -> anyhow::Result<Bounds>;
     /// The first offset whose record is of this time or later, ms since 1970. `None`: no record is.
     fn offset_at(&self, partition: &Partition, ms: i64) -> anyhow::Result<Option<i64>>;
+
+    /// What is known of the topic's count of partitions where it is only shown, by files. `None`: the count of the
+    /// bounds is the broker's own.
+    fn shown(&self, _topic: &str) -> Option<Shown> {
+        None
+    }
 
     /// Shows the log's records from `from` up to `to`, in order, until `visit` has seen enough.
     /// `false`: the log does not reach back to `from` any more.

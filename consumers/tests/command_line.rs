@@ -161,3 +161,68 @@ fn sigterm_and_sigint_stop_a_service_cleanly() {
         assert_eq!(child.wait().expect("it ended").code(), Some(0), "{signal}");
     }
 }
+
+/// Kafka's partitioner puts the keys 1 and 2 into partition 0 of two, 3 into partition 1.
+fn placed(partition: i32, offset: i64, id: i64) -> String {
+    let line = change("c", id, &product(id, 20), offset);
+    line.replace(r#""partition":0"#, &format!(r#""partition":{partition}"#))
+}
+
+#[test]
+fn a_later_export_may_show_more_partitions_and_keys_that_moved_stop_everything() {
+    const TOPIC: &str = "dbserver1.public.products";
+    let dir = tempfile::tempdir().expect("a folder");
+    let run = |lines: &[String], flags: &str| {
+        std::fs::write(dir.path().join("x.ndjson"), lines.join("\n")).expect("written");
+        let args =
+            "run inventory --source ndjson:x.ndjson --sink sqlite:x.db --dlq dir:dlq --until-end";
+        let (code, stdout, stderr) = output(&mut cdc(dir.path(), &format!("{args} {flags}")));
+        (code, stdout + &stderr)
+    };
+    let ids = || rows(dir.path()).iter().map(|row| row.0).collect::<Vec<_>>();
+    // Only the first partition has a record yet; then both, and all that came before.
+    assert_eq!(run(&[placed(0, 0, 1)], "").0, Some(0));
+    let (code, log) = run(&[placed(0, 0, 1), placed(1, 0, 3)], "");
+    assert_eq!((code, ids()), (Some(0), vec![1, 3]), "{log}");
+    // The next export holds what is new, and none of the second partition.
+    let (code, log) = run(&[placed(0, 0, 1), placed(0, 1, 2)], "");
+    assert_eq!((code, ids()), (Some(0), vec![1, 2, 3]), "{log}");
+    // Key 2 belongs into partition 1 of three, 5 into partition 2 of three.
+    let (code, log) = run(&[placed(0, 0, 1), placed(0, 1, 2), placed(2, 0, 5)], "");
+    assert_eq!((code, ids()), (Some(1), vec![1, 2, 3]), "{log}");
+    assert!(log.contains("PLACEMENT=custom") && log.contains("partitions were added"), "{log}");
+    // An export without the beginning cannot show where the older keys lie: somebody has to say it.
+    let fresh = tempfile::tempdir().expect("a folder");
+    let run = |lines: &[String], flags: &str| {
+        std::fs::write(fresh.path().join("x.ndjson"), lines.join("\n")).expect("written");
+        let args =
+            "run inventory --source ndjson:x.ndjson --sink sqlite:x.db --dlq dir:dlq --until-end";
+        let (code, stdout, stderr) = output(&mut cdc(fresh.path(), &format!("{args} {flags}")));
+        (code, stdout + &stderr)
+    };
+    assert_eq!(run(&[placed(0, 0, 1), placed(0, 1, 2)], "").0, Some(0));
+    let part = [placed(0, 1, 2), placed(1, 0, 3)];
+    let (code, log) = run(&part, "");
+    assert_eq!((code, rows(fresh.path()).len()), (Some(1), 2), "{log}");
+    assert!(log.contains(&format!("TOPIC_PARTITIONS={TOPIC}=2")), "{log}");
+    let (code, log) = run(&part, &format!("--topic-partitions {TOPIC}=2"));
+    assert_eq!((code, rows(fresh.path()).len()), (Some(0), 3), "{log}");
+    assert_eq!(run(&part, "").0, Some(0), "said once");
+    let (code, log) = run(&part, &format!("--topic-partitions {TOPIC}=3"));
+    assert_eq!(code, Some(1), "{log}");
+    assert!(log.contains("TOPIC_PARTITIONS says"), "{log}");
+}
+
+#[test]
+fn files_of_a_folder_that_are_not_read_are_named() {
+    let dir = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(dir.path().join("in")).expect("a folder");
+    std::fs::write(dir.path().join("in/a.jsonl"), change("c", 1, &product(1, 20), 0))
+        .expect("written");
+    std::fs::write(dir.path().join("in/b.json"), "{}").expect("written");
+    let args = "run inventory --source ndjson:in --sink sqlite://x.db --dlq dir://dlq --until-end";
+    let (code, stdout, stderr) = output(&mut cdc(dir.path(), args));
+    assert_eq!(code, Some(0), "{stdout}{stderr}");
+    assert!(stdout.contains("WARN") && stdout.contains("b.json"), "{stdout}");
+    assert_eq!(rows(dir.path()), [(1, 20, None)]);
+}

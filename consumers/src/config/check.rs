@@ -1,6 +1,6 @@
 //! From settings to a [`Config`]: each value read, all of them held against each other.
 use super::{
-    Aws, Config, Given, Givens, Http, Logs, Origin, Service, Sink, Source, State, misspelt,
+    Aws, Config, Given, Givens, Http, Logs, Origin, Service, Sink, Source, State, misspelt, places,
     settings::SETTINGS, show,
 };
 use crate::{
@@ -51,7 +51,7 @@ impl Check {
         number
     }
 
-    fn one_of<T: Copy>(&mut self, name: &str, choices: &[(&str, T)]) -> Option<T> {
+    pub(super) fn one_of<T: Copy>(&mut self, name: &str, choices: &[(&str, T)]) -> Option<T> {
         let text = self.text(name)?;
         let found = choices.iter().find(|(choice, _)| *choice == text).map(|(_, value)| *value);
         if found.is_none() {
@@ -67,12 +67,12 @@ impl Check {
         properties: &BTreeMap<String, Given>,
         env: &[(String, String)],
     ) -> Option<Config> {
-        let source = self.source();
+        let source = self.source(env);
         let until_end = self.one_of("until-end", &[("false", false), ("true", true)]);
-        let sink = self.sink();
+        let sink = self.sink(env);
         let aws = self.aws(service, sink.as_ref(), env);
-        let state = self.state(sink.as_ref());
-        let dlq = self.dlq();
+        let state = self.state(sink.as_ref(), env);
+        let dlq = self.dlq(env);
         let generation = self.number("generation", 1, u64::from(u32::MAX));
         let drain_grace = self.number("drain-grace-seconds", 0, 3_600);
         let (products, orders, order_items) = self.tables(service);
@@ -87,6 +87,8 @@ impl Check {
         let stock_mode = self.one_of("stock-mode", &modes);
         let low_stock_threshold =
             self.parse("low-stock-threshold", "Give a whole number of pieces.");
+        let placement = self.placement();
+        let topic_partitions = self.topic_partitions(source.as_ref(), &topics);
         let policy = self.policy(service, sink.as_ref());
         let kafka = self.kafka(service, topics, until_end, properties);
         let http = self.http();
@@ -101,6 +103,8 @@ impl Check {
             generation: generation?,
             drain_grace: Duration::from_secs(drain_grace?),
             kafka: kafka?,
+            placement: placement?,
+            topic_partitions: topic_partitions?,
             products,
             orders,
             order_items,
@@ -131,32 +135,6 @@ impl Check {
         let formats = read("column-formats", Formats::parse(&columns));
         let all = formats.clone().unwrap_or_default().with_placeholder(&placeholder);
         formats.and(read("unavailable-value", all))
-    }
-
-    fn source(&mut self) -> Option<Source> {
-        let text = self.text("source")?;
-        match text.strip_prefix("ndjson:") {
-            Some(path) if !path.is_empty() => Some(Source::Ndjson(path.to_owned())),
-            None if text == "kafka" => Some(Source::Kafka),
-            _ => {
-                self.wrong("source", "give kafka or ndjson:PATH.");
-                None
-            }
-        }
-    }
-
-    fn sink(&mut self) -> Option<Sink> {
-        let text = self.text("sink")?;
-        let path = |prefix| text.strip_prefix(prefix).filter(|p: &&str| !p.is_empty());
-        match (text.as_str(), path("sqlite:"), path("dir:")) {
-            ("aws", ..) => Some(Sink::Aws),
-            (_, Some(file), _) => Some(Sink::Sqlite(file.into())),
-            (_, _, Some(dir)) => Some(Sink::Dir(dir.into())),
-            _ => {
-                self.wrong("sink", "give aws, sqlite:FILE or dir:DIR.");
-                None
-            }
-        }
     }
 
     fn aws(&mut self, service: Service, sink: Option<&Sink>, env: &[(String, String)]) -> Aws {
@@ -194,7 +172,7 @@ impl Check {
         aws
     }
 
-    fn state(&mut self, sink: Option<&Sink>) -> Option<State> {
+    fn state(&mut self, sink: Option<&Sink>, env: &[(String, String)]) -> Option<State> {
         let text = self.text("state");
         if let Some(Sink::Sqlite(_) | Sink::Dir(_)) = sink {
             if text.is_some() {
@@ -218,7 +196,7 @@ impl Check {
         if text == "memory" {
             return Some(State::Memory);
         }
-        let place = text.strip_prefix("slatedb:").map(str::parse::<Place>);
+        let place = text.strip_prefix("slatedb:").map(|place| places::place(place, env));
         match place {
             Some(Ok(place)) => Some(State::SlateDb(place)),
             // The bucket is wrong then, which was said.
@@ -236,16 +214,21 @@ impl Check {
         }
     }
 
-    fn dlq(&mut self) -> Option<Place> {
-        if self.text("dlq").is_none() {
+    fn dlq(&mut self, env: &[(String, String)]) -> Option<Place> {
+        let Some(text) = self.text("dlq") else {
             self.wrong(
                 "dlq",
                 "give s3://BUCKET/PREFIX or dir:DIR. Without a place for records that cannot be processed they would be lost, so nothing starts.",
             );
             return None;
+        };
+        match places::place(&text, env) {
+            Ok(place) => Some(place.or_prefix("dlq")),
+            Err(why) => {
+                self.wrong("dlq", &format!("{why}."));
+                None
+            }
         }
-        let place: Place = self.parse("dlq", "Give s3://BUCKET/PREFIX or dir:DIR")?;
-        Some(place.or_prefix("dlq"))
     }
 
     fn tables(&mut self, service: Service) -> (Products, Orders, OrderItems) {

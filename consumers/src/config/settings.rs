@@ -97,7 +97,7 @@ fn dynamodb_table(service: Service) -> String {
 #[rustfmt::skip]
 pub const SETTINGS: &[Setting] = &[
     setting!("source" "SOURCE" "SOURCE" Is("kafka"), ALL, RUN,
-        "kafka, or ndjson:PATH (a file, a folder of *.ndjson and *.ndjson.gz, or - for standard input)"),
+        "kafka, or ndjson:PATH (a file, a folder of *.ndjson and *.jsonl, also with .gz or .zst, or - for standard input)"),
     setting!("sink" "SINK" "SINK" Is("aws"), ALL, RUN,
         "aws (DynamoDB; S3 reports for analytics), sqlite:FILE, or dir:DIR (a file for each view or report)"),
     setting!("state" "STATE" "STATE" Unset, ALL, RUN,
@@ -129,6 +129,11 @@ pub const SETTINGS: &[Setting] = &[
         "Instead of prefix and table; must end with the table's name"),
     setting!("order-items-topic" "ORDER_ITEMS_TOPIC" "TOPIC" Unset, &[Inventory, Analytics], KAFKA,
         "Instead of prefix and table; must end with the table's name"),
+
+    setting!("placement" "PLACEMENT" "RULES" Is("default"), ALL, KAFKA,
+        "default: a record lies in the partition that Kafka's default partitioner gives its key; custom: producers have rules of their own, and a key never changes its partition"),
+    setting!("topic-partitions" "TOPIC_PARTITIONS" "TOPIC=N,.." Is(""), ALL, KAFKA,
+        "For files only: how many partitions a topic has. Without it, the smallest number that fits its keys"),
 
     setting!("products-table" "PRODUCTS_TABLE" "NAME" Is("products"), &[Inventory, Search], SHOP, "Without its schema"),
     setting!("orders-table" "ORDERS_TABLE" "NAME" Is("orders"), &[Analytics], SHOP, "Without its schema"),

@@ -145,6 +145,97 @@ fn sinks_and_where_their_state_goes() {
 }
 
 #[test]
+fn places_are_understood_as_people_write_them() {
+    let home = [("HOME", "/home/me")];
+    let read = |args: &str| config(Inventory, args, &home).expect("fine");
+    for (text, file) in [
+        ("sqlite:x.db", "x.db"),
+        ("sqlite://x.db", "x.db"),
+        ("sqlite://data/x.db", "data/x.db"),
+        ("sqlite:///abs/x.db", "/abs/x.db"),
+        ("sqlite:/abs/x.db", "/abs/x.db"),
+        ("sqlite:~/x.db", "/home/me/x.db"),
+    ] {
+        let sink = read(&format!("--sink {text} --dlq dir:dlq")).sink;
+        assert_eq!(sink, Sink::Sqlite(file.into()), "{text}");
+    }
+    for (text, dir) in [("dir://x", "x"), ("dir:///x", "/x"), ("dir:~/x", "/home/me/x")] {
+        let config = read(&format!("--sink {text} --dlq {text}"));
+        assert_eq!(
+            (config.sink, config.dlq),
+            (Sink::Dir(dir.into()), Place::Dir(dir.into())),
+            "{text}"
+        );
+        let config = read(&format!("--state slatedb:{text} --dlq dir:dlq"));
+        assert_eq!(config.state, State::SlateDb(Place::Dir(dir.into())), "{text}");
+    }
+    for (text, path) in [
+        ("ndjson:~/x.ndjson", "/home/me/x.ndjson"),
+        ("ndjson:file:///x.ndjson", "/x.ndjson"),
+        ("ndjson:file://localhost/x.ndjson", "/x.ndjson"),
+        ("ndjson:-", "-"),
+    ] {
+        let source = read(&format!("{SQLITE} --source {text}")).source;
+        assert_eq!(source, Source::Ndjson(path.to_owned()), "{text}");
+    }
+    for (args, says) in [
+        (r"--source ndjson:C:\data\x.ndjson", "path of Windows"),
+        ("--source ndjson:c:/data/x.ndjson", "path of Windows"),
+        ("--source ndjson:file://x.ndjson", "file:///data/x"),
+        ("--source ndjson:file:///a%20b", "without file://"),
+        ("--source ndjson:", "give kafka or ndjson:PATH"),
+        ("--source x.ndjson", "ndjson:x.ndjson"),
+    ] {
+        let wrong = problems(config(Inventory, &format!("{SQLITE} {args}"), &home));
+        assert!(wrong.len() == 1 && wrong[0].contains(says), "{args}: {wrong:?}");
+    }
+    for (args, says) in [
+        ("--sink sqlite:// --dlq dir:d", "sqlite:FILE"),
+        ("--sink x.db --dlq dir:d", "sqlite:FILE"),
+        ("--sink sqlite:x.db --dlq dir://", "dir:DIR"),
+        (r"--sink sqlite:C:\x.db --dlq dir:d", "path of Windows"),
+    ] {
+        let wrong = problems(config(Inventory, args, &home));
+        assert!(wrong.len() == 1 && wrong[0].contains(says), "{args}: {wrong:?}");
+    }
+    let homeless = problems(config(Inventory, &format!("{SQLITE} --source ndjson:~/x"), &[]));
+    assert!(homeless[0].contains("HOME is not set"), "{homeless:?}");
+}
+
+#[test]
+fn how_many_partitions_a_topic_has_is_told_for_files_only() {
+    let files = format!("{SQLITE} --source ndjson:x");
+    let read = |args: &str| config(Inventory, &format!("{files} {args}"), &[]);
+    let told =
+        read("--topic-partitions dbserver1.public.products=3,dbserver1.public.order_items=1");
+    let told: Vec<_> = told.expect("fine").topic_partitions.into_iter().collect();
+    assert_eq!(
+        told,
+        [
+            ("dbserver1.public.order_items".to_owned(), 1),
+            ("dbserver1.public.products".to_owned(), 3)
+        ]
+    );
+    assert!(read("").expect("fine").topic_partitions.is_empty());
+    for (args, says) in [
+        (
+            "--topic-partitions products=3",
+            "no topic that is read here; these are: dbserver1.public.products",
+        ),
+        ("--topic-partitions dbserver1.public.products=0", "TOPIC=N"),
+        ("--topic-partitions dbserver1.public.products", "TOPIC=N"),
+        ("--placement mine", "default, custom"),
+    ] {
+        let wrong = problems(read(args));
+        assert!(wrong.len() == 1 && wrong[0].contains(says), "{args}: {wrong:?}");
+    }
+    let kafka = format!("{SQLITE} --topic-partitions dbserver1.public.products=3");
+    assert!(problems(config(Inventory, &kafka, &[]))[0].contains("Kafka knows it"));
+    assert_eq!(read("").expect("fine").placement, Placement::Default);
+    assert_eq!(read("--placement custom").expect("fine").placement, Placement::Custom);
+}
+
+#[test]
 fn a_profile_that_the_state_cannot_use_is_said() {
     let warnings = |args: &str, env: &[(&str, &str)]| {
         let all = config(Inventory, args, env).expect("fine").warnings;

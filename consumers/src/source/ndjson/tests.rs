@@ -1,6 +1,10 @@
 use super::*;
 use flate2::{Compression, write::GzEncoder};
+use sinks::state::Basis;
 use std::io::Write as _;
+
+/// What other programs write, and what is no file of records.
+mod forms;
 
 struct Got {
     at: String,
@@ -48,7 +52,7 @@ fn read_all(source: &mut Ndjson) -> Vec<Got> {
 
 fn line(topic: &str, partition: i32, offset: i64, timestamp: i64) -> String {
     format!(
-        r#"{{"topic":"{topic}","partition":{partition},"offset":{offset},"timestamp":{timestamp},"key":"k","value":"v","headers":{{}}}}"#
+        r#"{{"topic":"{topic}","partition":{partition},"offset":{offset},"timestamp":{timestamp},"key":null,"value":"v","headers":{{}}}}"#
     )
 }
 
@@ -90,6 +94,9 @@ fn files_are_interleaved_by_time_and_partitions_keep_their_order() {
     assert_eq!(bounds("t.a", 1), None);
     let at = |ms| probe.offset_at(&Partition::new("t.a", 0), ms).expect("known");
     assert_eq!([at(0), at(10), at(11), at(30), at(31)], [Some(5), Some(5), Some(7), Some(7), None]);
+    let shown = probe.shown("t.a").expect("files only show it");
+    assert_eq!((shown.basis, &shown.counts[..2]), (Basis::Keys, &[3, 4][..]));
+    assert_eq!(shown.spans, BTreeMap::from([(0, (5, 8)), (2, (0, 1))]));
 }
 
 #[test]
@@ -144,9 +151,48 @@ fn values_keys_and_headers_come_as_they_were() {
 #[test]
 fn a_line_that_is_no_record_names_its_file_and_line_but_no_value() {
     let wrong = [
-        (r#"{"topic":"t","partition":0,"offset":1,"value":"secret""#, "not one JSON object"),
-        (r#"secret"#, "not one JSON object"),
-        (r#"{"topic":"t","partition":0,"offset":"secret","value":null}"#, "wrong type"),
+        (
+            r#"{"topic":"t","partition":0,"offset":1,"value":"secret""#,
+            "ends in the middle of this line",
+        ),
+        ("secret", "not one JSON object"),
+        (
+            r#"{"topic":"t","partition":0,"offset":"secret","value":null}"#,
+            "`offset` is a text, and must be a whole number",
+        ),
+        (
+            r#"{"topic":"t","partition":0,"offset":1.5,"value":null}"#,
+            "`offset` is a number with a fraction",
+        ),
+        (
+            r#"{"topic":"t","partition":99999999999,"offset":1,"value":null}"#,
+            "`partition` is a number",
+        ),
+        (r#"{"topic":"t","offset":1,"value":null}"#, "there is no `partition`"),
+        (r#"{"topic":["secret"],"partition":0,"offset":1,"value":null}"#, "`topic` is a list"),
+        (
+            r#"{"topic":"t","partition":0,"offset":1,"timestamp":"secret","value":null}"#,
+            "`timestamp` is a text that is neither a number nor a time",
+        ),
+        (
+            r#"{"topic":"t","partition":0,"offset":1,"timestamp":1.5,"value":null}"#,
+            "`timestamp` is a number with a fraction or an exponent, and must be ms since 1970",
+        ),
+        (
+            r#"{"topic":"t","partition":0,"offset":1,"value":null,"headers":{"retries":3}}"#,
+            "`headers.retries` is a number, and must be text or null",
+        ),
+        (
+            r#"{"topic":"t","partition":0,"offset":1,"value":null,"headers":["secret"]}"#,
+            "names and values in turn",
+        ),
+        (r#"{"topic":"t","partition":0,"offset":1,"value":["secret"]}"#, "`value` is a list"),
+        (r#"{"topic":"t","partition":0,"offset":1,"key":true,"value":null}"#, "`key` is a boolean"),
+        (r#"{"topic":"t","partition":0,"offset":1,"value":"\udc00"}"#, "half a surrogate pair"),
+        (
+            r#"{"topic":"t","partition":0,"offset":1,"offset":2,"value":null}"#,
+            "`offset` occurs twice",
+        ),
         (r#"{"topic":"t","partition":0,"offset":1,"values":"secret"}"#, "neither `value`"),
         (r#"{"topic":"t","partition":0,"offset":-1,"value":null}"#, "negative"),
         (
@@ -154,7 +200,7 @@ fn a_line_that_is_no_record_names_its_file_and_line_but_no_value() {
             "exclude each other",
         ),
         (r#"{"topic":"t","partition":0,"offset":1,"value_base64":"secret!"}"#, "not base64"),
-        (r#"{"before":null,"after":{"id":"secret"},"op":"c"}"#, "missing"),
+        (r#"{"before":null,"after":{"id":"secret"},"op":"c"}"#, "there is no `topic`"),
     ];
     for (text, why) in wrong {
         let text = [line("t", 0, 0, 0), String::new(), text.to_owned()].join("\n");
@@ -169,7 +215,9 @@ fn a_line_that_is_no_record_names_its_file_and_line_but_no_value() {
 fn what_is_missing_or_twice_is_refused() {
     let error = |opened: anyhow::Result<Ndjson>| format!("{:#}", opened.err().expect("refused"));
     assert!(error(Ndjson::open("/nowhere/at.ndjson", |_| true)).contains("/nowhere/at.ndjson"));
-    assert!(error(open(&folder(&[("a.txt", "")]), |_| true)).contains("no *.ndjson"));
+    let other = error(open(&folder(&[("a.txt", "")]), |_| true));
+    assert!(other.contains("but a.txt"), "{other}");
+    assert!(error(open(&folder(&[("a.txt", "")]), |_| true)).contains("holds no *.ndjson"));
     let one = line("t", 0, 4, 0);
     let twice = folder(&[("a.ndjson", &one), ("b.ndjson", &one)]);
     assert!(error(open(&twice, |_| true)).contains("t/0: offset 4 occurs twice"));
