@@ -21,11 +21,12 @@ pub trait State: Send + Sync {
     /// A state made before counts were kept goes by the checkpoints of the topic's lanes, if there are any.
     /// Refuses a renamed topic as `open` does.
     async fn keep_count(&self, topic: &str, partitions: i32) -> Result<(), SinkError>;
-    /// The count that `keep_count` would go by; `None`: none yet. Changes nothing.
+    /// The count that `keep_count` would go by; `None`: none yet. Below 0: that many, and where a key belongs is not
+    /// known, so files that do not show all of the log prove nothing (see [`find_count`]). Changes nothing.
     async fn count(&self, topic: &str) -> Result<Option<i32>, SinkError>;
     /// Where each lane of the topic stands that has a checkpoint, by the partition's number. Fences nobody.
     async fn checkpoints(&self, topic: &str) -> Result<Vec<(i32, Checkpoint)>, SinkError>;
-    /// Makes the kept count larger, for good; one that is as large or larger stays. Only [`find_count`] asks for it,
+    /// Puts a count in place of the kept one, for good; one of more partitions stays. Only [`find_count`] asks for it,
     /// once it is sure that no key has moved. Nobody is fenced, and the lanes' checkpoints stay as they are.
     async fn raise_count(&self, topic: &str, partitions: i32) -> Result<(), SinkError>;
 
@@ -52,8 +53,9 @@ pub fn refuse_renamed<T: AsRef<str>>(
     )))
 }
 
-/// `kept`: the count that the state of this topic was made with.
+/// `kept`: the count that the state of this topic was made with; below 0 as [`State::count`] says.
 pub fn refuse_count(topic: &str, kept: i32, now: i32) -> Result<(), SinkError> {
+    let (kept, now) = (kept.abs(), now.abs());
     if kept == now {
         return Ok(());
     }

@@ -94,7 +94,7 @@ impl Ndjson {
             let form = index.read(&input, number)?;
             files.push(Lines { name: input.name, file: input.file, form });
         }
-        let shown = index.counts()?;
+        let shown = index.counts(&files)?;
         let lanes = index.found.into_iter().map(|(partition, entries)| lane(partition, entries));
         let lanes = lanes.collect::<anyhow::Result<Vec<_>>>()?;
         let bounds = Arc::new(bounds(&lanes, &shown));

@@ -390,9 +390,24 @@ async fn raises_count_when_sure(make: &impl AsyncFn(&str) -> Arc<dyn State>) {
     again.keep_count("shop.products", 3).await.expect("the count that was raised");
     expect_other_count(&again, 3, 2, "once raised").await;
     refused(Basis::Keys, &[1], &whole, "the kept count does not fit, and a smaller one does").await;
-    refused(Basis::Told, &[2], &[], "fewer were told").await;
-    assert_eq!(found(find(Basis::Told, &[6], &[]).await, "told"), 6);
+    refused(Basis::Told { placed: true }, &[2], &[], "fewer were told").await;
+    assert_eq!(found(find(Basis::Told { placed: true }, &[6], &[]).await, "told"), 6);
     expect_other_count(&make("shown").await, 6, 3, "once told").await;
+
+    // Keys that lie by rules which nobody knows: from then on, only files with everything prove anything.
+    let (part, whole) = ([(0, (5, 12))], [(0, (0, 12)), (6, (0, 1))]);
+    let why = refused(Basis::Apart, &[2], &part, "not all is seen").await;
+    assert!(why.contains("PLACEMENT=custom") && why.contains("whole log"), "{why}");
+    assert_eq!(state.count("shop.products").await.expect("a count"), Some(6));
+    assert_eq!(found(find(Basis::Apart, &[7], &whole).await, "all is seen"), 7);
+    assert_eq!(state.count("shop.products").await.expect("a count"), Some(-7));
+    assert_eq!(make("shown").await.count("shop.products").await.expect("a count"), Some(-7));
+    refused(Basis::Keys, &[1, 7], &part, "some records fit by chance").await;
+    assert_eq!(found(find(Basis::Keys, &[1, 7], &whole).await, "all is seen"), 7);
+    assert_eq!(found(find(Basis::Nothing, &[1, 7], &part).await, "the operator said so"), 7);
+    assert_eq!(state.count("shop.products").await.expect("a count"), Some(-7));
+    state.keep_count("shop.products", 7).await.expect("the broker says so too");
+    expect_other_count(&state, 7, 8, "then as now").await;
 }
 
 async fn opens_again(make: &impl AsyncFn(&str) -> Arc<dyn State>) {

@@ -126,7 +126,9 @@ impl State for Memory {
     async fn raise_count(&self, topic: &str, partitions: i32) -> Result<(), SinkError> {
         let mut kept = self.lock();
         let count = kept.counts.entry(topic.to_owned()).or_insert(partitions);
-        *count = partitions.max(*count);
+        if partitions.abs() >= count.abs() {
+            *count = partitions;
+        }
         Ok(())
     }
 

@@ -313,7 +313,7 @@ impl State for SlateDb {
     /// opens its lanes.
     async fn raise_count(&self, topic: &str, partitions: i32) -> Result<(), SinkError> {
         let (store, place) = (Shared(self.store.clone()), self.place_of(topic));
-        if self.stored_count(&place).await?.is_some_and(|kept| kept >= partitions) {
+        if self.stored_count(&place).await?.is_some_and(|kept| kept.abs() > partitions.abs()) {
             return Ok(());
         }
         let object = count_object(&place);

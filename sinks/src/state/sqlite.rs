@@ -239,7 +239,8 @@ impl State for Sqlite {
         let raise = move |file: &File| {
             let writer = file.writer();
             let sql = "INSERT INTO cdc_state_topics (service, generation, topic, partitions) VALUES (?, ?, ?, ?) \
-                ON CONFLICT DO UPDATE SET partitions = max(partitions, excluded.partitions)";
+                ON CONFLICT DO UPDATE SET partitions = excluded.partitions \
+                WHERE abs(excluded.partitions) >= abs(cdc_state_topics.partitions)";
             writer.execute(sql, params![file.service, file.generation, topic, partitions])?;
             Ok(())
         };

@@ -23,7 +23,7 @@ pub(super) struct Counts {
 impl Counts {
     pub fn new(told: Option<i32>, placement: Placement) -> Self {
         let basis = match (told, placement) {
-            (Some(_), _) => Basis::Told,
+            (Some(_), placement) => Basis::Told { placed: placement == Placement::Default },
             (None, Placement::Default) => Basis::Keys,
             (None, Placement::Custom) => Basis::Nothing,
         };
@@ -42,14 +42,16 @@ impl Counts {
         }
     }
 
-    /// What the files show of `topic`, or why nothing of it may be applied.
+    /// What the files show of `topic`, or why nothing of it may be applied. `is_apart` looks whether no key is in two
+    /// partitions, which is asked where no count fits.
     pub fn finish(
         mut self,
         topic: &str,
         spans: BTreeMap<i32, (i64, i64)>,
+        is_apart: impl FnOnce() -> Result<(), String>,
     ) -> Result<Shown, String> {
         let highest = self.highest;
-        let told = self.left.first().copied().filter(|_| self.basis == Basis::Told);
+        let told = self.left.first().copied().filter(|_| matches!(self.basis, Basis::Told { .. }));
         if let Some(told) = told
             && told <= highest
         {
@@ -66,17 +68,30 @@ impl Counts {
             (true, None) if self.placement == Placement::Custom || highest >= FOUND_MAX => {
                 self.left.push(highest.saturating_add(1));
             }
-            (true, broken) => return Err(self.misplaced(topic, broken)),
+            (true, broken) => {
+                if self.basis != Basis::Keys {
+                    return Err(self.misplaced(topic, broken, ""));
+                }
+                is_apart().map_err(|both| self.misplaced(topic, broken, &both))?;
+                tracing::warn!(
+                    topic,
+                    "keys are not where Kafka's default partitioner puts them. None is in two partitions, so nothing \
+                     counts twice. From now on only files with the whole log can be gone on with, unless \
+                     PLACEMENT=custom says that a key never changes its partition"
+                );
+                self.basis = Basis::Apart;
+                self.left.push(highest.saturating_add(1));
+            }
         }
         Ok(Shown { basis: self.basis, counts: self.left, spans })
     }
 
-    fn misplaced(&self, topic: &str, broken: Option<(i32, i64)>) -> String {
+    fn misplaced(&self, topic: &str, broken: Option<(i32, i64)>, both: &str) -> String {
         let seen = broken.map_or(String::new(), |(index, offset)| {
             format!(" (seen at partition {index}, offset {offset})")
         });
         let among = match self.basis {
-            Basis::Told => "among as many partitions as TOPIC_PARTITIONS says".to_owned(),
+            Basis::Told { .. } => "among as many partitions as TOPIC_PARTITIONS says".to_owned(),
             _ => format!("whatever its count of partitions, up to {FOUND_MAX}"),
         };
         let bytes = if self.rewritten {
@@ -86,7 +101,7 @@ impl Counts {
             ""
         };
         format!(
-            "{topic}: keys are not where Kafka's default partitioner puts them, {among}{seen}. Either partitions were \
+            "{topic}: keys are not where Kafka's default partitioner puts them, {among}{seen}{both}. Either partitions were \
              added while the log was written: then older records of a key are in another partition than newer ones, \
              and nothing is applied; have Debezium write a new snapshot to a topic made anew, and export that. Or the \
              producer places records by rules of its own, so that a key never changes its partition: then set \
@@ -108,7 +123,8 @@ mod tests {
         for ((key, index), offset) in records.iter().zip(0..) {
             counts.see(*index, offset, Some(key.as_bytes()), false);
         }
-        counts.finish("t", BTreeMap::new()).map(|shown| shown.counts)
+        let both = || Err(", and one is in two".to_owned());
+        counts.finish("t", BTreeMap::new(), both).map(|shown| shown.counts)
     }
     /// Enough keys to leave few counts.
     fn keys() -> Vec<String> {
@@ -140,6 +156,7 @@ mod tests {
         let grown = [&old[..50], &new[50..]].concat();
         let why = counts(None, Placement::Default, &of(&grown)).expect_err("keys have moved");
         assert!(why.contains("PLACEMENT=custom") && why.contains("were added"), "{why}");
+        assert!(why.contains("one is in two"), "{why}");
         assert!(why.contains("partition ") && why.contains("offset "), "{why}");
         assert_eq!(counts(None, Placement::Custom, &of(&grown)).expect("taken")[0], 3);
         let why = counts(Some(4), Placement::Default, &of(&old)).expect_err("told wrongly");
@@ -153,9 +170,9 @@ mod tests {
     fn records_without_keys_show_the_highest_partition_only() {
         let mut counts = Counts::new(None, Placement::Default);
         counts.see(4, 0, None, false);
-        assert_eq!(counts.finish("t", BTreeMap::new()).expect("fine").counts[0], 5);
+        assert_eq!(counts.finish("t", BTreeMap::new(), || Ok(())).expect("fine").counts[0], 5);
         let mut counts = Counts::new(None, Placement::Default);
         counts.see(5_000, 0, None, false);
-        assert_eq!(counts.finish("t", BTreeMap::new()).expect("fine").counts, [5_001]);
+        assert_eq!(counts.finish("t", BTreeMap::new(), || Ok(())).expect("fine").counts, [5_001]);
     }
 }

@@ -1,15 +1,17 @@
 //! The first pass: checks every line of every file, and notes where each record stands.
 use super::{
-    Rules,
+    Lines, Rules,
     console::{self, Console},
     counts::Counts,
+    fetch,
     inputs::Input,
     record::{FORMAT, HeaderList, Line},
 };
 use anyhow::{Context, ensure};
 use sinks::Partition;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     io::{BufRead, BufReader, Read, Seek, SeekFrom},
 };
 
@@ -168,7 +170,10 @@ impl<'a, F: Fn(&str) -> bool> Index<'a, F> {
     }
 
     /// What the files show of each topic. Nothing may be applied if it is an error.
-    pub fn counts(&mut self) -> anyhow::Result<BTreeMap<String, sinks::state::Shown>> {
+    pub fn counts(
+        &mut self,
+        files: &[Lines],
+    ) -> anyhow::Result<BTreeMap<String, sinks::state::Shown>> {
         for (topic, file) in &self.alone {
             let all = self.found.iter().filter(|(at, _)| &*at.topic == topic);
             ensure!(
@@ -185,9 +190,38 @@ impl<'a, F: Fn(&str) -> bool> Index<'a, F> {
                 Some((at.index, (offsets().min()?, offsets().max()?.saturating_add(1))))
             };
             let spans = of_topic.filter_map(span).collect();
-            shown.insert(topic.clone(), counts.finish(&topic, spans).map_err(anyhow::Error::msg)?);
+            shown.insert(
+                topic.clone(),
+                counts
+                    .finish(&topic, spans, || self.apart(files, &topic))
+                    .map_err(anyhow::Error::msg)?,
+            );
         }
         Ok(shown)
+    }
+}
+
+impl<F> Index<'_, F> {
+    /// Whether each key of the topic is in one partition only; if not, where one is in two.
+    fn apart(&self, files: &[Lines], topic: &str) -> Result<(), String> {
+        let (mut homes, mut text) = (HashMap::new(), Vec::new());
+        for (at, entries) in self.found.iter().filter(|(at, _)| &*at.topic == topic) {
+            for entry in entries {
+                let line = fetch(files, entry, &mut text).map_err(|e| format!("; {e:#}"))?;
+                let Some(key) = line.key else { continue };
+                // Two keys with one hash would be refused for nothing: as likely as never.
+                let mut hasher = DefaultHasher::new();
+                key.hash(&mut hasher);
+                let home = *homes.entry(hasher.finish()).or_insert(at.index);
+                if home != at.index {
+                    return Err(format!(
+                        ", and the key of offset {} of partition {} is in partition {home}, too",
+                        entry.offset, at.index
+                    ));
+                }
+            }
+        }
+        Ok(())
     }
 }
 
