@@ -9,11 +9,12 @@ pub struct Refusal {
     pub reason: String,
 }
 
+/// Each text names the causes already: they are no `source`, or whoever shows a chain would show them twice.
 #[derive(Debug, thiserror::Error)]
 pub enum SinkError {
     /// Try again later; whether it took effect is unknown.
     #[error("unavailable: {0:#}")]
-    Transient(#[source] anyhow::Error),
+    Transient(anyhow::Error),
     /// Another owner took the partition over: forget everything about it and load again.
     #[error("another owner holds this partition now")]
     Fenced,
@@ -22,7 +23,7 @@ pub enum SinkError {
     Refused(Vec<Refusal>),
     /// Only an operator can help; the text says how.
     #[error("{0:#}")]
-    Fatal(#[source] anyhow::Error),
+    Fatal(anyhow::Error),
 }
 
 impl SinkError {

@@ -403,9 +403,8 @@ impl Place {
             ErrorKind::Closed(CloseReason::Fenced | CloseReason::Clean) => SinkError::Fenced,
             ErrorKind::Unavailable | ErrorKind::Transaction => match self.store.since(began) {
                 Some(trouble) => trouble.into_error(&self.path),
-                None => SinkError::Transient(
-                    anyhow::Error::new(cause).context(format!("state {}", self.path)),
-                ),
+                // Its text names the causes already.
+                None => SinkError::Transient(anyhow!("state {}: {cause}", self.path)),
             },
             // Somebody else opened it at the same moment: no damage, though it is of that kind.
             ErrorKind::Data if cause.to_string().contains("version already exists") => {
@@ -419,15 +418,11 @@ impl Place {
             ErrorKind::Closed(_) => {
                 let advice = "work in the background failed. Start again; if it comes back, the state is damaged: see \
                     the log above for the object, and start with a new GENERATION";
-                SinkError::Fatal(
-                    anyhow::Error::new(cause).context(format!("{}: {advice}", self.path)),
-                )
+                SinkError::Fatal(anyhow!("{}: {advice} ({cause})", self.path))
             }
             _ => {
-                let advice = "unexpected: please report this with the text that follows";
-                SinkError::Fatal(
-                    anyhow::Error::new(cause).context(format!("{}: {advice}", self.path)),
-                )
+                let advice = "unexpected: please report this text";
+                SinkError::Fatal(anyhow!("{}: {advice} ({cause})", self.path))
             }
         }
     }

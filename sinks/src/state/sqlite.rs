@@ -399,13 +399,16 @@ fn explain(path: &Path, cause: Trouble) -> SinkError {
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
             "may not be written: see its permissions"
         }
-        _ => "unexpected: please report this with the text that follows",
+        _ => "unexpected: please report this text",
     };
     let cause = match cause {
         Trouble::Told(told) => return told,
-        cause @ (Trouble::Sqlite(_) | Trouble::Stored(_)) => {
-            anyhow::Error::new(cause).context(format!("{path}: {advice}"))
-        }
+        // As text: the causes below it say the same again.
+        Trouble::Sqlite(cause) => match cause.sqlite_error() {
+            Some(error) => anyhow!("{path}: {advice} ({cause}, code {})", error.extended_code),
+            None => anyhow!("{path}: {advice} ({cause})"),
+        },
+        Trouble::Stored(_) => anyhow!("{path}: {advice} ({cause})"),
     };
     match code {
         Some(
