@@ -1,6 +1,7 @@
 //! Where records come from. Brokers, files and simulations look alike from here.
 pub mod kafka;
 pub mod ndjson;
+pub mod prefix;
 
 use sinks::{Partition, state::Shown};
 use std::{

@@ -21,7 +21,7 @@ use super::{Bounds, Flow, Headers, Link, ListHeaders, Probe, Record, Signal, Sou
 use advice::{MADE_ANEW, advice, out_of_range};
 use anyhow::{Context as _, bail};
 use context::{Client, Context, Event, log_commit_error};
-use questions::{Questions, ends, watermarks};
+use questions::{Questions, absent, ends, watermarks};
 use rdkafka::{
     Message, Offset, TopicPartitionList,
     consumer::{CommitMode, Consumer},
@@ -48,6 +48,8 @@ const LOOKS: u32 = 4;
 const QUESTION_WAIT: Duration = Duration::from_secs(10);
 const CLOSE_WAIT: Duration = Duration::from_secs(5);
 const COMPLAIN_EVERY: Duration = Duration::from_secs(30);
+/// Between looks for topics that are not there; each takes twice as long as the one before to come.
+const LOOK_EVERY_MAX: Duration = Duration::from_secs(600);
 
 /// An assigned partition.
 struct Place {
@@ -107,6 +109,9 @@ pub struct Kafka {
     ack_every: Duration,
     ack_last: Instant,
     complained: HashMap<i32, Instant>,
+    /// When topics that are not there are looked for; `None`: all are there, or a look is under way.
+    look_at: Option<Instant>,
+    look_pause: Duration,
     seeking_since: Option<Instant>,
     settings: Arc<Settings>,
     link: Arc<Link>,
@@ -133,6 +138,8 @@ impl Kafka {
             ack_every: settings.ack_interval,
             ack_last: Instant::now(),
             complained: HashMap::new(),
+            look_at: (!settings.until_end).then(Instant::now),
+            look_pause: COMPLAIN_EVERY,
             seeking_since: None,
             settings: Arc::new(settings.clone()),
             link,
@@ -249,6 +256,10 @@ impl Kafka {
                         visit(Signal::Broken(place.partition.clone(), MADE_ANEW.to_owned()));
                     }
                 }
+                Event::LookAgain => {
+                    self.look_at = Some(Instant::now() + self.look_pause);
+                    self.look_pause = (self.look_pause * 2).min(LOOK_EVERY_MAX);
+                }
                 Event::Failed(why) => bail!(why),
             }
         }
@@ -331,6 +342,29 @@ impl Kafka {
         }
     }
 
+    /// A topic that is not there may come; that it is under another prefix is said meanwhile, now and then. Asks the
+    /// broker on a thread of its own.
+    fn look_for_topics(&mut self, client: &Arc<Client>) {
+        if self.look_at.is_none_or(|at| Instant::now() < at) {
+            return;
+        }
+        self.look_at = None;
+        let (client, settings) = (Arc::downgrade(client), self.settings.clone());
+        thread::spawn(move || {
+            let Some(client) = client.upgrade() else { return };
+            match absent(&client, &settings.topics) {
+                Ok(None) => return,
+                Ok(Some(missing)) => tracing::warn!(
+                    "Kafka has no topic {missing}. Waiting for it: Debezium makes a topic with its first change. A \
+                     topic that this user may not Describe looks the same"
+                ),
+                // Whoever reads says that no broker answers.
+                Err(error) => tracing::debug!(%error, "which topics there are is unknown"),
+            }
+            client.context().tell(Event::LookAgain);
+        });
+    }
+
     /// librdkafka says that a position is out of range, but not whose. Asks the broker, on a thread of its own.
     fn find_out_of_range(&self, client: &Arc<Client>) {
         let active = self.places.iter().filter(|p| !p.held && !p.broken);
@@ -397,6 +431,7 @@ impl Source for Kafka {
         let client = self.client()?;
         self.settle(&client)?;
         self.acknowledge_when_due(&client);
+        self.look_for_topics(&client);
         let unsettled = self.places.iter().any(|p| p.seeking && !p.broken);
         let mut wait = if unsettled { wait.min(RETRY) } else { wait };
         let mut records = 0;

@@ -27,6 +27,8 @@ pub(super) enum Event {
     Broken(Partition, String),
     /// The topic has another id now: it was deleted and made anew.
     MadeAnew(String),
+    /// Topics that are to be read were not there, or no broker could say.
+    LookAgain,
     /// Nothing can go on.
     Failed(String),
 }

@@ -1,7 +1,13 @@
 //! What the brokers are asked beside the stream of records. Blocks: never on the thread that polls.
 use super::{Bounds, Probe, QUESTION_WAIT, Range, Record, Settings, context::Client};
+use crate::source::prefix::{self, Missing};
 use anyhow::{Context as _, bail};
-use rdkafka::{Offset, TopicPartitionList, consumer::Consumer, error::KafkaError};
+use rdkafka::{
+    Offset, TopicPartitionList,
+    consumer::Consumer,
+    error::KafkaError,
+    metadata::{Metadata, MetadataPartition, MetadataTopic},
+};
 use sinks::Partition;
 use std::{
     collections::HashMap,
@@ -75,25 +81,31 @@ pub fn ends(client: &Client, settings: &Settings) -> anyhow::Result<HashMap<(Str
             ),
         }
     };
-    let (mut ends, mut missing) = (HashMap::new(), Vec::new());
-    for name in &settings.topics {
-        let Some(topic) = metadata.topics().iter().find(|t| t.name() == name) else {
-            missing.push(name.as_str());
-            continue;
-        };
-        for index in topic.partitions().iter().map(rdkafka::metadata::MetadataPartition::id) {
+    if let Some(missing) = unknown(&metadata, &settings.topics) {
+        bail!(
+            "these topics do not exist: {missing}. If the prefix is right, start the Debezium connector first: it makes \
+             a topic with its first change. A topic that this user may not Describe looks the same"
+        );
+    }
+    let mut ends = HashMap::new();
+    for topic in metadata.topics().iter().filter(|t| settings.topics.iter().any(|n| n == t.name()))
+    {
+        let name = topic.name();
+        for index in topic.partitions().iter().map(MetadataPartition::id) {
             let (_, end) = client
                 .fetch_watermarks(name, index, QUESTION_WAIT)
                 .with_context(|| format!("the end of {name}/{index} is unknown"))?;
-            ends.insert((name.clone(), index), end);
+            ends.insert((name.to_owned(), index), end);
         }
     }
-    if missing.is_empty() {
-        return Ok(ends);
-    }
-    bail!(
-        "these topics do not exist: {}. Check TOPIC_PREFIX and the topic settings, or start the Debezium connector \
-         first.",
-        missing.join(", ")
-    )
+    Ok(ends)
+}
+
+/// Which of the topics the brokers do not know now. Never asks for a topic by name: that could create it.
+pub fn absent(client: &Client, topics: &[String]) -> Result<Option<Missing>, KafkaError> {
+    Ok(unknown(&client.fetch_metadata(None, QUESTION_WAIT)?, topics))
+}
+
+fn unknown(metadata: &Metadata, topics: &[String]) -> Option<Missing> {
+    prefix::missing(topics, &metadata.topics().iter().map(MetadataTopic::name).collect())
 }

@@ -305,6 +305,27 @@ fn until_end_names_topics_that_do_not_exist() {
     settings.topics = vec![TOPIC.into(), "dbserver1.public.nowhere".into()];
     let error = Kafka::new(&settings).err().expect("refused").to_string();
     assert!(error.contains("dbserver1.public.nowhere") && !error.contains(TOPIC), "{error}");
+    settings.topics = vec!["shop.public.products".into()];
+    let error = Kafka::new(&settings).err().expect("refused").to_string();
+    assert!(error.contains("TOPIC_PREFIX=dbserver1.public. would fit"), "{error}");
+}
+
+/// It may be made later, with the first change.
+#[test]
+fn a_service_waits_for_a_topic_and_is_told_when_to_look_again() {
+    let broker = Broker::new(1);
+    let missing = ["shop.public.products".to_owned()];
+    let mut member = broker.member(|s| s.topics = missing.to_vec());
+    assert!(member.source.look_at.is_some(), "a first look");
+    let client = member.source.client().expect("open");
+    let found = absent(&client, &missing).expect("an answer").expect("missing");
+    assert!(found.to_string().contains("TOPIC_PREFIX=dbserver1.public. would fit"), "{found}");
+    member.until("the look's end", |m, _| m.source.look_at.is_some_and(|at| at > Instant::now()));
+    assert_eq!(member.source.look_pause, 2 * COMPLAIN_EVERY, "the next pause is longer");
+    broker.cluster.create_topic(&missing[0], 1, 1).expect("a topic");
+    member.source.look_at = Some(Instant::now());
+    member.until("the topic", |m, _| !m.owned.is_empty());
+    assert_eq!(absent(&client, &missing).expect("an answer"), None);
 }
 
 /// Markers of transactions and compaction leave the last offsets without records.
