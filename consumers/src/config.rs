@@ -165,6 +165,13 @@ impl fmt::Display for Problems {
 impl std::error::Error for Problems {}
 
 impl Config {
+    /// Whether anything is written to AWS, or to what answers as AWS does.
+    pub fn uses_aws(&self) -> bool {
+        let is_s3 = |place: &Place| matches!(place, Place::S3 { .. });
+        let state_in_s3 = matches!(&self.state, State::SlateDb(place) if is_s3(place));
+        self.sink == Sink::Aws || state_in_s3 || is_s3(&self.dlq)
+    }
+
     /// From a parsed command line and the environment's variables.
     pub fn new(
         service: Service,

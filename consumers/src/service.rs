@@ -17,14 +17,14 @@ use crate::{
         logs::Filter,
     },
 };
-use anyhow::Context;
+use anyhow::{Context, bail};
 use debezium::Decoder;
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
     flag,
 };
 use sinks::{
-    Committer, View, canonical,
+    Committer, View, canonical, credentials,
     dlq::ObjectDlq,
     dynamodb::{self, DynamoDb},
     files::{self, Folder},
@@ -42,7 +42,7 @@ use sinks::{
 use std::{
     net::TcpListener,
     sync::{Arc, atomic::AtomicBool},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use tokio::runtime::Runtime;
 
@@ -111,6 +111,9 @@ fn start<H: Handler>(config: &Config, stop: &AtomicBool, handler: H) -> anyhow::
         .enable_all()
         .build()
         .context("no threads for I/O")?;
+    if config.uses_aws() {
+        io.block_on(look_for_credentials(config))?;
+    }
     let committer = io.block_on(committer(config, handler.views()))?;
     let decoder = Decoder::new(config.formats.clone(), debezium::Limits::default());
     // Files do not grow, and may hold some of a topic's partitions only.
@@ -142,6 +145,29 @@ fn start<H: Handler>(config: &Config, stop: &AtomicBool, handler: H) -> anyhow::
         ),
     }
     Ok(exit)
+}
+
+/// Longer than the SDK takes to find that a machine has no role.
+const CREDENTIALS_WAIT: Duration = Duration::from_secs(30);
+
+/// Without credentials nothing would ever be written: said before anything is read.
+async fn look_for_credentials(config: &Config) -> anyhow::Result<()> {
+    let failed = match tokio::time::timeout(CREDENTIALS_WAIT, credentials::look(&config.aws.region))
+        .await
+    {
+        Ok(credentials::Look::There) => return Ok(()),
+        Ok(credentials::Look::Nowhere(places)) => bail!(
+            "there are no AWS credentials. Looked for: {places}. Set the first two, or give the process a role; an \
+             emulator takes any values (AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test)"
+        ),
+        Ok(credentials::Look::Failed(why)) => why,
+        Err(_) => format!("no answer within {} s", CREDENTIALS_WAIT.as_secs()),
+    };
+    tracing::warn!(
+        "the AWS credentials cannot be loaded now: {failed}. Nothing can be written until they can; it goes on by \
+         itself then. If it lasts, mend that place, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    );
+    Ok(())
 }
 
 /// Metrics and health over HTTP. Where nobody asked for it and the port is taken (a second service on one machine), the

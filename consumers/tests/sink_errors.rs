@@ -8,10 +8,9 @@ mod http;
 mod proxy;
 
 use consumers::telemetry::metrics::METRICS;
-use errors::{Case, Emulators, Process, Stuck, World};
+use errors::{Case, Emulators, Stuck, World};
 use http::{get, metric, put};
 use proxy::{Fault, Target};
-use std::collections::BTreeMap;
 
 const fn canned(status: u16, code: &'static str, message: &'static str) -> Fault {
     Fault::Canned { status, code, message, percent: 100, operation: None }
@@ -209,20 +208,17 @@ fn what_only_an_operator_can_help_ends_the_process_and_says_how() {
 }
 
 #[test]
-fn without_credentials_it_waits_and_says_so() {
+fn without_credentials_it_ends_at_start_and_says_where_it_looked() {
     let Some(at) = Emulators::find() else { return };
     let world = World::new(&at, "nobody");
-    let mut service: BTreeMap<&str, Process> = BTreeMap::new();
-    service.insert(
-        "DynamoDB",
-        world.start_without_credentials("a", &["--state", "slatedb:dir:state"]),
-    );
-    service.insert("S3", world.start_without_credentials("b", &[]));
     world.trade_once();
-    for (what, process) in &service {
-        process.wait(what, |log| {
-            log.contains("no AWS credentials can be loaded: set AWS_ACCESS_KEY_ID")
-        });
+    for (name, more) in [("a", &["--state", "slatedb:dir:state"][..]), ("b", &[])] {
+        let (code, log) = world.run_without_credentials(name, more);
+        assert_eq!(code, Some(1), "{log}");
+        assert!(
+            log.contains("there are no AWS credentials. Looked for: AWS_ACCESS_KEY_ID"),
+            "{log}"
+        );
     }
 }
 

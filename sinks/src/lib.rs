@@ -18,6 +18,7 @@ pub mod canonical;
 mod cell;
 mod commit;
 pub mod conformance;
+pub mod credentials;
 pub mod dlq;
 pub mod dynamodb;
 mod error;
