@@ -14,6 +14,7 @@ mod batches;
 mod gate;
 mod intake;
 mod lane;
+mod letters;
 pub mod notices;
 pub mod placement;
 mod publication;
@@ -144,6 +145,7 @@ pub struct Engine<H: Handler> {
     actions: VecDeque<Action>,
     tally: Tally,
     notices: Notices,
+    told: letters::Told,
     lives: u64,
     draining: bool,
     stopping: Option<Stopping>,
@@ -197,6 +199,7 @@ impl<H: Handler> Engine<H> {
             actions: VecDeque::new(),
             tally: Tally::default(),
             notices: Notices::default(),
+            told: letters::Told::default(),
             lives: 0,
             draining: false,
             stopping: None,

@@ -208,6 +208,7 @@ impl<H: Handler> Engine<H> {
                 }
                 Some(_) => {}
             }
+            self.actions.extend(self.told.note(letter).map(Action::Warn));
         }
         self.tally.alerts += receipt.alerts.len() as u64;
         self.actions.extend(receipt.alerts.into_iter().map(Action::Alert));
