@@ -1,4 +1,5 @@
-//! The binaries' command lines. Exit codes: 0 done, 64 a wrong setting or command line, 1 stopped for good.
+//! The binaries' command lines. Exit codes: 0 done, 64 a wrong setting or command line, 1 stopped for good, 2 read to the
+//! end while the views lack something.
 use crate::{
     config::{self, Config, EXIT_CONFIG, EXIT_HALTED, Service},
     demo, dlq, doctor, http, service, shop, telemetry, verify,
@@ -225,7 +226,7 @@ fn run(service: Service, matches: &ArgMatches) -> ExitCode {
     };
     telemetry::logs::init(&config.logs);
     match service::stop_on_signals().and_then(|stop| service::run(&config, &stop)) {
-        Ok(_) => ExitCode::SUCCESS,
+        Ok(ended) => ExitCode::from(ended.code()),
         Err(error) => {
             tracing::error!("{error:#}");
             ExitCode::from(EXIT_HALTED)

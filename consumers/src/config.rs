@@ -10,6 +10,7 @@ mod show;
 
 pub use settings::{Given, Givens, Origin, arguments, given, misspelt, some};
 pub use show::table;
+pub(crate) use show::without_userinfo;
 
 use crate::{
     engine::Exceptions,
@@ -24,9 +25,11 @@ use std::{
     collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration,
 };
 
-/// Exit codes: a run that is set wrongly, and one that stopped for good.
+/// Exit codes: a run that is set wrongly, one that stopped for good, and one that read to the end of what there was
+/// while the views do not show all of it (dead letters, topics under another prefix).
 pub const EXIT_CONFIG: u8 = 64;
 pub const EXIT_HALTED: u8 = 1;
+pub const EXIT_INCOMPLETE: u8 = 2;
 
 /// The environment's variables; those that are not UTF-8 are none of ours.
 pub(crate) fn environment() -> Vec<(String, String)> {
@@ -128,6 +131,8 @@ pub struct Config {
     pub state: State,
     pub dlq: Place,
     pub until_end: bool,
+    /// Dead letters make a run with `until_end` no failure.
+    pub allow_dead_letters: bool,
     pub generation: u64,
     pub drain_grace: Duration,
     pub kafka: kafka::Settings,

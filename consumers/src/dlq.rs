@@ -47,6 +47,7 @@ fn list_command() -> Command {
              cdc dlq list --dlq s3://my-bucket/dlq --service inventory --reason invalid --since 1h --json",
         );
     let command = filter::arguments(config::some(command, &PLACE)).arg(filter::state());
+    let command = command.arg(filter::generation());
     command.arg(number("limit", "N", "At most so many")).arg(json())
 }
 

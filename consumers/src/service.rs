@@ -1,6 +1,10 @@
 //! Puts a service together from its [`Config`] and runs it: handler, source, state, sink, dead letters, signals.
+mod ended;
+
+pub use ended::Ended;
+
 use crate::{
-    config::{Aws, Config, EXIT_HALTED, Service, Sink, Source, State},
+    config::{Aws, Config, EXIT_HALTED, Placement, Service, Sink, Source, State},
     engine::{self, Engine},
     handler::Handler,
     handlers::{Analytics, Inventory, Limits, Search, analytics, inventory, search},
@@ -9,6 +13,7 @@ use crate::{
     source::{
         kafka::Kafka,
         ndjson::{Ndjson, Rules},
+        prefix::{self, Missing},
     },
     telemetry::{
         self, Watch,
@@ -40,6 +45,8 @@ use sinks::{
     },
 };
 use std::{
+    cell::RefCell,
+    collections::BTreeSet,
     net::TcpListener,
     sync::{Arc, atomic::AtomicBool},
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -58,7 +65,7 @@ pub fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
 }
 
 /// Runs until the source ends (`until_end`), `stop` is set, or only an operator can help.
-pub fn run(config: &Config, stop: &AtomicBool) -> anyhow::Result<Exit> {
+pub fn run(config: &Config, stop: &AtomicBool) -> anyhow::Result<Ended> {
     config.warnings.iter().for_each(|text| tracing::warn!("{text}"));
     match config.service {
         Service::Inventory => start(config, stop, inventory(config)),
@@ -104,7 +111,7 @@ pub(crate) fn fingerprint(config: &Config) -> String {
     engine::fingerprint(&rules, &target(config))
 }
 
-fn start<H: Handler>(config: &Config, stop: &AtomicBool, handler: H) -> anyhow::Result<Exit> {
+fn start<H: Handler>(config: &Config, stop: &AtomicBool, handler: H) -> anyhow::Result<Ended> {
     let io = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("io")
@@ -116,8 +123,9 @@ fn start<H: Handler>(config: &Config, stop: &AtomicBool, handler: H) -> anyhow::
     }
     let committer = io.block_on(committer(config, handler.views()))?;
     let decoder = Decoder::new(config.formats.clone(), debezium::Limits::default());
-    // Files do not grow, and may hold some of a topic's partitions only.
-    let doubt_ms = config.policy.doubt_ms.filter(|_| config.source == Source::Kafka);
+    // Files do not grow, and may hold some of a topic's partitions only: their source looks at them as a whole.
+    let is_looked_at = config.source == Source::Kafka && config.placement == Placement::Default;
+    let doubt_ms = config.policy.doubt_ms.filter(|_| is_looked_at);
     let policy = Policy { seed: seed(), doubt_ms, ..config.policy.clone() };
     let engine = Engine::new(handler, decoder, policy).writing_to(&target(config));
     let engine = engine.replaying_as(config.service.name(), config.generation);
@@ -136,15 +144,13 @@ fn start<H: Handler>(config: &Config, stop: &AtomicBool, handler: H) -> anyhow::
     watch.finish();
     // What is still under way does no harm; waiting for it without bound would.
     io.shutdown_background();
-    let exit = result?;
-    match exit {
-        Exit::Finished => tracing::info!("finished: everything is durable"),
-        Exit::Drained => tracing::info!("stopped: everything begun is durable"),
-        Exit::Abandoned => tracing::warn!(
-            "stopped before everything begun was durable; nothing is lost, the next start reads it again"
-        ),
+    match result {
+        Ok((exit, missing)) => Ok(ended::say(config, watch.tally(), exit, missing.as_ref())),
+        Err(error) => {
+            ended::letters(config, watch.tally()).iter().for_each(|text| tracing::warn!("{text}"));
+            Err(error)
+        }
     }
-    Ok(exit)
 }
 
 /// Longer than the SDK takes to find that a machine has no role.
@@ -201,7 +207,7 @@ fn drive<H: Handler>(
     engine: Engine<H>,
     committer: Committer,
     watch: &mut Watch,
-) -> anyhow::Result<Exit> {
+) -> anyhow::Result<(Exit, Option<Missing>)> {
     let clock = Monotonic::default();
     let env = Env {
         clock: &clock,
@@ -214,21 +220,53 @@ fn drive<H: Handler>(
         Source::Kafka => {
             let source = Kafka::new(&config.kafka)?;
             watch.follow(source.link());
-            runtime::run(source, engine, committer, watch, &env)
+            let exit = runtime::run(source, engine, committer, watch, &env)?;
+            Ok((exit, None))
         }
         Source::Ndjson(path) => {
-            let rules = Rules {
-                topics: config.kafka.topics.clone(),
-                told: config.topic_partitions.clone(),
-                placement: config.placement,
-            };
-            let ours = |topic: &str| config.kafka.topics.iter().any(|t| t == topic);
-            let source = Ndjson::open_by(&rules, path, ours)?;
-            let skipped: u64 = source.skipped().values().sum();
-            tracing::info!(path, other_topics = source.skipped().len(), skipped, "files read");
-            runtime::run(source, engine, committer, watch, &env)
+            let (source, missing) = files(path, config)?;
+            let exit = runtime::run(source, engine, committer, watch, &env)?;
+            Ok((exit, missing))
         }
     }
+}
+
+/// The files, and the topics that they do not have although another prefix does. Files with records, and none of them of
+/// a topic that is read here, are an error: nothing would ever come of them.
+fn files(path: &str, config: &Config) -> anyhow::Result<(Ndjson, Option<Missing>)> {
+    let topics = config.kafka.topics.as_slice();
+    let rules = Rules {
+        topics: topics.to_vec(),
+        told: config.topic_partitions.clone(),
+        placement: config.placement,
+    };
+    let seen = RefCell::new(vec![false; topics.len()]);
+    let source = Ndjson::open_by(&rules, path, |topic| {
+        let at = topics.iter().position(|t| t == topic);
+        at.into_iter().for_each(|at| seen.borrow_mut()[at] = true);
+        at.is_some()
+    })?;
+    let skipped: u64 = source.skipped().values().sum();
+    tracing::info!(path, other_topics = source.skipped().len(), skipped, "files read");
+    let others = || source.skipped().keys().map(String::as_str);
+    let read =
+        topics.iter().zip(seen.into_inner()).filter_map(|(topic, seen)| seen.then_some(topic));
+    let there: BTreeSet<&str> = read.map(String::as_str).chain(others()).collect();
+    let Some(missing) = prefix::missing(topics, &there) else { return Ok((source, None)) };
+    match (missing.all, skipped, missing.is_elsewhere()) {
+        (true, 0, _) => tracing::info!("the files hold no record"),
+        (true, ..) => bail!(
+            "{path} holds no record of the topics to be read, {missing}. It holds those of {}",
+            prefix::names(others())
+        ),
+        (false, _, true) => {
+            tracing::warn!("the files hold no record of {missing}");
+            return Ok((source, Some(missing)));
+        }
+        // The table has no changes yet.
+        (false, _, false) => {}
+    }
+    Ok((source, None))
 }
 
 /// State, sink and dead letters.

@@ -76,6 +76,7 @@ impl Process {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cdc"));
         command
             .args(["run", service, "--topic-prefix", "shop.public.", "--until-end"])
+            .arg("--allow-dead-letters")
             .args(["--kafka-bootstrap-servers", broker_address()])
             .args(["--kafka-group-id", name, "--batch-records", "100", "--linger-ms", "5"])
             .args(["--kafka-property", "session.timeout.ms=6000"])

@@ -69,6 +69,8 @@ impl Check {
     ) -> Option<Config> {
         let source = self.source(env);
         let until_end = self.one_of("until-end", &[("false", false), ("true", true)]);
+        let allow_dead_letters =
+            self.one_of("allow-dead-letters", &[("false", false), ("true", true)]);
         let sink = self.sink(env);
         let aws = self.aws(service, sink.as_ref(), env);
         let state = self.state(sink.as_ref(), env);
@@ -100,6 +102,7 @@ impl Check {
             state: state?,
             dlq: dlq?,
             until_end: until_end?,
+            allow_dead_letters: allow_dead_letters?,
             generation: generation?,
             drain_grace: Duration::from_secs(drain_grace?),
             kafka: kafka?,

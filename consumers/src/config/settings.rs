@@ -105,7 +105,7 @@ pub const SETTINGS: &[Setting] = &[
     setting!("dlq" "DLQ" "PLACE" Unset, ALL, RUN,
         "Where records go that cannot be processed: s3://BUCKET/PREFIX or dir:DIR. There is no default: nothing starts without it"),
     setting!("until-end" "UNTIL_END" "" Off, ALL, RUN,
-        "Exit once everything that was there at the start is durable"),
+        "Exit once everything that was there at the start is durable: with 0, or with 2 if the views lack something"),
     setting!("generation" "GENERATION" "N" Is("1"), ALL, RUN,
         "Build everything anew beside the old: part of every stored position and path. It only grows"),
     setting!("drain-grace-seconds" "DRAIN_GRACE_SECONDS" "S" Is("25"), ALL, RUN,
@@ -186,6 +186,8 @@ pub const SETTINGS: &[Setting] = &[
     setting!("dlq-percent-max" "DLQ_PERCENT_MAX" "PERCENT" Is("50"), ALL, LETTERS,
         "A larger share of the last DLQ_WINDOW records stops it"),
     setting!("dlq-window" "DLQ_WINDOW" "N" Is("1000"), ALL, LETTERS, "Records that the share is taken of"),
+    setting!("allow-dead-letters" "ALLOW_DEAD_LETTERS" "" Off, ALL, LETTERS,
+        "With UNTIL_END: dead letters are said, and the exit code is 0 all the same, not 2"),
 
     setting!("http-listen" "HTTP_LISTEN" "ADDRESS" Is("127.0.0.1:9090"), ALL, LOOK,
         "Where /metrics, /health/live, /health/ready and /log-level are answered, or none. In pods: 0.0.0.0:9090"),

@@ -14,6 +14,7 @@ pub struct Filter {
     pub topic: Option<String>,
     pub partition: Option<i32>,
     pub reason: Option<Reason>,
+    pub generation: Option<u64>,
     pub since: Option<DateTime<Utc>>,
     pub until: Option<DateTime<Utc>>,
     /// `None` in it: new.
@@ -34,6 +35,11 @@ pub fn arguments(command: Command) -> Command {
         .arg(text("only-reason", "REASON", "malformed, invalid or refused"))
         .arg(text("only-since", "TIME", "Written since: RFC 3339, or 1h, 2d ago (s, m, h, d)"))
         .arg(text("only-until", "TIME", "Written before: RFC 3339, or 1h, 2d ago"))
+}
+/// Where the generation is no setting of a run.
+pub fn generation() -> Arg {
+    let arg = Arg::new("only-generation").long("generation").value_name("N");
+    arg.help("Of this generation").value_parser(clap::value_parser!(u64))
 }
 pub fn state() -> Arg {
     let arg = Arg::new("only-state").long("state").value_name("STATE");
@@ -63,6 +69,7 @@ impl Filter {
             topic: text("only-topic"),
             partition: matches.get_one::<i32>("only-partition").copied(),
             reason: reason.transpose().map_err(|why| wrong("reason", why))?,
+            generation: matches.try_get_one::<u64>("only-generation").unwrap_or_default().copied(),
             since: time("since")?,
             until: time("until")?,
             state: state.transpose().map_err(|why| wrong("state", why))?,
@@ -100,6 +107,7 @@ impl Filter {
             && self.topic.as_ref().is_none_or(|wanted| **wanted == *letter.partition.topic)
             && self.partition.is_none_or(|wanted| wanted == letter.partition.index)
             && self.reason.is_none_or(|wanted| wanted == letter.reason)
+            && self.generation.is_none_or(|wanted| wanted == found.generation)
             && self.since.is_none_or(|since| found.time >= since)
             && self.until.is_none_or(|until| found.time < until)
             && self.state.is_none_or(|wanted| wanted == mark.map(|mark| mark.state))

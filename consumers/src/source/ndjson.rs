@@ -99,14 +99,6 @@ impl Ndjson {
         let lanes = lanes.collect::<anyhow::Result<Vec<_>>>()?;
         let bounds = Arc::new(bounds(&lanes, &shown));
         let (shown, skipped) = (Arc::new(shown), index.skipped);
-        if lanes.is_empty() {
-            let topics: Vec<&str> = skipped.keys().map(String::as_str).collect();
-            tracing::warn!(
-                path,
-                topics = topics.join(" "),
-                "no record of a topic that is read here"
-            );
-        }
         let files = Arc::new(files);
         Ok(Self { files, lanes, bounds, shown, skipped, assigned: false, line: Vec::new() })
     }
