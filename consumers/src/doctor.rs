@@ -266,8 +266,9 @@ fn origins(
 }
 
 /// What the services take for a value that was not sent.
-fn unavailable_value(_configs: &[Arc<Config>]) -> String {
-    "__debezium_unavailable_value".into()
+fn unavailable_value(configs: &[Arc<Config>]) -> String {
+    let first = configs.first().map(|config| config.formats.unavailable_value().to_owned());
+    first.unwrap_or_default()
 }
 
 async fn gather(areas: Vec<JoinHandle<Vec<Check>>>) -> Vec<Check> {

@@ -332,8 +332,11 @@ impl<H: Handler> Engine<H> {
             }
             Event::Stop => {
                 self.draining = true;
-                for lane in self.lanes.values_mut() {
-                    self.tally.given_back += lane.drop_chunks();
+                // A halt that is under way finishes what was read before its reason.
+                if !self.is_stopping() {
+                    for lane in self.lanes.values_mut() {
+                        self.tally.given_back += lane.drop_chunks();
+                    }
                 }
                 self.on_tick(now);
             }

@@ -126,6 +126,11 @@ impl Formats {
         Ok(self)
     }
 
+    /// The text that stands for values that were not sent: the setting's, or [`PLACEHOLDER`].
+    pub fn unavailable_value(&self) -> &str {
+        self.placeholder.as_deref().unwrap_or(PLACEHOLDER)
+    }
+
     pub(crate) fn placeholder(&self) -> Option<Arc<str>> {
         self.placeholder.clone()
     }

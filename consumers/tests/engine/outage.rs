@@ -71,10 +71,13 @@ fn run(
     let mut lines = String::new();
     for offset in 0..10 {
         for index in 0..2 {
-            let value = row("c").replace('"', "\\\"");
+            // Each partition has the key that belongs there.
+            let id = 1 + 2 * index;
+            let value = row("c").replace(r#""id":1}"#, &format!(r#""id":{id}}}"#));
+            let value = value.replace('"', "\\\"");
             let _ = writeln!(
                 lines,
-                r#"{{"topic":"shop.public.things","partition":{index},"offset":{offset},"timestamp":5,"key":"{{\"id\":1}}","value":"{value}"}}"#
+                r#"{{"topic":"shop.public.things","partition":{index},"offset":{offset},"timestamp":5,"key":"{{\"id\":{id}}}","value":"{value}"}}"#
             );
         }
     }

@@ -13,7 +13,7 @@ mod world;
 
 use disk::Way;
 use std::collections::BTreeMap;
-use world::{simulate, simulate_growth};
+use world::{simulate, simulate_growth, simulate_halts};
 
 /// Each breaks one promise, and the simulation must notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +55,8 @@ pub enum Bug {
     AnyPublicationCounts,
     /// A removal takes effect whatever came between.
     BlindRemoval,
+    /// A halt ends the process with what it had read before in hand.
+    HaltsAtOnce,
 }
 
 fn number(name: &str) -> Option<u64> {
@@ -143,6 +145,27 @@ fn every_bug_about_more_partitions_is_noticed() {
             println!("{way:?} {bug:?}: {found:?}");
             assert!(found.is_some(), "{way:?} {bug:?} was not noticed");
         }
+    }
+}
+
+/// Whatever crashes and moves meanwhile, the rows and letters before the record are durable when its reader halts, and
+/// nothing from there on is.
+#[test]
+fn a_halt_keeps_what_came_before_it() {
+    for way in [Way::Transactional, Way::Keyed] {
+        let seeds = number("SEED").map_or(0..500, |seed| seed..seed + 1);
+        let mut halts = 0;
+        for seed in seeds.clone() {
+            let story = simulate_halts(seed, way, Bug::None)
+                .unwrap_or_else(|why| panic!("{way:?}, SEED={seed}: {why}"));
+            halts += story.counts["halts"];
+        }
+        println!("{way:?}: seeds {seeds:?}, {halts} halts");
+        let mut seeds = 0..200;
+        let found = seeds
+            .find_map(|seed| simulate_halts(seed, way, Bug::HaltsAtOnce).err().map(|w| (seed, w)));
+        println!("{way:?}: {found:?}");
+        assert!(found.is_some(), "{way:?} HaltsAtOnce was not noticed");
     }
 }
 

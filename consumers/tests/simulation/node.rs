@@ -59,6 +59,11 @@ impl Node {
         if matches!((&before, &after), (State::HalfOpen { .. }, State::Open { until: 0 })) {
             self.probes_lost += 1;
         }
+        let halts = decided.iter().any(|action| matches!(action, Action::Halt(_)));
+        let left = self.holds.iter().find(|held| halts && self.engine.has_in_hand(held));
+        if let Some(left) = left {
+            return Err(format!("{left}: halts with records in hand"));
+        }
         if self.bug == Bug::ProbesWithAll {
             self.plant(&before, &after, &mut decided);
         }

@@ -100,7 +100,18 @@ pub struct World {
     late: Vec<Late>,
     births: u64,
     growing: Option<Growing>,
+    barrier: Option<Barrier>,
     story: Story,
+}
+
+/// A record that must not be applied, nor what follows it.
+struct Barrier {
+    partition: Partition,
+    offset: i64,
+    /// One past the last record before it.
+    before: i64,
+    /// Enough processes have halted there: nobody gets the partition any more.
+    is_retired: bool,
 }
 
 /// A topic gets more partitions while the services run.
@@ -116,14 +127,26 @@ struct Growing {
 }
 
 pub fn simulate(seed: u64, way: Way, bug: Bug) -> Result<Story, String> {
-    story(seed, way, bug, false)
+    story(seed, way, bug, Kind::Plain)
 }
 /// With a topic that gets more partitions.
 pub fn simulate_growth(seed: u64, way: Way, bug: Bug) -> Result<Story, String> {
-    story(seed, way, bug, true)
+    story(seed, way, bug, Kind::Grows)
+}
+/// With a record that halts whoever meets it.
+pub fn simulate_halts(seed: u64, way: Way, bug: Bug) -> Result<Story, String> {
+    story(seed, way, bug, Kind::Halts)
 }
 
-fn story(seed: u64, way: Way, bug: Bug, grows: bool) -> Result<Story, String> {
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Plain,
+    Grows,
+    Halts,
+}
+
+fn story(seed: u64, way: Way, bug: Bug, kind: Kind) -> Result<Story, String> {
+    let (grows, halts) = (kind == Kind::Grows, kind == Kind::Halts);
     let mut rng = Rng(seed);
     let refuses = rng.one_in(2) || bug == Bug::RefusedSkipsRecord || bug == Bug::LettersAfterState;
     let truncates = rng.one_in(4) && !grows;
@@ -132,6 +155,16 @@ fn story(seed: u64, way: Way, bug: Bug, grows: bool) -> Result<Story, String> {
         history.grow(&mut rng);
         history.go_on(&mut rng, 50);
     }
+    if halts {
+        history.stray(&mut rng);
+        history.go_on(&mut rng, 20);
+    }
+    let barrier = history.log.iter().find_map(|(partition, log)| {
+        let at = log.iter().position(|record| record.strange)?;
+        let before = log[..at].last().map_or(0, |record| record.offset + 1);
+        let (partition, offset) = (partition.clone(), log[at].offset);
+        Some(Barrier { partition, offset, before, is_retired: false })
+    });
     let growing = history.growth.take().map(|growth| {
         // Every partition was opened once by then, or the first count would be the later one.
         let at = 300 + rng.below(1_200);
@@ -139,7 +172,7 @@ fn story(seed: u64, way: Way, bug: Bug, grows: bool) -> Result<Story, String> {
         let assigned = known + rng.below(600);
         Growing { growth, at, known, assigned, is_assigned: false }
     });
-    let by_sql = (!refuses && !grows).then(|| history.by_sql());
+    let by_sql = (!refuses && kind == Kind::Plain).then(|| history.by_sql());
     let handler = Inventory::new(Settings::default(), "");
     let skip_record = way == Way::Transactional;
     let expected = Expected::of(&history.log, &handler, refuses, skip_record);
@@ -163,6 +196,7 @@ fn story(seed: u64, way: Way, bug: Bug, grows: bool) -> Result<Story, String> {
             (Way::Transactional, _) | (_, Bug::RefusedSkipsRecord) => OnRefusal::SkipRecord,
             (Way::Keyed, _) => OnRefusal::SkipWrite,
         },
+        halt_grace_ms: if bug == Bug::HaltsAtOnce { 0 } else { 1_000_000 },
         seed,
         ..Policy::default()
     };
@@ -182,6 +216,7 @@ fn story(seed: u64, way: Way, bug: Bug, grows: bool) -> Result<Story, String> {
         late: vec![],
         births: 0,
         growing,
+        barrier,
         story: Story::default(),
     };
     for _ in 0..NODES {
@@ -247,6 +282,10 @@ impl World {
     // ------------------------------------------------------------ what goes wrong
 
     fn assign(&mut self, n: usize, partition: &Partition) -> Result<(), String> {
+        let is_retired = |b: &Barrier| b.is_retired && b.partition == *partition;
+        if self.barrier.as_ref().is_some_and(is_retired) {
+            return Ok(());
+        }
         let node = &mut self.nodes[n];
         if !node.holds.insert(partition.clone()) {
             return Ok(());
@@ -442,6 +481,9 @@ impl World {
                 self.restart(n)?;
                 return Ok(());
             }
+            Action::Halt(why) if self.barrier.is_some() && why.contains("SOURCE_TABLES") => {
+                return self.halted(n);
+            }
             Action::Halt(why) => return Err(format!("halted: {why}")),
             Action::Close(_) | Action::Alert(_) | Action::Warn(_) => return Ok(()),
         };
@@ -451,6 +493,24 @@ impl World {
         let epoch = node.epochs.get(&ticket.life).copied().unwrap_or(0);
         self.jobs.push(Job { node: n, born, ticket, epoch, step });
         Ok(())
+    }
+
+    /// A process met the record that must not be applied: what it had read before is durable, of all partitions.
+    fn halted(&mut self, n: usize) -> Result<(), String> {
+        let Some(barrier) = &mut self.barrier else { return Ok(()) };
+        let next = self.disk.next(&barrier.partition);
+        if next < barrier.before {
+            return Err(format!("{}: halted at {next}, not {}", barrier.partition, barrier.before));
+        }
+        self.story.add("halts", 1);
+        if self.story.counts["halts"] >= HALTS {
+            barrier.is_retired = true;
+            let partition = barrier.partition.clone();
+            for n in 0..NODES {
+                self.revoke(n, &partition)?;
+            }
+        }
+        self.restart(n)
     }
 
     /// Kafka hears that everything below `next` is done: is it?
@@ -602,7 +662,10 @@ impl World {
     fn is_over(&self) -> bool {
         let reached = |(partition, log): (&Partition, &Vec<_>)| {
             let end = log.last().map_or(0, |record: &crate::history::Logged| record.offset + 1);
-            self.disk.next(partition) >= end
+            match &self.barrier {
+                Some(barrier) if barrier.partition == *partition => barrier.is_retired,
+                _ => self.disk.next(partition) >= end,
+            }
         };
         self.jobs.is_empty()
             && self.log.iter().all(reached)
@@ -652,6 +715,16 @@ impl World {
         }
         for (partition, stored) in &self.disk.stored {
             let next = self.disk.next(partition);
+            if let Some(barrier) = self.barrier.as_ref().filter(|b| b.partition == *partition) {
+                let newest = self.disk.newest(partition);
+                if next > barrier.offset || newest.is_some_and(|newest| newest >= barrier.offset) {
+                    return Err(format!(
+                        "{partition}: {next}, {newest:?} is past {}",
+                        barrier.offset
+                    ));
+                }
+                continue;
+            }
             if self.policy.publish_every_ms.is_some() && stored.published != next {
                 return Err(format!(
                     "{partition}: published {}, committed {next}",
