@@ -6,6 +6,10 @@
 //! acknowledge. A lane that is revoked is forgotten; whatever it still has in flight does no harm, because the
 //! state refuses a stale owner and the sink recognises what it has seen.
 //!
+//! A record's way: `intake` reads it (`whose`: which row it is about; `replays`, `removals`: side doors), `lane` holds
+//! it, `batches` fetches rows, applies and commits, `gate` asks the outside, `publication` shows what is committed.
+//! `stopping` ends a run; `placement`, `snapshots`, `notices`, `letters` watch for what has to be said.
+//!
 //! Absent on purpose: clocks, randomness, I/O, and any path that acknowledges or drops a record whose effect, or
 //! dead letter, is not durable.
 #![deny(clippy::disallowed_methods)]
@@ -22,6 +26,7 @@ mod removals;
 mod replays;
 pub mod snapshots;
 mod stopping;
+mod tally;
 mod whose;
 
 use crate::{
@@ -44,6 +49,7 @@ use std::{
     sync::Arc,
 };
 use stopping::Stopping;
+pub use tally::Tally;
 pub use whose::{Exceptions, changes_key};
 
 /// Names one question of one life of a lane: an answer to an earlier life, or a second answer, is ignored.
@@ -104,32 +110,6 @@ pub enum Action {
     Warn(String),
     /// Stop for good; the sentence says what to do. What was read before its reason is durable.
     Halt(String),
-}
-
-/// What was seen so far, for people to look at.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tally {
-    pub records: u64,
-    /// Of these: forgotten before they were durable, by a stop, a rebalance or a new load. Whoever has the partition next
-    /// reads them again.
-    pub given_back: u64,
-    pub bytes: u64,
-    /// Records of other tables, heartbeats, transaction markers, messages.
-    pub skipped: u64,
-    pub tombstones: u64,
-    /// Durable ones, by reason.
-    pub letters: BTreeMap<&'static str, u64>,
-    /// Replays of letters that were dead again: no letters of their own.
-    pub failed_again: u64,
-    /// Snapshots that began over changes applied before, by kind: one of a partition each.
-    pub snapshots: BTreeMap<&'static str, u64>,
-    pub writes: u64,
-    pub batches: u64,
-    pub retries: u64,
-    pub reloads: u64,
-    pub alerts: u64,
-    /// What the outside answered with, by what is done about it.
-    pub errors: BTreeMap<&'static str, u64>,
 }
 
 pub struct Engine<H: Handler> {
@@ -450,7 +430,7 @@ impl<H: Handler> Engine<H> {
         self.lives += 1;
         let mut fresh = Lane::new(self.lives, lane.table, lane.refused, lane.attempt);
         fresh.placement = lane.placement;
-        fresh.halt_at = Some((offset, format!("offset {offset}: {why}")));
+        fresh.halt_at = Some((offset, why.to_owned()));
         self.lanes.insert(partition.clone(), fresh);
         self.begin(partition, Phase::Opening);
     }
@@ -481,6 +461,7 @@ impl<H: Handler> Engine<H> {
             Reaction::Reload => self.reload(now, &ticket.partition, Vec::new()),
             Reaction::Isolate(refusals) => self.reload(now, &ticket.partition, refusals),
             Reaction::Halt(why) => self.halt(&ticket.partition, &why),
+            Reaction::HaltAt(offset, why) => self.halt_at(&ticket.partition, offset, &why),
         }
     }
 

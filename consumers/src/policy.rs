@@ -90,6 +90,8 @@ pub enum Reaction {
     /// These records are dead letters: load again and read them as such.
     Isolate(Vec<sinks::Refusal>),
     Halt(String),
+    /// Because of the record at this offset: what came before it can still become durable.
+    HaltAt(i64, String),
 }
 
 pub fn react(error: SinkError) -> Reaction {
@@ -97,7 +99,15 @@ pub fn react(error: SinkError) -> Reaction {
         SinkError::Transient(cause) => Reaction::Retry(format!("{cause:#}")),
         SinkError::Fenced => Reaction::Reload,
         SinkError::Refused(list) => Reaction::Isolate(list),
-        SinkError::Fatal(cause) => Reaction::Halt(format!("{cause:#}")),
+        SinkError::Fatal(cause) => match cause.downcast_ref::<sinks::TwoOwners>() {
+            Some(found) => {
+                // The partition is said by whoever halts.
+                let text = found.to_string();
+                let of = format!("{} ", found.partition);
+                Reaction::HaltAt(found.offset, text.strip_prefix(&of).unwrap_or(&text).to_owned())
+            }
+            None => Reaction::Halt(format!("{cause:#}")),
+        },
     }
 }
 

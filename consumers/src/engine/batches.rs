@@ -144,12 +144,12 @@ impl<H: Handler> Engine<H> {
         let mut writes = Vec::new();
         for Entry { offset, source_ts_ms, fact, owner } in chunk.entries {
             if let Some(Err(why)) = owner.map(|owner| owner.applied(&mut lane.rows)) {
-                return self.halt_at(partition, offset, &why);
+                return self.halt_at(partition, offset, &format!("offset {offset}: {why}"));
             }
             let mut step = Step::new(&mut lane.rows, &mut writes, offset, source_ts_ms);
             self.handler.apply(fact, &mut step);
             if let Some(why) = lane.rows.take_fault() {
-                return self.halt_at(partition, offset, &why);
+                return self.halt_at(partition, offset, &format!("offset {offset}: {why}"));
             }
         }
         let checkpoint = Checkpoint {

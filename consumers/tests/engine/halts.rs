@@ -135,3 +135,53 @@ fn nothing_is_read_on_while_it_ends() {
     }
     assert!(!seen.iter().any(|action| matches!(action, Action::Resume(_))), "{seen:?}");
 }
+
+#[test]
+fn a_row_of_another_owner_leaves_what_came_before_it() {
+    let mut engine = two(Policy::default());
+    (0..5).for_each(|offset| feed(&mut engine, offset, &row("c")));
+    engine.handle(200, Event::Tick);
+    let (of, owner) = (partition(), "shop.public.things/1".to_owned());
+    let (mut open, mut ends) = (None, Vec::new());
+    let mut all = Vec::new();
+    loop {
+        let new = actions(&mut engine);
+        if new.is_empty() {
+            break;
+        }
+        for action in &new {
+            match action {
+                Action::Open(ticket) => open = Some(ticket.clone()),
+                Action::Commit(ticket, batch, _) if ticket.partition == of => {
+                    ends.push(batch.span.end);
+                    let found = sinks::TwoOwners {
+                        view: "v".into(),
+                        partition: of.clone(),
+                        offset: 3,
+                        owner: owner.clone(),
+                    };
+                    let result =
+                        if batch.span.end > 3 { Err(found.into()) } else { Ok(Receipt::default()) };
+                    engine.handle(200, Event::Committed(ticket.clone(), result));
+                }
+                Action::Commit(ticket, ..) => {
+                    engine.handle(200, Event::Committed(ticket.clone(), Ok(Receipt::default())));
+                }
+                _ => {}
+            }
+        }
+        all.extend(new);
+        if let Some(ticket) = open.take() {
+            let checkpoint = Some(Checkpoint { partitions: 2, ..stored(0) });
+            let standing = Standing { checkpoint, bounds: bounds(0, 20, 2), start: None };
+            engine.handle(200, Event::Opened(ticket, Ok(standing)));
+            (0..5).for_each(|offset| feed(&mut engine, offset, &row("c")));
+        }
+    }
+    assert_eq!(ends, [5, 3], "all at once, then what came before it");
+    let why = halted(&all);
+    assert!(
+        why.starts_with("shop.public.things/0: offset 3: its row of view v is owned by"),
+        "{why}"
+    );
+}
