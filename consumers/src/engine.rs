@@ -65,7 +65,7 @@ pub struct Ticket {
 pub struct Standing {
     pub checkpoint: Option<Checkpoint>,
     pub bounds: Bounds,
-    /// The first offset at or after [`Start::At`](crate::policy::Start::At), where a partition begins by that.
+    /// The first offset at or after [`Start::At`], where a partition begins by that.
     pub start: Option<i64>,
 }
 

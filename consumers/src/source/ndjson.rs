@@ -1,7 +1,7 @@
 //! Records from files, one JSON object a line:
 //! `{"topic","partition","offset","timestamp","key","value","headers"}`. A `value` of null is a tombstone; bytes that
 //! are not UTF-8 come as `key_base64` and `value_base64`; `headers` is an object of text or null.
-//! What `kcat -J` and `kafka-console-consumer` print is read too: see [`record`] and [`console`].
+//! What `kcat -J` and `kafka-console-consumer` print is read too: see the files `record` and `console`.
 //!
 //! The path is a file, a folder (its `*.ndjson` and `*.jsonl`, also with `.gz` or `.zst`, by name) or `-`, standard
 //! input. A first pass checks every line and notes where each record stands, 32 bytes a record, so that any position of
