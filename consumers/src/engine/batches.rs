@@ -156,7 +156,8 @@ impl<H: Handler> Engine<H> {
             next: chunk.end,
             last: Some(mark),
             bad_run: chunk.bad_run,
-            origins: lane.origins.clone(),
+            // Not those of later chunks: a truncate is judged by what came before it.
+            origins: lane.origins[..chunk.origins].to_vec(),
             ..lane.checkpoint.clone()
         };
         let (start, tag) = (lane.checkpoint.next, lane.table.tag);

@@ -206,11 +206,12 @@ impl<H: Handler> Engine<H> {
         let look =
             is_fact.then(|| origin.look(record, is_delete, self.whose.as_ref(), reading)).flatten();
         let (bad_run, is_delete) = (lane.flood.in_a_row(), lane.deleted.is_some());
+        let origins = lane.origins.len();
         let chunk = lane.chunk_for(now, look.is_some() || matches!(asked, Asked::Truncate(..)));
         chunk.count(record, is_delete);
         chunk.closed |= look.is_some();
         chunk.look = look;
-        chunk.bad_run = bad_run;
+        (chunk.bad_run, chunk.origins) = (bad_run, origins);
         let mut bytes = 0;
         match asked {
             Asked::Nothing | Asked::Dead(..) | Asked::Halt(_) => {}

@@ -108,6 +108,8 @@ pub(super) struct Chunk<F> {
     /// One past its last record.
     pub end: i64,
     pub bad_run: u32,
+    /// How many of the lane's origins its records and those before them came from.
+    pub origins: usize,
     /// No record may be added any more.
     pub closed: bool,
     last_timestamp_ms: i64,
@@ -127,6 +129,7 @@ impl<F> Chunk<F> {
             opened,
             end,
             bad_run: 0,
+            origins: 0,
             closed: false,
             last_timestamp_ms: -1,
             last_key: None,

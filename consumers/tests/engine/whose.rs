@@ -208,3 +208,27 @@ fn an_update_of_the_key_takes_the_old_row_away_where_there_is_an_order() {
     }
     halts(run(NONE(), 2, &[(Some(HERE), update)]), 0, &["changes the primary key", "2 partitions"]);
 }
+
+/// What is stored with a batch is what came before it, not what was read ahead.
+#[test]
+fn a_second_table_that_was_read_ahead_is_not_stored_too_early() {
+    let mut engine = engine(Policy { batch_records_max: 1, ..Policy::default() });
+    open(&mut engine, None, bounds(0, 20, 1));
+    let other = table("things_2").replace(r#""id":1}"#, r#""id":3}"#);
+    feed(&mut engine, 0, &table("things_1"));
+    feed_keyed(&mut engine, 1, Some(ELSEWHERE), &other);
+    let mut stored = Vec::new();
+    while let Some(action) = engine.poll() {
+        match action {
+            Action::Fetch(ticket, keys) => {
+                engine.handle(1, Event::Fetched(ticket, Ok(vec![None; keys.len()])));
+            }
+            Action::Commit(ticket, batch, _) => {
+                stored.push(batch.checkpoint.origins.len());
+                engine.handle(1, Event::Committed(ticket, Ok(Receipt::default())));
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(stored, [1, 2]);
+}
