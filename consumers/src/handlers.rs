@@ -84,6 +84,7 @@
 #![deny(clippy::disallowed_methods)]
 
 pub mod analytics;
+pub(crate) mod canonical;
 mod fields;
 pub mod inventory;
 pub mod search;

@@ -9,21 +9,18 @@
 //! that is older than E.
 #![deny(clippy::disallowed_methods)]
 
-use crate::{replay::PREFIX, source::Record};
+use crate::source::Record;
 
 pub const CLEAN_TO: &str = "cdc-repair-clean-to";
 
-/// `None`: no removal. Else up to where no record of its key is left to look for; `Err`: that cannot be read.
+/// `None`: no removal. Ask only of records that are no letters' replays: a removal that became a letter comes back as
+/// such. Else up to where no record of its key is left to look for; `Err`: that cannot be read.
 pub fn clean_to(record: &Record<'_>) -> Option<Result<i64, String>> {
     if record.value.is_some() {
         return None;
     }
     let found = record.headers.0.list_with(CLEAN_TO);
     let (_, value) = found.iter().rev().find(|(name, _)| name == CLEAN_TO)?;
-    if !record.headers.0.list_with(PREFIX).is_empty() {
-        // A removal that became a letter, and comes back as such.
-        return None;
-    }
     let text = value.as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok());
     let offset = text.and_then(|text| text.parse::<i64>().ok());
     // A record of its key was before it, and it is itself behind that.

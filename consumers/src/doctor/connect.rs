@@ -1,5 +1,6 @@
 //! Kafka Connect: the connector that feeds the topics, and those of its settings that matter here.
 mod converters;
+mod judge;
 mod pattern;
 mod settings;
 #[cfg(test)]
@@ -8,8 +9,9 @@ mod transforms;
 
 use super::{Patience, needs::Needs, report::Check};
 use crate::http;
+use judge::Judge;
 use serde_json::Value;
-use settings::{Against, Judge};
+use settings::Against;
 
 pub(super) use converters::Nulls;
 

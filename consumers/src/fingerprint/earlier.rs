@@ -3,7 +3,9 @@
 //! written; the tests hold texts that it wrote.
 //!
 //! These words are history: they do not follow when today's code is renamed.
-use crate::handlers::{Limits, OrderItems, Orders, Products, analytics, inventory, search};
+use crate::handlers::{
+    Limits, OrderItems, Orders, Products, analytics, canonical as texts, inventory, search,
+};
 use sinks::{StockMode, canonical};
 use std::str::FromStr;
 
@@ -31,7 +33,7 @@ pub(super) fn meaning(stored: &str) -> Option<String> {
             let settings =
                 inventory::Settings { products, order_items, low_below, stock_mode, limits };
             let (formats, target) = at.rest()?;
-            Some(super::of_inventory(rules, &settings, formats) + &target)
+            Some(texts::of_inventory(rules, &settings, formats) + &target)
         }
         "analytics" => {
             at.skip("; Settings { orders: ")?;
@@ -41,7 +43,7 @@ pub(super) fn meaning(stored: &str) -> Option<String> {
             let limits = at.limits()?;
             let settings = analytics::Settings { orders, order_items, limits };
             let (formats, target) = at.rest()?;
-            Some(super::of_analytics(rules, &settings, formats) + &target)
+            Some(texts::of_analytics(rules, &settings, formats) + &target)
         }
         "search" => {
             at.skip("; words of Unicode (")?;
@@ -55,7 +57,7 @@ pub(super) fn meaning(stored: &str) -> Option<String> {
             let limits = at.limits()?;
             let settings = search::Settings { products, limits };
             let (formats, target) = at.rest()?;
-            Some(super::of_search(rules, unicode, &settings, formats) + &target)
+            Some(texts::of_search(rules, unicode, &settings, formats) + &target)
         }
         _ => None,
     }

@@ -1,6 +1,8 @@
 use super::*;
 use crate::handler::Handler;
-use crate::handlers::{Analytics, Inventory, Search};
+use crate::handlers::{
+    Analytics, Inventory, Limits, OrderItems, Products, Search, canonical::of_inventory, inventory,
+};
 use proptest::prelude::*;
 use sinks::StockMode;
 

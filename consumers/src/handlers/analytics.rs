@@ -26,11 +26,8 @@
 //! Sizes: about 25 bytes an order in the day's row, 25 bytes a day with orders in the customer's row. Both are written
 //! whole, so a single customer with tens of thousands of orders a day is dear (a till that books everything on one
 //! customer: leave its customer null).
-use super::{Limits, OrderItems, Orders, fields};
-use crate::{
-    fingerprint,
-    handler::{Handler, Keys, Reject, Step, Table},
-};
+use super::{Limits, OrderItems, Orders, canonical, fields};
+use crate::handler::{Handler, Keys, Reject, Step, Table};
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, Datelike};
 use debezium::{Change, Field, Instant, Kept};
@@ -148,7 +145,7 @@ impl Handler for Analytics {
     }
 
     fn fingerprint(&self) -> String {
-        fingerprint::of_analytics(RULES, &self.settings, &self.formats)
+        canonical::of_analytics(RULES, &self.settings, &self.formats)
     }
 
     fn read(&self, change: &Change<'_>) -> Result<Option<Fact>, Reject> {

@@ -13,11 +13,8 @@
 //!
 //! State rows: `p/<id>` the product's part as written, `i/<id>` what a line counts towards. A record writes a
 //! product's share only if it changed it, so what is written is a function of the log alone.
-use super::{Limits, OrderItems, Products, fields};
-use crate::{
-    fingerprint,
-    handler::{Handler, Keys, Reject, Step, Table},
-};
+use super::{Limits, OrderItems, Products, canonical, fields};
+use crate::handler::{Handler, Keys, Reject, Step, Table};
 use bigdecimal::BigDecimal;
 use debezium::{Change, Kept};
 use fields::Name;
@@ -148,7 +145,7 @@ impl Handler for Inventory {
     }
 
     fn fingerprint(&self) -> String {
-        fingerprint::of_inventory(RULES, &self.settings, &self.formats)
+        canonical::of_inventory(RULES, &self.settings, &self.formats)
     }
 
     fn read(&self, change: &Change<'_>) -> Result<Option<Fact>, Reject> {

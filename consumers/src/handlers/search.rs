@@ -14,11 +14,8 @@
 //!
 //! Bounds: a text and its words take at most their part of an item (name 1/4, description 1/2, category 1/8), each
 //! judged alone, so that whether a record is rejected depends on the record alone even when a text is not sent.
-use super::{Limits, Products, fields};
-use crate::{
-    fingerprint,
-    handler::{Handler, Keys, Reject, Step, Table},
-};
+use super::{Limits, Products, canonical, fields};
+use crate::handler::{Handler, Keys, Reject, Step, Table};
 use bigdecimal::BigDecimal;
 use debezium::{Change, Kept};
 use fields::Name;
@@ -157,7 +154,7 @@ impl Handler for Search {
 
     fn fingerprint(&self) -> String {
         let unicode = unicode_segmentation::UNICODE_VERSION;
-        fingerprint::of_search(RULES, unicode, &self.settings, &self.formats)
+        canonical::of_search(RULES, unicode, &self.settings, &self.formats)
     }
 
     fn read(&self, change: &Change<'_>) -> Result<Option<Fact>, Reject> {

@@ -1,5 +1,5 @@
 //! How keys and values become bytes: only Kafka Connect's own JSON is read.
-use super::settings::Judge;
+use super::judge::Judge;
 
 const JSON: &str = "org.apache.kafka.connect.json.JsonConverter";
 

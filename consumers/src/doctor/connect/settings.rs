@@ -1,53 +1,10 @@
 //! The connector's settings: what is set, and each that does harm to the views.
-use super::{AREA, Nulls, converters, pattern, transforms};
+use super::{Nulls, converters, judge::Judge, pattern, transforms};
 use crate::doctor::{
     needs::{Need, Needs},
     report::Check,
 };
 use serde_json::Value;
-
-/// One connector, and what is said of it.
-pub(super) struct Judge<'a> {
-    label: String,
-    config: &'a Value,
-    needs: &'a [Needs],
-    said: Vec<Check>,
-}
-impl<'a> Judge<'a> {
-    /// `needs`: of the tables that this connector captures.
-    pub(super) fn new(name: &str, config: &'a Value, needs: &'a [Needs]) -> Self {
-        Self { label: format!("connector {name}"), config, needs, said: Vec::new() }
-    }
-    pub(super) fn given(&self, key: &str) -> Option<&'a str> {
-        self.config[key].as_str()
-    }
-    pub(super) fn or<'d>(&self, key: &str, default: &'d str) -> &'d str
-    where
-        'a: 'd,
-    {
-        self.given(key).unwrap_or(default)
-    }
-    /// What stands between commas.
-    pub(super) fn list(&self, key: &str) -> Vec<String> {
-        let entries = self.or(key, "").split(',').map(str::trim);
-        entries.filter(|entry| !entry.is_empty()).map(str::to_owned).collect()
-    }
-    pub(super) fn keys(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        self.config.as_object().into_iter().flat_map(|config| config.keys().map(String::as_str))
-    }
-    pub(super) fn needs(&self) -> &'a [Needs] {
-        self.needs
-    }
-    pub(super) fn problem(&mut self, found: impl Into<String>, fix: impl Into<String>) {
-        self.said.push(Check::problem(AREA, &self.label, found).fix(fix));
-    }
-    pub(super) fn warning(&mut self, found: impl Into<String>, fix: impl Into<String>) {
-        self.said.push(Check::warning(AREA, &self.label, found).fix(fix));
-    }
-    fn ok(&mut self, found: impl Into<String>) {
-        self.said.push(Check::ok(AREA, &self.label, found));
-    }
-}
 
 /// What the settings are held against.
 pub(super) struct Against<'a> {
@@ -68,7 +25,7 @@ pub(super) fn check(mut judge: Judge<'_>, against: &Against<'_>) -> Vec<Check> {
     lists(&mut judge);
     altered(&mut judge);
     keyed(&mut judge);
-    judge.said
+    judge.said()
 }
 
 /// Whether a connector with this configuration sends the table, as far as its lists tell.
@@ -138,7 +95,7 @@ fn values(judge: &mut Judge<'_>, placeholder: &str) {
             "decimal.handling.mode=string, or COLUMN_FORMATS=TABLE.COLUMN=decimal(SCALE) for each of them",
         );
     }
-    let times: Vec<String> = columns(judge.needs, |need| need == Need::Time);
+    let times: Vec<String> = columns(judge.needs(), |need| need == Need::Time);
     if judge.or("time.precision.mode", "adaptive") == "connect" && !times.is_empty() {
         judge.warning(
             format!(
@@ -153,7 +110,7 @@ fn values(judge: &mut Judge<'_>, placeholder: &str) {
         column.starts_with(|c: char| c.is_ascii_digit())
             || column.contains(|c: char| !c.is_ascii_alphanumeric() && c != '_')
     };
-    let odd: Vec<String> = columns(judge.needs, |_| true).into_iter().filter(odd).collect();
+    let odd: Vec<String> = columns(judge.needs(), |_| true).into_iter().filter(odd).collect();
     let adjusted = judge.or("field.name.adjustment.mode", "none").to_owned();
     if adjusted != "none" && !odd.is_empty() {
         judge.problem(
@@ -211,7 +168,7 @@ fn snapshots(judge: &mut Judge<'_>) {
     }
     if let Some(list) = judge.given("snapshot.include.collection.list").filter(|l| !l.is_empty()) {
         let out: Vec<String> = judge
-            .needs
+            .needs()
             .iter()
             .map(Needs::full_name)
             .filter(|table| pattern::any(list, table) == Some(false))
@@ -288,11 +245,11 @@ fn losses(judge: &mut Judge<'_>) {
 /// Tables and columns that are left out.
 fn lists(judge: &mut Judge<'_>) {
     let tables: Vec<(String, String)> =
-        judge.needs.iter().map(|needs| (needs.full_name(), needs.schema().to_owned())).collect();
+        judge.needs().iter().map(|needs| (needs.full_name(), needs.schema().to_owned())).collect();
     for (kind, names) in [
         ("table", tables.iter().map(|(table, _)| table.clone()).collect::<Vec<_>>()),
         ("schema", tables.iter().map(|(_, schema)| schema.clone()).collect()),
-        ("column", columns(judge.needs, |_| true)),
+        ("column", columns(judge.needs(), |_| true)),
     ] {
         for (list, keeps) in [("include", true), ("exclude", false)] {
             let key = format!("{kind}.{list}.list");
@@ -323,7 +280,7 @@ fn lists(judge: &mut Judge<'_>) {
 
 /// Columns that are masked, hashed or cut.
 fn altered(judge: &mut Judge<'_>) {
-    let names = columns(judge.needs, |_| true);
+    let names = columns(judge.needs(), |_| true);
     let alters =
         |key: &&str| key.starts_with("column.mask.") || key.starts_with("column.truncate.to.");
     for key in judge.keys().filter(alters) {
@@ -350,7 +307,7 @@ fn altered(judge: &mut Judge<'_>) {
 /// `message.key.columns`: `table:column,column;...`
 fn keyed(judge: &mut Judge<'_>) {
     let entries = judge.or("message.key.columns", "");
-    for needs in judge.needs {
+    for needs in judge.needs() {
         let table = needs.full_name();
         for entry in entries.split(';').filter(|entry| !entry.trim().is_empty()) {
             let (tables, columns) = entry.rsplit_once(':').unwrap_or((entry, ""));

@@ -1,5 +1,5 @@
 //! The connector's `transforms`: what each means for rows, and for exactness.
-use super::{pattern, settings::Judge};
+use super::{judge::Judge, pattern};
 
 /// Each that may touch the topics that are read.
 pub(super) fn check(judge: &mut Judge<'_>) {
