@@ -16,7 +16,7 @@ pub const CLEAN_TO: &str = "cdc-repair-clean-to";
 /// `None`: no removal. Ask only of records that are no letters' replays: a removal that became a letter comes back as
 /// such. Else up to where no record of its key is left to look for; `Err`: that cannot be read.
 pub fn clean_to(record: &Record<'_>) -> Option<Result<i64, String>> {
-    if record.value.is_some() {
+    if record.value.is_some_and(|value| !value.is_empty()) {
         return None;
     }
     let found = record.headers.0.list_with(CLEAN_TO);

@@ -11,7 +11,7 @@ use crate::{
     removal,
     source::{Headers, Record},
 };
-use debezium::{Decoder, Envelope, Field, Formats, Limits};
+use debezium::{Decoder, Envelope, Field, Formats, Limits, Row};
 use std::collections::{BTreeMap, HashMap};
 
 /// All of ours begin so; a letter's own of these names are left out when it is sent.
@@ -83,6 +83,8 @@ pub struct Whose {
 pub struct Reading {
     /// Under which the key's columns are configured.
     pub table: String,
+    /// The columns of its primary key: rows are told apart by them alone. None: by all columns of a record's key.
+    pub key: Vec<String>,
     pub formats: Formats,
 }
 
@@ -96,28 +98,56 @@ pub enum KeyForm {
     Bytes(Option<Vec<u8>>),
 }
 impl KeyForm {
-    /// `table`: see [`Reading`].
-    pub fn of(decoder: &mut Decoder, topic: &str, table: &str, key: Option<&[u8]>) -> Self {
-        let columns = |key| {
-            let row = decoder.key(topic, table.to_owned().into(), key).ok()??;
-            let column = |field: Field<'_>| {
-                if let Ok(Some(number)) = field.nullable(Field::int) {
-                    return Some((field.name().to_owned(), number.into()));
-                }
-                let json = field.nullable(Field::json).ok()?.unwrap_or("null");
-                let value: serde_json::Value = serde_json::from_str(json).ok()?;
-                Some((field.name().to_owned(), value))
-            };
-            let columns = row.columns().ok()?.into_iter().map(column);
-            let columns = columns.collect::<Option<BTreeMap<_, _>>>().filter(|c| !c.is_empty())?;
-            serde_json::to_string(&columns).ok()
-        };
+    /// What the record's key says.
+    pub fn of(decoder: &mut Decoder, topic: &str, reading: &Reading, key: Option<&[u8]>) -> Self {
         let key = key.filter(|key| !key.is_empty());
-        match key.and_then(columns) {
-            Some(columns) => Self::Columns(columns),
-            None => Self::Bytes(key.map(<[u8]>::to_vec)),
-        }
+        let row = key.and_then(|key| decoder.key(topic, reading.table.clone().into(), key).ok()?);
+        let columns = row.and_then(|row| Self::of_row(&row, &reading.key));
+        columns.unwrap_or_else(|| Self::Bytes(key.map(<[u8]>::to_vec)))
     }
+
+    /// `None`: not all of these columns are there.
+    fn of_row(row: &Row<'_>, names: &[String]) -> Option<Self> {
+        let column = |field: Field<'_>| {
+            if let Ok(Some(number)) = field.nullable(Field::int) {
+                return Some((field.name().to_owned(), number.into()));
+            }
+            let json = field.nullable(Field::json).ok()?.unwrap_or("null");
+            let value: serde_json::Value = serde_json::from_str(json).ok()?;
+            Some((field.name().to_owned(), value))
+        };
+        let fields = row.columns().ok()?.into_iter();
+        let wanted =
+            |field: &Field<'_>| names.is_empty() || names.iter().any(|name| name == field.name());
+        let columns = fields.filter(wanted).map(column).collect::<Option<BTreeMap<_, _>>>()?;
+        let is_whole = !columns.is_empty() && (names.is_empty() || columns.len() == names.len());
+        is_whole.then(|| serde_json::to_string(&columns).ok().map(Self::Columns)).flatten()
+    }
+
+    /// The rows that a record is about: the one that its key names, and those of its images, where keys are written
+    /// otherwise, name no row, or change. The first is that of the record itself.
+    fn all_of(
+        decoder: &mut Decoder,
+        topic: &str,
+        reading: &Reading,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+    ) -> Vec<Self> {
+        let mut forms = vec![Self::of(decoder, topic, reading, key)];
+        if reading.key.is_empty() {
+            return forms;
+        }
+        if let Ok(Envelope::Change(change)) = decoder.decode_of(topic, &reading.table, key, value) {
+            let images = [&change.after, &change.before].into_iter().flatten();
+            forms.extend(images.filter_map(|row| Self::of_row(row, &reading.key)));
+        }
+        if forms.len() > 1 && !forms[0].is_readable() {
+            forms.remove(0);
+        }
+        forms.dedup();
+        forms
+    }
+
     /// Whether it names a row: else order can only be judged among equal bytes.
     pub fn is_readable(&self) -> bool {
         matches!(self, Self::Columns(_))
@@ -152,12 +182,7 @@ struct Sought {
 }
 
 /// Whether this record takes the row of its key away.
-pub fn is_delete(
-    decoder: &mut Decoder,
-    topic: &str,
-    key: Option<&[u8]>,
-    value: Option<&[u8]>,
-) -> bool {
+fn is_delete(decoder: &mut Decoder, topic: &str, key: Option<&[u8]>, value: Option<&[u8]>) -> bool {
     match decoder.decode(topic, key, value) {
         Ok(Envelope::Tombstone) => true,
         Ok(Envelope::Change(change)) => change.op == debezium::Op::Delete,
@@ -171,7 +196,7 @@ pub struct Judge {
     whose: Option<Whose>,
     decoder: Decoder,
     topic: String,
-    table: String,
+    reading: Reading,
     by_key: HashMap<KeyForm, Vec<Sought>>,
     open: usize,
 }
@@ -182,20 +207,22 @@ impl Judge {
     }
 
     fn of(topic: &str, whose: Option<Whose>, reading: Reading) -> Self {
-        let Reading { table, formats } = reading;
-        let (topic, decoder) = (topic.to_owned(), Decoder::new(formats, Limits::default()));
-        Self { whose, decoder, topic, table, by_key: HashMap::new(), open: 0 }
+        let decoder = Decoder::new(reading.formats.clone(), Limits::default());
+        Self { whose, decoder, topic: topic.to_owned(), reading, by_key: HashMap::new(), open: 0 }
     }
 
     /// A letter; its replays up to `failed_to` are known to have failed.
     pub fn seek(
         &mut self,
         key: Option<&[u8]>,
-        is_delete: bool,
+        value: Option<&[u8]>,
         offset: i64,
         failed_to: Option<i64>,
     ) -> KeyForm {
-        let form = KeyForm::of(&mut self.decoder, &self.topic, &self.table, key);
+        let (decoder, topic) = (&mut self.decoder, &self.topic);
+        let is_delete = is_delete(decoder, topic, key, value);
+        let mut forms = KeyForm::all_of(decoder, topic, &self.reading, key, value);
+        let form = forms.swap_remove(0);
         let failed_to = failed_to.unwrap_or(-1);
         let sought = Sought { offset, is_delete, failed_to, verdict: Verdict::Clean };
         self.by_key.entry(form.clone()).or_default().push(sought);
@@ -241,12 +268,26 @@ impl Judge {
                 _ => {}
             }
         }
-        let form = KeyForm::of(&mut self.decoder, &self.topic, &self.table, record.key);
-        // One that names no row changes none.
-        if is_tombstone && !form.is_readable() {
+        let (key, value) = (record.key, record.value);
+        let forms = KeyForm::all_of(&mut self.decoder, &self.topic, &self.reading, key, value);
+        // A tombstone that names no row changes none.
+        if is_tombstone && !forms[0].is_readable() {
             return;
         }
-        let Some(letters) = self.by_key.get_mut(&form) else { return };
+        for form in forms {
+            self.judge(&form, record, replay.as_ref(), is_tombstone, removed_to);
+        }
+    }
+
+    fn judge(
+        &mut self,
+        form: &KeyForm,
+        record: &Record<'_>,
+        replay: Option<&Replay>,
+        is_tombstone: bool,
+        removed_to: Option<i64>,
+    ) {
+        let Some(letters) = self.by_key.get_mut(form) else { return };
         for sought in letters.iter_mut() {
             if sought.verdict != Verdict::Clean || sought.offset >= record.offset {
                 continue;
@@ -258,7 +299,7 @@ impl Judge {
             if is_tombstone && sought.is_delete {
                 continue;
             }
-            sought.verdict = match &replay {
+            sought.verdict = match replay {
                 // Of another letter of the key: left out if that one is older, after its own record if it is newer.
                 Some(replay) if replay.offset != sought.offset => continue,
                 Some(_) if record.offset <= sought.failed_to => continue,
@@ -292,8 +333,7 @@ pub struct Look {
     pub whose: Option<Whose>,
     pub reading: Reading,
     pub key: Option<Vec<u8>>,
-    /// Whether the record takes its row away.
-    pub is_delete: bool,
+    pub value: Option<Vec<u8>>,
     /// The letter's; of a removal, the last that it was judged by.
     pub offset: i64,
     pub from: i64,
@@ -303,7 +343,7 @@ pub struct Look {
 impl Look {
     pub fn judge(&self, topic: &str) -> Judge {
         let mut judge = Judge::of(topic, self.whose.clone(), self.reading.clone());
-        judge.seek(self.key.as_deref(), self.is_delete, self.offset, None);
+        judge.seek(self.key.as_deref(), self.value.as_deref(), self.offset, None);
         judge
     }
     /// After every record from `from` to `to` was seen.

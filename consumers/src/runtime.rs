@@ -299,15 +299,18 @@ impl Work {
                     .map_err(SinkError::transient)?
                     .map_err(SinkError::Transient)?;
                 let topic = &ticket.partition.topic;
+                let kept = state.count(topic).await?;
                 match &shown {
                     Some(shown) => bounds.partitions = find_count(&*state, topic, shown).await?,
                     None => state.keep_count(topic, bounds.partitions).await?,
                 }
+                // The topic's count is raised for good where files are sure of it; each lane's own follows with its
+                // next commit.
+                let is_agreed = shown.is_some() || kept == Some(bounds.partitions);
                 let log_ms = begun.elapsed().as_millis();
                 let lane = state.open(&ticket.partition).await?;
                 let mut checkpoint = lane.checkpoint();
-                if let (Some(at), true) = (&mut checkpoint, shown.is_some()) {
-                    // The topic's count was raised for good; the lane's own follows with its next commit.
+                if let (Some(at), true) = (&mut checkpoint, is_agreed) {
                     at.partitions = at.partitions.max(bounds.partitions);
                 }
                 let start = match start {

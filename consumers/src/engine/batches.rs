@@ -121,8 +121,12 @@ impl<H: Handler> Engine<H> {
         match result {
             Ok(rows) => {
                 self.worked(now, ticket);
-                let (offset, source_ts_ms) =
-                    (chunk.end - 1, chunk.truncate.take().map_or(0, |t| t.1));
+                let Some((_, source_ts_ms)) = chunk.truncate.take() else {
+                    // The second scan: which table the rows were of, where that is kept.
+                    chunk.owners_gone.extend(rows.into_iter().map(|(key, _)| key));
+                    return self.fetch(&ticket.partition, chunk, false);
+                };
+                let offset = chunk.end - 1;
                 let gone = rows.iter().filter_map(|(key, _)| self.handler.gone(key));
                 chunk.entries.extend(gone.map(|fact| Entry {
                     offset,
@@ -130,7 +134,13 @@ impl<H: Handler> Engine<H> {
                     fact,
                     owner: None,
                 }));
-                self.fetch(&ticket.partition, chunk, false);
+                let prefix = self.lanes.get(&ticket.partition).and_then(|lane| lane.owners());
+                match prefix {
+                    Some(prefix) => {
+                        self.begin(&ticket.partition, Phase::Scanning { chunk, prefix });
+                    }
+                    None => self.fetch(&ticket.partition, chunk, false),
+                }
             }
             Err(error) => self.react(now, ticket, Phase::Scanning { chunk, prefix }, error),
         }
@@ -142,6 +152,10 @@ impl<H: Handler> Engine<H> {
         let mark = chunk.mark();
         let source_ts_ms = chunk.entries.iter().map(|entry| entry.source_ts_ms).max();
         let mut writes = Vec::new();
+        for key in chunk.owners_gone {
+            lane.rows.learn(key.clone(), None);
+            lane.rows.set_text(key, None);
+        }
         for Entry { offset, source_ts_ms, fact, owner } in chunk.entries {
             if let Some(Err(why)) = owner.map(|owner| owner.applied(&mut lane.rows)) {
                 return self.halt_at(partition, offset, &format!("offset {offset}: {why}"));

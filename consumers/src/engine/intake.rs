@@ -32,8 +32,10 @@ impl<H: Handler> Engine<H> {
                 self.snapshots.verified(&mut self.decoder, record);
             }
             lane.phase = Phase::Open;
+            self.remember_delete(record);
         }
-        if lane.is_opening() || lane.is_stopped || record.offset < lane.expected() {
+        let Some(lane) = self.lanes.get_mut(record.partition) else { return };
+        if lane.is_opening() || lane.stopped.is_some() || record.offset < lane.expected() {
             return;
         }
         if let Some((at, why)) = &lane.halt_at
@@ -53,6 +55,19 @@ impl<H: Handler> Engine<H> {
         self.add(now, record, asked, &origin);
     }
 
+    /// The record applied last, read again: states of earlier versions do not say whether it was a delete.
+    fn remember_delete(&mut self, record: &Record<'_>) {
+        let topic = &record.partition.topic;
+        let envelope = self.decoder.decode(topic, record.key, record.value);
+        let Some(lane) = self.lanes.get_mut(record.partition) else { return };
+        if let Ok(Envelope::Change(change)) = envelope
+            && change.op == debezium::Op::Delete
+            && lane.checkpoint.last.as_ref().is_some_and(|last| last.offset == record.offset)
+        {
+            lane.deleted = Some(digest(record.key));
+        }
+    }
+
     /// What the record asks for. Whether it is a dead letter depends on the record alone.
     pub(super) fn read(&mut self, record: &Record<'_>) -> Asked<H::Fact> {
         let Some(lane) = self.lanes.get_mut(record.partition) else { return Asked::Nothing };
@@ -68,7 +83,7 @@ impl<H: Handler> Engine<H> {
                 return self.read_tombstone(record, &table, follows_delete);
             }
             Ok(Envelope::Truncate(source)) => {
-                return match lane.admit(&source, &self.exceptions) {
+                return match self.admit(record, &source, &table) {
                     Err(why) => Asked::Halt(why),
                     Ok(()) => Asked::Truncate(name.to_owned(), source.ts_ms),
                 };
@@ -90,12 +105,41 @@ impl<H: Handler> Engine<H> {
                 lane.partitions
             ));
         }
-        if let Err(why) = whose::judge_key(change.key.as_ref(), &table, &self.exceptions)
-            .and_then(|()| lane.admit(&change.source, &self.exceptions))
-        {
+        let judged = match &change.key_problem {
+            Some(problem) => {
+                if !std::mem::replace(&mut lane.key_is_told, true) {
+                    let text = whose::unread_key(record, problem, &table);
+                    self.actions.push_back(Action::Warn(text));
+                }
+                whose::judge_struct_text(key, problem, &table, &self.exceptions)
+            }
+            None => whose::judge_key(change.key.as_ref(), &table, &self.exceptions),
+        };
+        if let Err(why) = judged.and_then(|()| self.admit(record, &change.source, &table)) {
             return Asked::Halt(why);
         }
         self.read_change(record, change, &table)
+    }
+
+    /// Whether events of this source table may be applied as the topic's; `Err`: why not. What other partitions of the
+    /// topic showed here counts as well.
+    fn admit(
+        &mut self,
+        record: &Record<'_>,
+        source: &debezium::Source<'_>,
+        table: &Table,
+    ) -> Result<(), String> {
+        let Some(lane) = self.lanes.get(record.partition) else { return Ok(()) };
+        if lane.origins.iter().any(|known| whose::is_from(known, source)) {
+            return Ok(());
+        }
+        let of_topic = self.lanes.iter().filter(|(other, _)| other.topic == record.partition.topic);
+        let known: Vec<_> = of_topic.flat_map(|(_, lane)| &lane.origins).collect();
+        let new = whose::admit(&known, source, table, &self.exceptions)?;
+        if let Some(lane) = self.lanes.get_mut(record.partition) {
+            lane.origins.push(new);
+        }
+        Ok(())
     }
 
     fn read_change<'r>(
@@ -200,11 +244,12 @@ impl<H: Handler> Engine<H> {
             return self.halt_behind(record.partition, &why);
         }
         let is_fact = matches!(asked, Asked::Change(_));
-        let is_delete = lane.deleted.is_some() || record.value.is_none_or(<[u8]>::is_empty);
-        let reading =
-            || Reading { table: lane.table.name.clone(), formats: self.decoder.formats().clone() };
-        let look =
-            is_fact.then(|| origin.look(record, is_delete, self.whose.as_ref(), reading)).flatten();
+        let reading = || Reading {
+            table: lane.table.name.clone(),
+            key: lane.table.key.clone(),
+            formats: self.decoder.formats().clone(),
+        };
+        let look = is_fact.then(|| origin.look(record, self.whose.as_ref(), reading)).flatten();
         let (bad_run, is_delete) = (lane.flood.in_a_row(), lane.deleted.is_some());
         let origins = lane.origins.len();
         let chunk = lane.chunk_for(now, look.is_some() || matches!(asked, Asked::Truncate(..)));

@@ -2,7 +2,7 @@
 use super::{
     Millis, Standing, Ticket,
     placement::home,
-    whose::{Exceptions, Owner, admit},
+    whose::{Owner, owner_prefix},
 };
 use crate::{
     fingerprint,
@@ -99,6 +99,8 @@ pub(super) struct Chunk<F> {
     pub forgiven: BTreeSet<i64>,
     /// The table that the only record of this chunk truncates.
     pub truncate: Option<(String, i64)>,
+    /// State rows of a truncate that say which table its rows were of.
+    pub owners_gone: Vec<Key>,
     /// What has to be looked for in the log before the replay that is alone in this chunk takes effect.
     pub look: Option<Look>,
     pub records: usize,
@@ -123,6 +125,7 @@ impl<F> Chunk<F> {
             letters: Vec::new(),
             forgiven: BTreeSet::new(),
             truncate: None,
+            owners_gone: Vec::new(),
             look: None,
             records: 0,
             bytes: 0,
@@ -183,6 +186,8 @@ pub(super) struct Lane<F> {
     pub placement: Placement,
     /// Where the rows read so far come from.
     pub origins: Vec<Origin>,
+    /// It was said that keys cannot be read.
+    pub key_is_told: bool,
     /// Digest of the last record's key, if that record was a delete.
     pub deleted: Option<u64>,
     /// The record at this offset, or the next one after it, is the reason for a halt that was found when what came
@@ -202,8 +207,8 @@ pub(super) struct Lane<F> {
     pub not_before: Millis,
     /// By itself: not opened yet, or too much is buffered. The breaker pauses, too.
     pub paused: bool,
-    /// The next record is why the process is about to end: no record is taken any more, what was read goes on.
-    pub is_stopped: bool,
+    /// Why the process is about to end because of this lane: no record is taken any more, what was read goes on.
+    pub stopped: Option<String>,
     /// When the state was last published, and what stood there then.
     pub published: (Millis, i64),
     /// A failed publication waits until then; commits go on.
@@ -221,6 +226,7 @@ impl<F> Lane<F> {
             partitions: 0,
             placement: Placement::Holds,
             origins: Vec::new(),
+            key_is_told: false,
             deleted: None,
             halt_at: None,
             chunks: VecDeque::new(),
@@ -232,7 +238,7 @@ impl<F> Lane<F> {
             attempt,
             not_before: 0,
             paused: true,
-            is_stopped: false,
+            stopped: None,
             published: (0, -1),
             publish_not_before: 0,
         }
@@ -338,7 +344,10 @@ impl<F> Lane<F> {
              anew, then start with a new GENERATION",
             self.partitions
         );
-        self.halt_at = Some((offset, why));
+        // A reason before it comes first.
+        if self.halt_at.as_ref().is_none_or(|(at, _)| offset < *at) {
+            self.halt_at = Some((offset, why));
+        }
     }
 
     /// The chunk that the next record comes into; `alone`: it must be the only one of its chunk.
@@ -353,13 +362,10 @@ impl<F> Lane<F> {
         self.chunks.back_mut().expect("just made")
     }
 
-    /// Whether events of this source table may be applied here; `Err`: why not.
-    pub fn admit(
-        &mut self,
-        source: &debezium::Source<'_>,
-        exceptions: &Exceptions,
-    ) -> Result<(), String> {
-        admit(&mut self.origins, source, &self.table, exceptions)
+    /// Under which prefix the state says which table rows are of, where it does.
+    pub fn owners(&self) -> Option<Key> {
+        let is_other = |origin: &Origin| origin.table != self.table.name;
+        self.origins.iter().any(is_other).then(|| owner_prefix(&self.table))
     }
 
     /// What was in flight is durable: the chunks are left.

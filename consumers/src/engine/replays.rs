@@ -31,7 +31,6 @@ impl Origin {
     pub fn look(
         &self,
         record: &Record<'_>,
-        is_delete: bool,
         whose: Option<&Whose>,
         reading: impl FnOnce() -> Reading,
     ) -> Option<Look> {
@@ -44,7 +43,7 @@ impl Origin {
             whose,
             reading: reading(),
             key: record.key.map(<[u8]>::to_vec),
-            is_delete,
+            value: record.value.map(<[u8]>::to_vec),
             offset,
             from,
             to: record.offset,
@@ -91,7 +90,12 @@ impl<H: Handler> Engine<H> {
             }
             Ok(origin @ Origin::Removal(_)) => (origin, self.read_removal(record)),
             Ok(origin) => (origin, self.read(record)),
-            Err(why) => (Origin::Ordinary, Asked::Dead(Reason::Malformed, why)),
+            Err(why) => {
+                if let Some(lane) = self.lanes.get_mut(record.partition) {
+                    lane.deleted = None;
+                }
+                (Origin::Ordinary, Asked::Dead(Reason::Malformed, why))
+            }
         }
     }
 

@@ -26,6 +26,7 @@ impl<H: Handler> Engine<H> {
             lane.drop_chunks();
             lane.unsettled = 0;
             lane.phase = Phase::Halted;
+            lane.stopped = Some(why.to_owned());
         }
         self.stop(partition, why);
     }
@@ -33,7 +34,7 @@ impl<H: Handler> Engine<H> {
     /// Stops the partition behind everything that was read of it so far.
     pub(super) fn halt_behind(&mut self, partition: &Partition, why: &str) {
         if let Some(lane) = self.lanes.get_mut(partition) {
-            lane.is_stopped = true;
+            lane.stopped = Some(why.to_owned());
         }
         self.stop(partition, why);
     }
@@ -84,13 +85,19 @@ impl<H: Handler> Engine<H> {
     }
 
     /// The partition is gone, or is read again from its stored position: its reason to halt will be met again, here or
-    /// by its next owner. The others go on.
+    /// by its next owner. The others go on, unless one of them has a reason of its own.
     pub(super) fn call_off(&mut self, partition: &Partition) {
         let is_its = |stopping: &Stopping| stopping.partition == *partition && !stopping.is_said;
         if !self.stopping.as_ref().is_some_and(is_its) {
             return;
         }
         self.stopping = None;
+        let other = self.lanes.iter().find_map(|(partition, lane)| {
+            lane.stopped.as_ref().map(|why| (partition.clone(), why.clone()))
+        });
+        if let Some((partition, why)) = other {
+            return self.stop(&partition, &why);
+        }
         if self.breaker.is_closed() {
             let flowing = self.lanes.iter().filter(|(_, lane)| !lane.paused);
             self.actions.extend(flowing.map(|(partition, _)| Action::Resume(partition.clone())));

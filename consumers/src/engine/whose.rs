@@ -13,7 +13,10 @@
 //!
 //! The names of a record's key columns must be those of the table's primary key: a key with more columns tells rows
 //! apart that the views do not.
-use crate::handler::{Rows, Table};
+use crate::{
+    handler::{Rows, Table},
+    source::Record,
+};
 use debezium::{Change, FieldError, Op, ParseError, Row, Source};
 use sinks::{Key, Origin};
 use std::borrow::Cow;
@@ -29,9 +32,12 @@ pub struct Exceptions {
 }
 impl Exceptions {
     fn names(&self, table: &str, source: &Source<'_>) -> bool {
+        self.name(table, schema_of(source), &source.table)
+    }
+    fn name(&self, table: &str, of_schema: &str, of_table: &str) -> bool {
         let is = |pattern: &str| match pattern.split_once('.') {
-            Some((schema, name)) => schema == schema_of(source) && name == source.table,
-            None => pattern == "*" || pattern == source.table,
+            Some((schema, name)) => schema == of_schema && name == of_table,
+            None => pattern == "*" || pattern == of_table,
         };
         self.source_tables.iter().any(|(of, pattern)| of == table && is(pattern))
     }
@@ -80,7 +86,7 @@ fn schema_of<'s>(source: &'s Source<'_>) -> &'s str {
     if source.schema.is_empty() { &source.db } else { &source.schema }
 }
 
-fn is_from(origin: &Origin, source: &Source<'_>) -> bool {
+pub(super) fn is_from(origin: &Origin, source: &Source<'_>) -> bool {
     origin.table == source.table
         && origin.schema == source.schema
         && origin.database == source.db
@@ -101,16 +107,21 @@ fn is_named_as_partition(name: &str, table: &str) -> bool {
     rest.is_some_and(|first| !first.is_alphabetic())
 }
 
-/// Whether events of this source table may be applied as the topic's. A new one is remembered.
-/// `Err`: why they must not be.
+/// Whether events of this source table, which is none of the known ones, may be applied as the topic's. `Err`: why they
+/// must not be. Tables that an exception names are no reason against others.
 pub(super) fn admit(
-    origins: &mut Vec<Origin>,
+    known: &[&Origin],
     source: &Source<'_>,
     table: &Table,
     exceptions: &Exceptions,
-) -> Result<(), String> {
-    if origins.iter().any(|known| is_from(known, source)) {
-        return Ok(());
+) -> Result<Origin, String> {
+    let is_named = |known: &Origin| {
+        let schema = if known.schema.is_empty() { &known.database } else { &known.schema };
+        exceptions.name(&table.name, schema, &known.table)
+    };
+    let known: Vec<&Origin> = known.iter().copied().filter(|known| !is_named(known)).collect();
+    if known.iter().any(|known| is_from(known, source)) {
+        return Ok(origin(source));
     }
     let table = table.name.as_str();
     let new = origin(source);
@@ -119,7 +130,7 @@ pub(super) fn admit(
         (&known.connector, &known.database, &known.schema)
             == (&new.connector, &new.database, &new.schema)
     };
-    let fits = match origins.as_slice() {
+    let fits = match known.as_slice() {
         [] => new.table == table || is_partition(&new.table),
         known => {
             is_partition(&new.table)
@@ -127,14 +138,13 @@ pub(super) fn admit(
         }
     };
     if fits || exceptions.names(table, source) {
-        origins.push(new);
-        return Ok(());
+        return Ok(new);
     }
     let way = format!(
         "If its rows are rows of {table} (a partition with a name of its own, or a table that was moved), say \
          SOURCE_TABLES={table}={new}; else give it a topic of its own"
     );
-    Err(match origins.first() {
+    Err(match known.first() {
         None => format!("the topic is that of {table}, and its event comes from {new}. {way}"),
         Some(first) if first.to_string() == new.to_string() => format!(
             "{new} of another database or connector is in this topic: equal keys of both would be one row. {way}"
@@ -163,11 +173,16 @@ pub(super) fn judge_key(
         table.key.iter().any(|k| k == column) || exceptions.allows_column(name, column)
     };
     let Ok(Some(column)) = key.column_beside(known) else { return Ok(()) };
-    let primary = table.key.join(", ");
+    Err(other_column(&column, table))
+}
+
+/// Why records whose keys have this column must not be applied.
+fn other_column(column: &str, table: &Table) -> String {
+    let (name, primary) = (&table.name, table.key.join(", "));
     let what = format!(
         "the record's key has the column `{column}`, and rows of {name} are told apart by {primary} alone"
     );
-    Err(match column.as_ref() {
+    match column {
         "__dbz__physicalTableIdentifier" => format!(
             "{what}: rows of several tables that were routed into this topic would be merged. Partitions of one table: \
              set key.enforce.uniqueness=false in the router; other tables: give each a topic of its own"
@@ -176,7 +191,41 @@ pub(super) fn judge_key(
             "{what}: rows that differ in `{column}` would be merged, and keys in more than one column are not \
              supported yet. If {primary} is unique by itself, say KEY_COLUMNS={name}.{column}"
         ),
-    })
+    }
+}
+
+/// What is said once of a partition whose keys cannot be read.
+pub(super) fn unread_key(record: &Record<'_>, problem: &ParseError, table: &Table) -> String {
+    let (name, columns) = (&table.name, table.key.join(", "));
+    format!(
+        "{}, offset {}: {problem}. Rows of {name} are told apart by their own column {columns}: if the primary key has \
+         more columns, rows that differ in them become one",
+        record.partition, record.offset
+    )
+}
+
+/// Keys that Kafka Connect's StringConverter wrote, `Struct{tenant=1,id=7}`: its names tell the key's columns, too.
+pub(super) fn judge_struct_text(
+    key: Option<&[u8]>,
+    problem: &ParseError,
+    table: &Table,
+    exceptions: &Exceptions,
+) -> Result<(), String> {
+    let inside = match (key, problem) {
+        (Some(key), ParseError::Key(inner)) if **inner == ParseError::StructText => {
+            std::str::from_utf8(key).ok().and_then(|key| key.strip_prefix("Struct{"))
+        }
+        _ => None,
+    };
+    let Some(inside) = inside.and_then(|inside| inside.trim_end().strip_suffix('}')) else {
+        return Ok(());
+    };
+    let mut names = inside.split(',').filter_map(|entry| Some(entry.split_once('=')?.0));
+    let name = table.name.as_str();
+    let other = names.find(|column| {
+        !table.key.iter().any(|known| known == column) && !exceptions.allows_column(name, column)
+    });
+    other.map_or(Ok(()), |column| Err(other_column(column, table)))
 }
 
 /// A row's primary key as its columns say it, however numbers are written. `None`: a column is missing.
@@ -249,6 +298,11 @@ fn names_another(one: &Row<'_>, other: &Row<'_>, table: &Table) -> bool {
     }
 }
 
+/// Of the state rows that say which table rows of this one are from.
+pub(super) fn owner_prefix(table: &Table) -> Key {
+    format!("w/{}/", table.tag).into_bytes()
+}
+
 /// The owner of the row that this image or key names.
 pub(super) fn owner(
     row: Option<&Row<'_>>,
@@ -257,7 +311,8 @@ pub(super) fn owner(
     is_gone: bool,
 ) -> Option<Box<Owner>> {
     let identity = identity(row?, table).ok().flatten()?;
-    let key = format!("w/{}/{}", table.tag, serde_json::to_string(&identity).ok()?).into_bytes();
+    let mut key = owner_prefix(table);
+    key.extend(serde_json::to_string(&identity).ok()?.into_bytes());
     Some(Box::new(Owner { key, source: source.map(|source| origin(source).to_string()), is_gone }))
 }
 

@@ -28,8 +28,9 @@ fn headers_come_back_as_they_went() {
 
 #[test]
 fn keys_are_equal_however_they_are_written() {
-    let mut decoder = Decoder::default();
-    let mut form = |key: &str| KeyForm::of(&mut decoder, "t", "t", Some(key.as_bytes()));
+    let (mut decoder, reading) =
+        (Decoder::default(), Reading { table: "t".into(), ..Reading::default() });
+    let mut form = |key: &str| KeyForm::of(&mut decoder, "t", &reading, Some(key.as_bytes()));
     let schema = r#"{"schema":{"type":"struct","fields":[{"type":"int64","optional":false,"field":"id"}],"optional":false,"name":"t.Key"},"payload":{"id":1}}"#;
     let one = form(r#"{"id":1}"#);
     assert!(one.is_readable());
@@ -82,8 +83,8 @@ const KEY: &str = r#"{"id":1}"#;
 #[test]
 fn the_same_key_later_has_moved_on_and_the_first_one_counts() {
     let mut shown = Shown::new();
-    shown.judge.seek(Some(KEY.as_bytes()), false, 10, None);
-    shown.judge.seek(Some(br#"{"id":2}"#), false, 11, None);
+    shown.judge.seek(Some(KEY.as_bytes()), Some(b"{"), 10, None);
+    shown.judge.seek(Some(br#"{"id":2}"#), Some(b"{"), 11, None);
     shown.see(10, Some(KEY), Some("{"), &vec![]);
     shown.see(12, Some(r#"{"id":3}"#), Some("{"), &vec![]);
     assert!(shown.judge.verdicts().values().all(|verdict| *verdict == Verdict::Clean));
@@ -111,20 +112,27 @@ fn a_key_that_was_widened_is_the_same_key() {
         ("t.id=decimal(0)", r#"{"id":"Ag=="}"#, Verdict::Clean),
     ] {
         let mut shown = Shown::new();
-        let reading = Reading { table: "t".into(), formats: Formats::parse(formats).unwrap() };
+        let reading = Reading {
+            table: "t".into(),
+            formats: Formats::parse(formats).unwrap(),
+            ..Reading::default()
+        };
         shown.judge = Judge::of("t", shown.judge.whose.clone(), reading);
-        shown.judge.seek(Some(KEY.as_bytes()), false, 10, None);
+        shown.judge.seek(Some(KEY.as_bytes()), Some(b"{"), 10, None);
         shown.see(12, Some(key), Some("{"), &vec![]);
         assert_eq!(shown.judge.verdicts()[&10], wanted, "{formats} {key}");
     }
 }
+
+const DELETE: &str = r#"{"before":{"id":1},"after":null,"source":{"connector":"postgresql","ts_ms":5,"table":"t"},"op":"d","ts_ms":6}"#;
 
 /// Debezium writes one after every delete: a delete that was dead could never be replayed if it counted.
 #[test]
 fn a_tombstone_is_newer_than_what_is_no_delete_itself() {
     for is_delete in [false, true] {
         let mut shown = Shown::new();
-        shown.judge.seek(Some(KEY.as_bytes()), is_delete, 10, None);
+        let value: &[u8] = if is_delete { DELETE.as_bytes() } else { b"{" };
+        shown.judge.seek(Some(KEY.as_bytes()), Some(value), 10, None);
         shown.see(11, Some(r#"{"id":2}"#), None, &vec![]);
         shown.see(12, Some(KEY), None, &vec![]);
         let wanted = if is_delete { Verdict::Clean } else { Verdict::MovedOn { at: 12 } };
@@ -135,7 +143,7 @@ fn a_tombstone_is_newer_than_what_is_no_delete_itself() {
         assert_eq!(shown.judge.verdicts()[&10], wanted, "{is_delete}");
     }
     let mut shown = Shown::new();
-    shown.judge.seek(Some(b"Struct{id=1}"), false, 10, None);
+    shown.judge.seek(Some(b"Struct{id=1}"), Some(b"{"), 10, None);
     shown.see(11, Some("Struct{id=1}"), None, &vec![]);
     assert_eq!(shown.judge.verdicts()[&10], Verdict::Clean, "it names no row");
 }
@@ -152,7 +160,7 @@ fn an_earlier_replay_of_the_letter_counts_unless_it_failed_and_no_other_does() {
         (None, Replay { generation: 1, ..replay(10) }, Verdict::Clean),
     ] {
         let mut shown = Shown::new();
-        shown.judge.seek(Some(KEY.as_bytes()), false, 10, failed_to);
+        shown.judge.seek(Some(KEY.as_bytes()), Some(b"{"), 10, failed_to);
         shown.see(20, Some(KEY), Some("{"), &list(&whose));
         assert_eq!(shown.judge.verdicts()[&10], wanted, "{failed_to:?} {whose:?}");
         // Nor does a truncate that somebody sent again.
@@ -161,4 +169,47 @@ fn an_earlier_replay_of_the_letter_counts_unless_it_failed_and_no_other_does() {
         shown.see(21, None, Some(truncate), &list(&other));
         assert_eq!(shown.judge.verdicts()[&10], wanted, "{failed_to:?} {whose:?}");
     }
+}
+
+/// Keys that were text once, with other columns beside, or none, name the row all the same: its images do.
+#[test]
+fn a_row_is_the_same_however_its_key_is_written() {
+    let change = |op: &str, id: i64, before: &str| {
+        format!(
+            r#"{{"before":{before},"after":{{"id":{id}}},"source":{{"connector":"postgresql","ts_ms":5,"table":"t"}},"op":"{op}","ts_ms":6}}"#
+        )
+    };
+    let keys = [
+        Some("Struct{id=1}"),
+        Some(KEY),
+        Some(r#"{"id":1,"shop":7}"#),
+        Some(r#"{"shop":7}"#),
+        None,
+    ];
+    for letter in keys {
+        for newer in keys {
+            let mut shown = Shown::new();
+            let reading =
+                Reading { table: "t".into(), key: vec!["id".into()], ..Reading::default() };
+            shown.judge = Judge::of("t", shown.judge.whose.clone(), reading);
+            let value = change("u", 1, "null");
+            shown.judge.seek(letter.map(str::as_bytes), Some(value.as_bytes()), 10, None);
+            let elsewhere = newer.map(|key| key.replace('1', "2"));
+            shown.see(11, elsewhere.as_deref(), Some(&change("u", 2, "null")), &vec![]);
+            assert_eq!(shown.judge.verdicts()[&10], Verdict::Clean, "{letter:?} {newer:?}");
+            shown.see(12, newer, Some(&change("u", 1, "null")), &vec![]);
+            assert_eq!(
+                shown.judge.verdicts()[&10],
+                Verdict::MovedOn { at: 12 },
+                "{letter:?} {newer:?}"
+            );
+        }
+    }
+    let mut shown = Shown::new();
+    let reading = Reading { table: "t".into(), key: vec!["id".into()], ..Reading::default() };
+    shown.judge = Judge::of("t", shown.judge.whose.clone(), reading);
+    shown.judge.seek(Some(KEY.as_bytes()), Some(change("u", 1, "null").as_bytes()), 10, None);
+    let moved = change("u", 2, r#"{"id":1}"#);
+    shown.see(11, Some(r#"{"id":2}"#), Some(&moved), &vec![]);
+    assert_eq!(shown.judge.verdicts()[&10], Verdict::MovedOn { at: 11 }, "it has another key now");
 }

@@ -7,7 +7,7 @@ fn other() -> Partition {
 }
 
 /// Both partitions of a topic; the other one has a record in hand that waits for more.
-fn two(policy: Policy) -> Engine<Idle> {
+pub fn two(policy: Policy) -> Engine<Idle> {
     let mut engine = engine(policy);
     open(&mut engine, None, bounds(0, 20, 2));
     engine.handle(0, Event::Assigned(other()));
@@ -122,6 +122,28 @@ fn a_partition_that_goes_away_takes_its_reason_along() {
     assert!(seen.iter().any(|action| matches!(action, Action::Resume(p) if *p == other())));
     assert!(!seen.iter().any(|action| matches!(action, Action::Halt(_))), "{seen:?}");
     assert!(engine.is_idle(true));
+}
+
+#[test]
+fn a_second_reason_stands_when_the_first_one_goes_away() {
+    let mut engine = two(Policy { doubt_ms: None, ..Policy::default() });
+    feed(&mut engine, 0, &row("c"));
+    feed(&mut engine, 3, &row("t"));
+    let (other, value) = (other(), row("c"));
+    let record = Record {
+        partition: &other,
+        offset: 8,
+        timestamp_ms: 1_008,
+        key: None,
+        value: Some(value.as_bytes()),
+        headers: Headers(&()),
+    };
+    engine.handle(1, Event::Record(record));
+    engine.handle(1, Event::Revoked(partition()));
+    let seen = finished(&mut engine);
+    assert!(halted(&seen).contains("the record has no key"), "{seen:?}");
+    assert!(!seen.iter().any(|action| matches!(action, Action::Resume(_))), "{seen:?}");
+    assert_eq!(engine.positions().map(|(_, next)| next).collect::<Vec<_>>(), [8]);
 }
 
 #[test]

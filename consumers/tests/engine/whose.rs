@@ -35,7 +35,11 @@ fn run(trust: Exceptions, partitions: i32, records: &[(Option<&[u8]>, String)]) 
                 let found = keys.iter().map(|key| rows.get(key).cloned()).collect();
                 engine.handle(1, Event::Fetched(ticket, Ok(found)));
             }
-            Action::Scan(ticket, _) => engine.handle(1, Event::Scanned(ticket, Ok(vec![]))),
+            Action::Scan(ticket, prefix) => {
+                let found = rows.iter().filter(|(key, _): &(&Key, _)| key.starts_with(&prefix));
+                let found = found.map(|(key, row): (&Key, &Vec<u8>)| (key.clone(), row.clone()));
+                engine.handle(1, Event::Scanned(ticket, Ok(found.collect())));
+            }
             Action::Commit(ticket, batch, _) => {
                 for (key, row) in &batch.rows {
                     match row {
@@ -122,7 +126,9 @@ fn a_second_table_in_the_topic_halts_before_anything_is_merged() {
     for pattern in ["others", "public.others", "*"] {
         fine(run(tables(pattern), 1, &[ours.clone(), other.clone()]), 2);
     }
-    halts(run(tables("archive.others"), 1, &[ours, other]), 1, &["second table"]);
+    halts(run(tables("archive.others"), 1, &[ours.clone(), other.clone()]), 1, &["second table"]);
+    // In the other order as well.
+    fine(run(tables("others"), 1, &[other, ours]), 2);
 }
 
 #[test]
@@ -157,6 +163,9 @@ fn partitions_of_the_table_are_its_rows() {
     fine(run(tables("*"), 1, &twice), 3);
     // A tombstone takes the row away, whoever had it.
     fine(run(NONE(), 1, &[(key, at("1", "c")), (key, "null".into()), (key, at("2", "c"))]), 3);
+    // Emptied, and so nobody's.
+    let anew = [(key, at("1", "c")), (None, at("1", "t")), (key, at("2", "c"))];
+    fine(run(NONE(), 1, &anew), 3);
     // One of several is emptied: which rows are left?
     let empties = [
         (key, at("1", "c")),
@@ -182,6 +191,11 @@ fn a_key_with_other_columns_halts_at_its_first_record() {
     halts(run(NONE(), 1, &[(Some(router), row("c"))]), 0, &["key.enforce.uniqueness"]);
     halts(run(NONE(), 1, &[(Some(two), "null".into())]), 0, &["`tenant`"]);
     fine(run(trust.clone(), 1, &[(Some(two), row("c")), (Some(two), "null".into())]), 2);
+    // As text of StringConverter: the names tell it, too.
+    let text: &[u8] = b"Struct{tenant=2,id=1}";
+    halts(run(NONE(), 1, &[(Some(text), row("c"))]), 0, &["`tenant`", "KEY_COLUMNS=things.tenant"]);
+    fine(run(trust.clone(), 1, &[(Some(text), row("c"))]), 1);
+    fine(run(NONE(), 1, &[(Some(b"Struct{id=1}"), row("c"))]), 1);
     // A key of other columns alone names no row: its tombstone says nothing.
     let tenant: &[u8] = br#"{"tenant":2}"#;
     fine(run(trust, 1, &[(Some(tenant), row("c")), (Some(tenant), "null".into())]), 2);
@@ -231,4 +245,12 @@ fn a_second_table_that_was_read_ahead_is_not_stored_too_early() {
         }
     }
     assert_eq!(stored, [1, 2]);
+}
+
+#[test]
+fn a_second_table_in_another_partition_halts_too() {
+    let mut engine = halts::two(Policy { doubt_ms: None, ..Policy::default() });
+    let archive = event(&[(r#""schema":"public""#, r#""schema":"archive""#)]);
+    feed(&mut engine, 0, &archive);
+    assert!(halted(&finished(&mut engine)).contains("archive.things beside public.things"));
 }

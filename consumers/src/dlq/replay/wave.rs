@@ -28,7 +28,7 @@ struct Looked {
 /// What of a letter the look needs.
 struct Sought {
     key: Option<Vec<u8>>,
-    is_delete: bool,
+    value: Option<Vec<u8>>,
     offset: i64,
     timestamp_ms: i64,
     failed_at: Option<i64>,
@@ -48,9 +48,8 @@ impl Replay {
             let letter = &item.found.letter;
             let failed_at = item.mark.as_ref().and_then(|mark| mark.failed_at);
             let (offset, timestamp_ms) = (letter.offset, letter.timestamp_ms);
-            let (key, value) = (letter.key.as_deref(), letter.value.as_deref());
-            let is_delete = replay::is_delete(&mut Decoder::default(), &at.topic, key, value);
-            Sought { key: letter.key.clone(), is_delete, offset, timestamp_ms, failed_at }
+            let (key, value) = (letter.key.clone(), letter.value.clone());
+            Sought { key, value, offset, timestamp_ms, failed_at }
         });
         let (log, sought, whose) = (self.log.clone(), sought.collect::<Vec<_>>(), self.whose());
         let (asked, topic, reading) = (at.clone(), at.topic.clone(), self.reading(&at.topic));
@@ -93,13 +92,19 @@ impl Replay {
     fn reading(&self, topic: &str) -> Reading {
         let Config { products, orders, order_items, kafka, formats, .. } = &self.config;
         let tables = match self.config.service {
-            Service::Inventory => vec![&products.table, &order_items.table],
-            Service::Analytics => vec![&orders.table, &order_items.table],
-            Service::Search => vec![&products.table],
+            Service::Inventory => {
+                vec![(&products.table, &products.id), (&order_items.table, &order_items.id)]
+            }
+            Service::Analytics => {
+                vec![(&orders.table, &orders.id), (&order_items.table, &order_items.id)]
+            }
+            Service::Search => vec![(&products.table, &products.id)],
         };
         let mut tables = tables.into_iter().zip(&kafka.topics);
-        let table = tables.find(|(_, of)| *of == topic).map(|(table, _)| table.clone());
-        Reading { table: table.unwrap_or_default(), formats: formats.clone() }
+        let found = tables.find(|(_, of)| *of == topic).map(|(table, _)| table);
+        let table = found.map(|(table, _)| table.clone()).unwrap_or_default();
+        let key = found.map(|(_, id)| id.clone()).into_iter().collect();
+        Reading { table, key, formats: formats.clone() }
     }
 
     fn verdict(&self, item: &Item, looked: &Looked) -> Result<Verdict, String> {
@@ -157,7 +162,9 @@ impl Replay {
             return Ok(None);
         }
         let key = item.found.letter.key.as_deref();
-        let note = match KeyForm::of(&mut Decoder::default(), topic, "", key).is_readable() {
+        let note = match KeyForm::of(&mut Decoder::default(), topic, &self.reading(topic), key)
+            .is_readable()
+        {
             true => "",
             false => {
                 "its key cannot be read: order was judged among records of equal key bytes only"
@@ -217,7 +224,7 @@ fn look(
     let ours = |letter: &&Sought| letter.offset >= begin - 1 && letter.offset < end;
     let mut from = end;
     for letter in sought.iter().filter(ours) {
-        judge.seek(letter.key.as_deref(), letter.is_delete, letter.offset, letter.failed_at);
+        judge.seek(letter.key.as_deref(), letter.value.as_deref(), letter.offset, letter.failed_at);
         from = from.min(letter.offset.max(begin));
     }
     let originals: BTreeMap<i64, &Sought> = sought.iter().map(|l| (l.offset, l)).collect();
