@@ -226,6 +226,8 @@ impl World {
             .args(["run", "inventory", "--topic-prefix", "shop.public.", "--sink", "aws"])
             .args(["--aws-endpoint-url", &self.proxy.address(), "--aws-region", REGION])
             .args(["--linger-ms", "5"])
+            // The producer below places products by their number, odd or even.
+            .args(["--placement", "custom"])
             .args(more)
             .env_remove("AWS_ENDPOINT_URL_S3")
             .env_remove("AWS_ENDPOINT_URL_DYNAMODB")
