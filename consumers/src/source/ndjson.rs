@@ -92,6 +92,15 @@ impl Ndjson {
         for input in inputs::inputs(path)? {
             let number = u32::try_from(files.len()).context("too many files")?;
             let form = index.read(&input, number)?;
+            if let Form::Console(console) = &form
+                && !console.has_offsets()
+            {
+                tracing::warn!(
+                    file = input.name,
+                    "its lines say no offsets: line numbers are taken. A state goes on only with files that begin with \
+                     the same lines in the same order: print offsets (print.partition, print.offset), or use kcat -J"
+                );
+            }
             files.push(Lines { name: input.name, file: input.file, form });
         }
         let shown = index.counts(&files)?;
