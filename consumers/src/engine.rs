@@ -372,23 +372,30 @@ impl<H: Handler> Engine<H> {
         Some(lane)
     }
 
+    /// A lane of the same partition in the old one's place, not opened yet: what is known of the partition stays. The
+    /// caller inserts it.
+    fn renewed(&mut self, partition: &Partition) -> Option<Lane<H::Fact>> {
+        let lane = self.take_down(partition)?;
+        self.tally.reloads += 1;
+        self.lives += 1;
+        self.actions.push_back(Action::Pause(partition.clone()));
+        let (placement, halt_at, key_is_told) = (lane.placement, lane.halt_at, lane.key_is_told);
+        let fresh = Lane::new(self.lives, lane.table, lane.refused, lane.attempt);
+        Some(Lane { placement, halt_at, key_is_told, ..fresh })
+    }
+
     fn reload(&mut self, now: Millis, partition: &Partition, mut refusals: Vec<sinks::Refusal>) {
         if self.policy.on_refusal == OnRefusal::SkipRecord {
             // What later records ask for was worked out as if this one were there: only the first is certain.
             refusals.sort_by_key(|refusal| refusal.offset);
             refusals.truncate(1);
         }
-        let Some(lane) = self.take_down(partition) else { return };
-        self.tally.reloads += 1;
+        let Some(mut fresh) = self.renewed(partition) else { return };
         let pause = refusals.is_empty();
-        let mut refused = lane.refused;
-        refused.extend(refusals.into_iter().map(|refusal| (refusal.offset, refusal.reason)));
-        self.lives += 1;
-        let attempt = lane.attempt.saturating_add(1);
-        let mut fresh = Lane::new(self.lives, lane.table, refused, attempt);
-        fresh.placement = lane.placement;
-        fresh.halt_at = lane.halt_at;
-        self.actions.push_back(Action::Pause(partition.clone()));
+        let refused = refusals.into_iter().map(|refusal| (refusal.offset, refusal.reason));
+        fresh.refused.extend(refused);
+        fresh.attempt = fresh.attempt.saturating_add(1);
+        let attempt = fresh.attempt;
         if pause {
             // Somebody else owns the partition, perhaps: do not take it back and forth without a breath.
             let until = now + self.policy.backoff(attempt, fresh.life);
@@ -410,11 +417,7 @@ impl<H: Handler> Engine<H> {
     /// The record at `offset` is not where its key puts it: opens the lane again before that record is applied, and
     /// so asks for the count of partitions, after a pause in which all brokers learn of a new one.
     fn doubt(&mut self, now: Millis, partition: &Partition, offset: i64, pause: Millis) {
-        let Some(lane) = self.take_down(partition) else { return };
-        self.tally.reloads += 1;
-        self.actions.push_back(Action::Pause(partition.clone()));
-        self.lives += 1;
-        let mut fresh = Lane::new(self.lives, lane.table, lane.refused, lane.attempt);
+        let Some(mut fresh) = self.renewed(partition) else { return };
         fresh.placement = Placement::Doubted(offset);
         fresh.not_before = now + pause;
         fresh.phase = Phase::Waiting { until: fresh.not_before, then: Box::new(Phase::Opening) };
@@ -424,12 +427,7 @@ impl<H: Handler> Engine<H> {
     /// The record at `offset` must not be applied, which showed when what came before it was in hand with it: the lane
     /// is read again, and stops behind that.
     fn halt_at(&mut self, partition: &Partition, offset: i64, why: &str) {
-        let Some(lane) = self.take_down(partition) else { return };
-        self.tally.reloads += 1;
-        self.actions.push_back(Action::Pause(partition.clone()));
-        self.lives += 1;
-        let mut fresh = Lane::new(self.lives, lane.table, lane.refused, lane.attempt);
-        fresh.placement = lane.placement;
+        let Some(mut fresh) = self.renewed(partition) else { return };
         fresh.halt_at = Some((offset, why.to_owned()));
         self.lanes.insert(partition.clone(), fresh);
         self.begin(partition, Phase::Opening);

@@ -30,11 +30,17 @@ impl<H: Handler> Engine<H> {
             }
             if record.offset == mark.offset {
                 self.snapshots.verified(&mut self.decoder, record);
+                // States of earlier versions do not say whether it was a delete.
+                let topic = &record.partition.topic;
+                if let Ok(Envelope::Change(change)) =
+                    self.decoder.decode(topic, record.key, record.value)
+                    && change.op == debezium::Op::Delete
+                {
+                    lane.deleted = Some(digest(record.key));
+                }
             }
             lane.phase = Phase::Open;
-            self.remember_delete(record);
         }
-        let Some(lane) = self.lanes.get_mut(record.partition) else { return };
         if lane.is_opening() || lane.stopped.is_some() || record.offset < lane.expected() {
             return;
         }
@@ -53,19 +59,6 @@ impl<H: Handler> Engine<H> {
         self.tally.bytes += record.value.map_or(0, <[u8]>::len) as u64;
         let (origin, asked) = self.read_as(record);
         self.add(now, record, asked, &origin);
-    }
-
-    /// The record applied last, read again: states of earlier versions do not say whether it was a delete.
-    fn remember_delete(&mut self, record: &Record<'_>) {
-        let topic = &record.partition.topic;
-        let envelope = self.decoder.decode(topic, record.key, record.value);
-        let Some(lane) = self.lanes.get_mut(record.partition) else { return };
-        if let Ok(Envelope::Change(change)) = envelope
-            && change.op == debezium::Op::Delete
-            && lane.checkpoint.last.as_ref().is_some_and(|last| last.offset == record.offset)
-        {
-            lane.deleted = Some(digest(record.key));
-        }
     }
 
     /// What the record asks for. Whether it is a dead letter depends on the record alone.
