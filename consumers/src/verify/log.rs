@@ -1,12 +1,14 @@
 //! The log, read beside the services: where it ends, where a group stands, what is between two offsets. Assigns
 //! partitions to itself, joins no group, commits nothing.
-use crate::config::Config;
+use crate::{
+    config::Config,
+    source::{Headers, Record, kafka::Lazy},
+};
 use anyhow::{Context, bail};
 use rdkafka::{
     Message, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
     error::KafkaError,
-    message::BorrowedMessage,
 };
 use sinks::Partition;
 use std::{
@@ -112,7 +114,7 @@ impl Log {
         partition: &Partition,
         from: i64,
         to: i64,
-        visit: &mut dyn FnMut(&BorrowedMessage<'_>) -> anyhow::Result<()>,
+        visit: &mut dyn FnMut(&Record<'_>) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         if from >= to {
             return Ok(());
@@ -124,7 +126,14 @@ impl Log {
                 Some(Ok(message)) if message.offset() >= to => return Ok(()),
                 Some(Ok(message)) => {
                     heard = Instant::now();
-                    visit(&message)?;
+                    visit(&Record {
+                        partition,
+                        offset: message.offset(),
+                        timestamp_ms: 0, // of no interest to who verifies
+                        key: message.key(),
+                        value: message.payload(),
+                        headers: Headers(&Lazy(&message)),
+                    })?;
                     if message.offset() + 1 >= to {
                         return Ok(());
                     }

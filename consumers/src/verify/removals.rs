@@ -7,6 +7,7 @@
 use super::{
     Options,
     log::Positions,
+    repair::is_agreed,
     session::Session,
     sql::Table,
     window::{Change, Reader, read_of},
@@ -15,15 +16,12 @@ use crate::{
     config::Config,
     dlq::{Log, acknowledged},
     removal,
-    source::{self, Headers, kafka::Lazy},
 };
 use anyhow::{Context as _, bail};
 use debezium::Decoder;
-use rdkafka::Message as _;
 use sinks::Partition;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    io::{BufRead as _, IsTerminal as _, Write as _},
     sync::Arc,
 };
 use tokio::runtime::Runtime;
@@ -124,16 +122,8 @@ fn newest(
     let reader: &Reader = &session.reader;
     let Some(table) = reader.table_of(&partition.topic) else { return Ok(rows) };
     let (begin, _) = session.log.bounds(partition)?;
-    session.log.read(partition, begin, end, &mut |message| {
-        let record = source::Record {
-            partition,
-            offset: message.offset(),
-            timestamp_ms: 0, // of no interest here
-            key: message.key(),
-            value: message.payload(),
-            headers: Headers(&Lazy(message)),
-        };
-        for change in read_of(reader, decoder, &table, &record) {
+    session.log.read(partition, begin, end, &mut |record| {
+        for change in read_of(reader, decoder, &table, record) {
             match change {
                 Change::Truncate => rows.iter_mut().for_each(HashMap::clear),
                 Change::Row(touched) if touched.row.is_some() => {
@@ -162,9 +152,9 @@ fn find_keys(
     let (Some(first), Some(last)) = (left.first(), left.last()) else { return Ok(()) };
     let (from, to) = (first.offset, last.offset + 1);
     let mut rest = left.iter_mut().peekable();
-    session.log.read(partition, from, to, &mut |message| {
-        if let Some(row) = rest.next_if(|row| row.offset == message.offset()) {
-            row.key = message.key().map(<[u8]>::to_vec);
+    session.log.read(partition, from, to, &mut |record| {
+        if let Some(row) = rest.next_if(|row| row.offset == record.offset) {
+            row.key = record.key.map(<[u8]>::to_vec);
         }
         Ok(())
     })?;
@@ -193,17 +183,7 @@ fn is_wanted(tables: &[Table], found: &Found, count: usize, options: &Options) -
     if options.yes {
         return true;
     }
-    let input = std::io::stdin();
-    if !input.is_terminal() {
-        eprintln!(
-            "Not removed: without a terminal nobody can confirm; --yes removes without asking."
-        );
-        return false;
-    }
-    eprint!(
-        "Send a delete of each of these {count} rows, to all services that read the log? [y/N] "
-    );
-    let _ = std::io::stderr().flush();
-    let mut answer = String::new();
-    input.lock().read_line(&mut answer).is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
+    let question =
+        format!("Send a delete of each of these {count} rows, to all services that read the log?");
+    is_agreed(&question, "Not removed", "removes")
 }

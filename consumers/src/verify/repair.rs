@@ -40,14 +40,18 @@ pub fn confirmed(found: &Verified) -> bool {
         .flat_map(|outcome| &outcome.views)
         .map(|view| view.differences.len())
         .sum();
+    let question = format!("Rewrite {count} rows of {}?", found.service.name());
+    is_agreed(&question, "Not repaired", "repairs")
+}
+
+/// Asks at the terminal. Without one nobody can say yes: `refused` says what was not done, `does` what --yes does.
+pub(super) fn is_agreed(question: &str, refused: &str, does: &str) -> bool {
     let input = std::io::stdin();
     if !input.is_terminal() {
-        eprintln!(
-            "Not repaired: without a terminal nobody can confirm; --yes repairs without asking."
-        );
+        eprintln!("{refused}: without a terminal nobody can confirm; --yes {does} without asking.");
         return false;
     }
-    eprint!("Rewrite {count} rows of {}? [y/N] ", found.service.name());
+    eprint!("{question} [y/N] ");
     let _ = std::io::stderr().flush();
     let mut answer = String::new();
     let read = input.lock().read_line(&mut answer).is_ok();

@@ -14,13 +14,11 @@ use crate::{
     handlers::{Analytics, Inventory, Search, analytics, inventory},
     removal,
     replay::Replay,
-    service,
-    source::{self, Headers, kafka::Lazy},
+    service, source,
 };
 use anyhow::bail;
 use chrono::{DateTime, SecondsFormat};
 use debezium::{Decoder, Envelope, Kept, Op, Row, Source};
-use rdkafka::Message;
 use serde_json::{Map, Value, json};
 use sinks::Partition;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -211,19 +209,7 @@ impl Window {
     pub fn extend(&mut self, log: &Log, reader: &Reader, to: &Positions) -> anyhow::Result<()> {
         for (partition, to) in to {
             let from = self.read_to.get(partition).copied().unwrap_or(0);
-            log.read(partition, from, *to, &mut |message| {
-                self.take(
-                    reader,
-                    &source::Record {
-                        partition,
-                        offset: message.offset(),
-                        timestamp_ms: 0, // of no interest here
-                        key: message.key(),
-                        value: message.payload(),
-                        headers: Headers(&Lazy(message)),
-                    },
-                )
-            })?;
+            log.read(partition, from, *to, &mut |record| self.take(reader, record))?;
             self.read_to.insert(partition.clone(), from.max(*to));
         }
         Ok(())

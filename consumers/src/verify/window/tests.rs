@@ -1,5 +1,6 @@
 use super::*;
 use crate::handlers::inventory;
+use crate::source::Headers;
 use serde_json::json;
 
 fn reader() -> Reader {
