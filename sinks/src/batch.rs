@@ -95,11 +95,16 @@ pub struct Origin {
     pub schema: String,
     pub table: String,
 }
+impl Origin {
+    /// The schema, or the database where there are no schemas.
+    pub fn schema_or_database(&self) -> &str {
+        if self.schema.is_empty() { &self.database } else { &self.schema }
+    }
+}
 impl std::fmt::Display for Origin {
     /// `schema.table`, with the database in place of a schema where there is none.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let schema = if self.schema.is_empty() { &self.database } else { &self.schema };
-        write!(f, "{schema}.{}", self.table)
+        write!(f, "{}.{}", self.schema_or_database(), self.table)
     }
 }
 

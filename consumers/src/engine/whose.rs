@@ -115,10 +115,8 @@ pub(super) fn admit(
     table: &Table,
     exceptions: &Exceptions,
 ) -> Result<Origin, String> {
-    let is_named = |known: &Origin| {
-        let schema = if known.schema.is_empty() { &known.database } else { &known.schema };
-        exceptions.name(&table.name, schema, &known.table)
-    };
+    let is_named =
+        |known: &Origin| exceptions.name(&table.name, known.schema_or_database(), &known.table);
     let known: Vec<&Origin> = known.iter().copied().filter(|known| !is_named(known)).collect();
     if known.iter().any(|known| is_from(known, source)) {
         return Ok(origin(source));
