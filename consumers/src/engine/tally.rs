@@ -9,7 +9,7 @@ pub struct Tally {
     /// reads them again.
     pub given_back: u64,
     pub bytes: u64,
-    /// Records of other tables, heartbeats, transaction markers, messages.
+    /// Heartbeats, transaction markers, messages, and replays of other services' letters.
     pub skipped: u64,
     pub tombstones: u64,
     /// Durable ones, by reason.

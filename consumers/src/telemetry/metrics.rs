@@ -61,7 +61,7 @@ pub const METRICS: &[Metric] = &[
     metric("cdc_records_total", Counter, &[], "Records read from the log, dead and skipped ones too"),
     metric("cdc_records_given_back_total", Counter, &[], "Records read and forgotten before they were durable, by a rebalance, a new load or a stop: read again later"),
     metric("cdc_received_bytes_total", Counter, &[], "Bytes of their values"),
-    metric("cdc_records_skipped_total", Counter, &[], "Records that ask for nothing: other tables, heartbeats, markers"),
+    metric("cdc_records_skipped_total", Counter, &[], "Records that ask for nothing: heartbeats, markers, messages, replays of other services' letters"),
     metric("cdc_tombstones_total", Counter, &[], "Tombstones read"),
     metric("cdc_row_writes_total", Counter, &[], "Writes to views that are durable"),
     metric("cdc_batches_total", Counter, &[], "Batches that are durable"),
