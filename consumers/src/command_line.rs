@@ -2,16 +2,11 @@
 //! end while the views lack something.
 use crate::{
     config::{self, Config, EXIT_CONFIG, EXIT_HALTED, Service},
-    demo, dlq, doctor, http, service, shop, telemetry, verify,
+    demo, dlq, doctor, service, shop, telemetry, verify,
 };
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use std::{
-    ffi::OsString,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    path::PathBuf,
-    process::ExitCode,
-    time::Duration,
-};
+use serving::{ask, logs, signals};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 const SERVICE: &str = "service";
 
@@ -102,42 +97,20 @@ fn cdc_command() -> Command {
 }
 
 fn health_command() -> Command {
-    let what = Arg::new("what")
-        .value_name("WHAT")
-        .value_parser(["live", "ready"])
-        .default_value("live")
-        .help("live: its loop turns. ready: it has joined, loaded, and what it writes to answers");
-    let command = Command::new("health").arg(what).about(
-        "Asks a running service on this machine how it is; exit code 0: well, 1: not, or no answer. For HEALTHCHECK",
-    );
-    config::some(command, &["http-listen"])
+    config::some(ask::health_command(), &["http-listen"])
 }
 
 fn ask_health(matches: &ArgMatches) -> ExitCode {
     // The same for all services.
     let given = config::given(matches, Service::Inventory);
     let at = given.get("http-listen").and_then(|g| g.value.as_deref()).unwrap_or_default();
-    let Ok(mut at) = at.parse::<SocketAddr>() else {
-        eprintln!("--http-listen or HTTP_LISTEN: `{at}`: give ADDRESS:PORT, as the service has it");
-        return ExitCode::from(EXIT_CONFIG);
-    };
-    if at.ip().is_unspecified() {
-        at.set_ip(if at.is_ipv4() {
-            Ipv4Addr::LOCALHOST.into()
-        } else {
-            Ipv6Addr::LOCALHOST.into()
-        });
-    }
-    let what = matches.get_one::<String>("what").expect("it has a default");
-    let url = format!("http://{at}/health/{what}");
-    match http::get(&url, Duration::from_secs(3)) {
-        Ok(answer) => {
-            println!("{}", String::from_utf8_lossy(&answer.body).trim_end());
-            ExitCode::from(u8::from(answer.status != 200))
-        }
-        Err(why) => {
-            eprintln!("{why}");
-            ExitCode::FAILURE
+    match at.parse() {
+        Ok(at) => ask::health(matches, at),
+        Err(_) => {
+            eprintln!(
+                "--http-listen or HTTP_LISTEN: `{at}`: give ADDRESS:PORT, as the service has it"
+            );
+            ExitCode::from(EXIT_CONFIG)
         }
     }
 }
@@ -224,8 +197,8 @@ fn run(service: Service, matches: &ArgMatches) -> ExitCode {
             return ExitCode::from(EXIT_CONFIG);
         }
     };
-    telemetry::logs::init(&config.logs);
-    match service::stop_on_signals().and_then(|stop| service::run(&config, &stop)) {
+    logs::init(&config.logs, telemetry::QUIET);
+    match signals::stop().and_then(|stop| service::run(&config, &stop)) {
         Ok(ended) => ExitCode::from(ended.code()),
         Err(error) => {
             tracing::error!("{error:#}");

@@ -8,9 +8,13 @@ mod places;
 mod settings;
 mod show;
 
-pub use settings::{Given, Givens, Origin, arguments, given, misspelt, some};
+pub use serving::{
+    EXIT_CONFIG, EXIT_HALTED,
+    logs::Logs,
+    settings::{Given, Givens, Origin, Problems, environment, without_userinfo},
+};
+pub use settings::{arguments, given, misspelt, some};
 pub use show::table;
-pub(crate) use show::without_userinfo;
 
 use crate::{
     engine::Exceptions,
@@ -21,22 +25,11 @@ use crate::{
 use clap::ArgMatches;
 use debezium::Formats;
 use sinks::{StockMode, objects::Place};
-use std::{
-    collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration,
-};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
-/// Exit codes: a run that is set wrongly, one that stopped for good, and one that read to the end of what there was
-/// while the views do not show all of it (dead letters, topics under another prefix).
-pub const EXIT_CONFIG: u8 = 64;
-pub const EXIT_HALTED: u8 = 1;
+/// Exit code of a run that read to the end of what there was while the views do not show all of it (dead letters, topics
+/// under another prefix).
 pub const EXIT_INCOMPLETE: u8 = 2;
-
-/// The environment's variables; those that are not UTF-8 are none of ours.
-pub(crate) fn environment() -> Vec<(String, String)> {
-    std::env::vars_os()
-        .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
-        .collect()
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Service {
@@ -109,13 +102,6 @@ pub struct Aws {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Logs {
-    pub json: bool,
-    /// A filter as `tracing-subscriber` reads it.
-    pub filter: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Http {
     pub listen: Option<SocketAddr>,
     /// Nobody asked for it.
@@ -153,21 +139,6 @@ pub struct Config {
     /// Worth a word at start, though nothing is wrong.
     pub warnings: Vec<String>,
 }
-
-/// Every problem, a sentence each.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problems(pub Vec<String>);
-impl fmt::Display for Problems {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.len() {
-            1 => writeln!(f, "A setting is wrong:")?,
-            n => writeln!(f, "{n} settings are wrong:")?,
-        }
-        self.0.iter().try_for_each(|text| writeln!(f, "  - {text}"))?;
-        f.write_str("`cdc config SERVICE` shows every setting, its value and where it came from.")
-    }
-}
-impl std::error::Error for Problems {}
 
 impl Config {
     /// Whether anything is written to AWS, or to what answers as AWS does.
@@ -209,7 +180,7 @@ impl Config {
         let config = check.config(service, &properties, env);
         match (check.problems.is_empty(), config) {
             (true, Some(config)) => Ok(config),
-            _ => Err(Problems(check.problems)),
+            _ => Err(Problems { texts: check.problems, see: settings::TABLE.see }),
         }
     }
 }

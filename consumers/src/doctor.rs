@@ -15,13 +15,11 @@ mod report;
 mod source;
 mod topic;
 
-use crate::{
-    config::{self, Config, EXIT_CONFIG, EXIT_HALTED, Service, Sink, Source, State},
-    postgres::Dsn,
-};
+use crate::config::{self, Config, EXIT_CONFIG, EXIT_HALTED, Service, Sink, Source, State};
 use anyhow::Context as _;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use report::{Check, Report};
+use serving::postgres::Dsn;
 use sinks::objects::Place;
 use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 use tokio::task::JoinHandle;
@@ -125,7 +123,7 @@ fn settings(
                 configs.push(Arc::new(config));
             }
             Err(problems) => {
-                wrong.extend(problems.0.iter().map(|text| wrong_setting(*service, text)));
+                wrong.extend(problems.texts.iter().map(|text| wrong_setting(*service, text)));
             }
         }
     }

@@ -4,7 +4,7 @@ mod ended;
 pub use ended::Ended;
 
 use crate::{
-    config::{Aws, Config, EXIT_HALTED, Placement, Service, Sink, Source, State},
+    config::{Aws, Config, Placement, Service, Sink, Source, State},
     engine::{self, Engine},
     handler::Handler,
     handlers::{Analytics, Inventory, Limits, Search, analytics, inventory, search},
@@ -15,18 +15,13 @@ use crate::{
         ndjson::{Ndjson, Rules},
         prefix::{self, Missing},
     },
-    telemetry::{
-        self, Watch,
-        health::Health,
-        http::{self, Served},
-        logs::Filter,
-    },
+    telemetry::{self, Watch, health::Health},
 };
 use anyhow::{Context, bail};
 use debezium::Decoder;
-use signal_hook::{
-    consts::{SIGINT, SIGTERM},
-    flag,
+use serving::{
+    logs::Filter,
+    server::{self, Served},
 };
 use sinks::{
     Committer, View, canonical, credentials,
@@ -52,17 +47,6 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use tokio::runtime::Runtime;
-
-/// Set by SIGTERM and SIGINT; the second of them ends the process at once.
-pub fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGTERM, SIGINT] {
-        flag::register_conditional_shutdown(signal, EXIT_HALTED.into(), stop.clone())
-            .and_then(|_| flag::register(signal, stop.clone()))
-            .context("signals cannot be handled")?;
-    }
-    Ok(stop)
-}
 
 /// Runs until the source ends (`until_end`), `stop` is set, or only an operator can help.
 pub fn run(config: &Config, stop: &AtomicBool) -> anyhow::Result<Ended> {
@@ -195,7 +179,7 @@ fn serve(config: &Config, health: Arc<Health>) -> anyhow::Result<()> {
     // Not sooner: what is recorded and never asked for would gather without end.
     let metrics = telemetry::metrics::install(config.service.name(), config.generation)?;
     let filter = Filter::of_this_process();
-    let at = http::serve(listener, Served { metrics, health, filter })?;
+    let at = server::serve(listener, Served { metrics, health, filter })?;
     tracing::info!(%at, "metrics and health");
     Ok(())
 }

@@ -16,15 +16,12 @@ mod trade;
 mod words;
 mod worker;
 
-use crate::{
-    config::{EXIT_CONFIG, EXIT_HALTED},
-    postgres::Dsn,
-    service,
-};
+use crate::config::{EXIT_CONFIG, EXIT_HALTED};
 use anyhow::Context;
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command, value_parser};
 use counts::Counts;
 use plan::Market;
+use serving::{postgres::Dsn, signals};
 use std::{
     path::PathBuf,
     process::ExitCode,
@@ -169,7 +166,7 @@ fn keep(matches: &ArgMatches, dsn: Dsn) -> anyhow::Result<()> {
         zipf: given(matches, "zipf")?,
     };
     let rate: f64 = given(matches, "rate")?;
-    let stop = service::stop_on_signals()?;
+    let stop = signals::stop()?;
     let io = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

@@ -1,8 +1,6 @@
 //! What people see of a run: count lines, alerts and warnings in the log, metrics, health, traces. Never a row's values;
 //! an alert names the product, its stock and the threshold, which is what it is for.
 pub mod health;
-pub mod http;
-pub mod logs;
 pub mod metrics;
 mod traces;
 
@@ -20,12 +18,20 @@ use crate::{
 use ::metrics::{counter, histogram};
 use health::{Health, Status};
 use metrics::{Standing, float};
+use serving::logs::Quiet;
 use sinks::{Alert, Batch};
 use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 use traces::Traces;
+
+/// SlateDB and its store say much at info, and call it an error that another owner took a partition over, as it ought to;
+/// rdkafka calls it one that we closed its queue ourselves.
+pub const QUIET: Quiet = &[
+    ("slatedb", ",slatedb=warn,slatedb::dispatcher=off,object_store=warn"),
+    ("rdkafka", ",rdkafka::consumer::base_consumer=off"),
+];
 
 /// Decides when a count line is due: after this many records or this long, and never two within a second.
 #[derive(Debug, Clone, Default)]

@@ -25,12 +25,12 @@ mod window;
 
 use crate::{
     config::{self, Config, EXIT_CONFIG, Service, Sink},
-    postgres::Dsn,
     service,
 };
 use anyhow::Context;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use outcome::Outcome;
+use serving::postgres::Dsn;
 use session::Session;
 use sinks::{
     objects::{Dir, Place},

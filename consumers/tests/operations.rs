@@ -13,11 +13,14 @@ use consumers::{
     telemetry::{
         Watch,
         health::Health,
-        http::{self, Served},
-        metrics::{self, Kind, METRICS},
+        metrics::{self, METRICS},
     },
 };
 use debezium::{Change, Decoder};
+use serving::{
+    metrics::Kind,
+    server::{self, Served},
+};
 use sinks::{Committer, Key, View, dlq::ObjectDlq, objects::Place, state::memory::Memory};
 use std::{
     collections::BTreeSet,
@@ -159,7 +162,7 @@ fn a_stuck_loop_turns_live_red_within_its_window_and_nothing_else() {
     let metrics = metrics::install("inventory-service", 1).expect("once a process");
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let served = Served { metrics, health: health.clone(), filter: None };
-    let at = http::serve(listener, served).expect("a thread");
+    let at = server::serve(listener, served).expect("a thread");
     assert_eq!(get(at, "/health/live").0, 200);
     assert_eq!(get(at, "/health/ready").0, 503, "it has not joined");
 

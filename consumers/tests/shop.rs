@@ -1,7 +1,7 @@
 //! `cdc shop` on a real PostgreSQL: `TEST_POSTGRES_DSN` (postgres://USER:PASSWORD@HOST:PORT/DATABASE, of a user who may
 //! make databases). Each test makes a database of its own and drops it.
-use consumers::postgres::Dsn;
 use serde_json::Value;
+use serving::postgres::Dsn;
 use std::{
     collections::BTreeSet,
     io::Read,

@@ -1,7 +1,8 @@
 //! From settings to a [`Config`]: each value read, all of them held against each other.
 use super::{
     Aws, Config, Given, Givens, Http, Logs, Origin, Service, Sink, Source, State, misspelt, places,
-    settings::SETTINGS, show,
+    settings::{BUCKET, TABLE},
+    without_userinfo,
 };
 use crate::{
     handlers::{OrderItems, Orders, Products},
@@ -25,10 +26,10 @@ impl Check {
     }
 
     pub(super) fn wrong(&mut self, name: &str, why: &str) {
-        let env = SETTINGS.iter().find(|s| s.name == name).map_or("", |s| s.env);
+        let env = TABLE.env_of(name);
         let origin = self.given.get(name).map_or(Origin::Default, |g| g.origin);
         let value = match self.text(name) {
-            Some(value) => format!("`{}` (from the {origin})", show::without_userinfo(&value)),
+            Some(value) => format!("`{}` (from the {origin})", without_userinfo(&value)),
             None => "not given".to_owned(),
         };
         self.problems.push(format!("--{name} or {env}: {value}: {why}"));
@@ -203,9 +204,7 @@ impl Check {
         match place {
             Some(Ok(place)) => Some(State::SlateDb(place)),
             // The bucket is wrong then, which was said.
-            Some(Err(_)) if self.given.get("state").is_some_and(|g| g.origin == Origin::Bucket) => {
-                None
-            }
+            Some(Err(_)) if self.given.get("state").is_some_and(|g| g.origin == BUCKET) => None,
             Some(Err(why)) => {
                 self.wrong("state", &format!("{why}."));
                 None
@@ -454,7 +453,7 @@ impl Check {
             Some((_, filter)) if ours == Some(Origin::Default) => ("RUST_LOG", filter.clone()),
             _ => ("log-level", self.text("log-level")?),
         };
-        if let Err(e) = tracing_subscriber::EnvFilter::try_new(&filter) {
+        if let Err(e) = serving::logs::check(&filter) {
             match name {
                 "RUST_LOG" => self.problems.push(format!("RUST_LOG: `{filter}`: {e}.")),
                 name => self.wrong(name, &format!("{e}.")),

@@ -1,67 +1,13 @@
 //! Every setting: its flag, its environment variable, its default, its help. One table, from which the command line,
 //! `cdc config` and the messages about wrong settings are made.
 use super::Service;
-use clap::{Arg, ArgAction, ArgMatches, Command, parser::ValueSource};
+use clap::{ArgMatches, Command};
 use debezium::PLACEHOLDER;
+use serving::settings::{Given, Givens, Origin, Preset, Setting, Table};
 use std::collections::BTreeMap;
 
 use Service::{Analytics, Inventory, Search};
 const ALL: &[Service] = &[Inventory, Analytics, Search];
-
-pub struct Setting {
-    /// The flag is `--` and this.
-    pub name: &'static str,
-    pub env: &'static str,
-    pub default: Preset,
-    pub value: &'static str,
-    pub heading: &'static str,
-    pub help: &'static str,
-    pub services: &'static [Service],
-}
-
-#[derive(Clone, Copy)]
-pub enum Preset {
-    /// The help says what happens without it.
-    None,
-    Is(&'static str),
-    Of(fn(Service) -> String),
-    /// On or off.
-    Off,
-}
-
-impl Setting {
-    pub fn default(&self, service: Service) -> Option<String> {
-        match self.default {
-            Preset::None => None,
-            Preset::Is(text) => Some(text.to_owned()),
-            Preset::Of(text) => Some(text(service)),
-            Preset::Off => Some("false".to_owned()),
-        }
-    }
-
-    fn arg(&self, service: Option<Service>) -> Arg {
-        let default = match (self.default, service) {
-            (Preset::None | Preset::Off, _) => String::new(),
-            (Preset::Is(text), _) => format!(" [default: {text}]"),
-            (Preset::Of(text), Some(service)) => format!(" [default: {}]", text(service)),
-            (Preset::Of(_), None) => " [default: see `cdc config SERVICE`]".to_owned(),
-        };
-        let arg = Arg::new(self.name)
-            .long(self.name)
-            .env(self.env)
-            .hide_env_values(true)
-            .help_heading(self.heading)
-            .help(format!("{}{default}", self.help));
-        match self.default {
-            Preset::Off => arg
-                .value_name("BOOL")
-                .num_args(0..=1)
-                .require_equals(true)
-                .default_missing_value("true"),
-            _ => arg.value_name(self.value),
-        }
-    }
-}
 
 const RUN: &str = "What runs";
 const KAFKA: &str = "Kafka";
@@ -87,7 +33,7 @@ macro_rules! setting {
         }
     };
 }
-use Preset::{Is, None as Unset, Of, Off};
+use Preset::{Is, None as Unset, Of, Off, Repeated};
 
 fn dynamodb_table(service: Service) -> String {
     let table = if service == Search { "product-search-index" } else { "inventory-realtime" };
@@ -95,7 +41,7 @@ fn dynamodb_table(service: Service) -> String {
 }
 
 #[rustfmt::skip]
-pub const SETTINGS: &[Setting] = &[
+const SETTINGS: &[Setting<Service>] = &[
     setting!("source" "SOURCE" "SOURCE" Is("kafka"), ALL, RUN,
         "kafka, or ndjson:PATH (a file, a folder of *.ndjson and *.jsonl, also with .gz or .zst, or - for standard input)"),
     setting!("sink" "SINK" "SINK" Is("aws"), ALL, RUN,
@@ -115,7 +61,7 @@ pub const SETTINGS: &[Setting] = &[
         Is("cdc-platform-kafka-bootstrap.kafka.svc.cluster.local:9092"), ALL, KAFKA, "Brokers to begin with"),
     setting!("kafka-group-id" "KAFKA_GROUP_ID" "ID" Of(|s| format!("{}-group", s.name())), ALL, KAFKA,
         "Consumer group"),
-    setting!("kafka-property" "KAFKA_PROPERTIES_*" "NAME=VALUE" Unset, ALL, KAFKA,
+    setting!("kafka-property" "KAFKA_PROPERTIES_*" "NAME=VALUE" Repeated, ALL, KAFKA,
         "Any librdkafka property; may be repeated. From the environment: KAFKA_PROPERTIES_SECURITY_PROTOCOL is security.protocol"),
     setting!("ack-interval-seconds" "ACK_INTERVAL_SECONDS" "S" Is("5"), ALL, KAFKA,
         "How often durable offsets are acknowledged, for operators to see the lag"),
@@ -214,85 +160,34 @@ const TUNED: &[(&str, &[(&str, &str)])] = &[
     ("latency", &[("linger-ms", "5")]),
 ];
 
+pub static TABLE: Table<Service> = Table { settings: SETTINGS, see: "`cdc config SERVICE`" };
+
 /// Adds the settings to a command; with a service, those that it has.
 pub fn arguments(command: Command, service: Option<Service>) -> Command {
-    let wanted = |s: &&Setting| service.is_none_or(|service| s.services.contains(&service));
-    SETTINGS.iter().filter(wanted).fold(command, |command, setting| {
-        let arg = setting.arg(service);
-        command.arg(match setting.name {
-            // The environment's are collected by their prefix.
-            "kafka-property" => arg.env(None).action(ArgAction::Append),
-            _ => arg,
-        })
-    })
+    TABLE.arguments(command, service)
 }
 
-/// Only these: for commands that need little.
+/// Adds only the settings of these names: for commands that need little.
 pub fn some(command: Command, names: &[&str]) -> Command {
-    let wanted = SETTINGS.iter().filter(|setting| names.contains(&setting.name));
-    wanted.fold(command, |command, setting| command.arg(setting.arg(None)))
+    TABLE.some(command, names)
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
-    Flag,
-    Environment,
-    Tuning,
-    /// Where the state is, unless somebody says otherwise.
-    Bucket,
-    Default,
-}
-impl std::fmt::Display for Origin {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(match self {
-            Origin::Flag => "flag",
-            Origin::Environment => "environment",
-            Origin::Tuning => "tuning",
-            Origin::Bucket => "S3_BUCKET",
-            Origin::Default => "default",
-        })
-    }
-}
-
-/// What a setting came to, unchecked. An empty value is none.
-#[derive(Debug, Clone)]
-pub struct Given {
-    pub value: Option<String>,
-    pub origin: Origin,
-}
-
-pub type Givens = BTreeMap<&'static str, Given>;
-
+/// What each setting came to, the tuning preset and what follows from `S3_BUCKET` included.
 pub fn given(matches: &ArgMatches, service: Service) -> Givens {
-    let one = |setting: &Setting| {
-        let ours = setting.services.contains(&service);
-        let known = ours && matches.try_contains_id(setting.name).unwrap_or(false);
-        let value = known.then(|| matches.get_one::<String>(setting.name)).flatten();
-        let value = value.map(|v| v.trim().to_owned()).filter(|v| !v.is_empty());
-        // clap panics when it is asked for what the command does not have.
-        let source = value.is_some().then(|| matches.value_source(setting.name)).flatten();
-        let origin = match source {
-            Some(ValueSource::CommandLine) => Origin::Flag,
-            Some(ValueSource::EnvVariable) => Origin::Environment,
-            _ => Origin::Default,
-        };
-        let value = value.or_else(|| setting.default(service).filter(|v| !v.is_empty()));
-        (setting.name, Given { value, origin })
-    };
-    let single = SETTINGS.iter().filter(|s| s.name != "kafka-property");
-    in_bucket(tuned(single.map(one).collect()))
+    in_bucket(tuned(TABLE.given(matches, service)))
 }
 
+/// Where the state is, unless somebody says otherwise.
 fn in_bucket(mut given: Givens) -> Givens {
     let value = |name| given.get(name).and_then(|given| given.value.as_deref());
     if let (Some("aws"), None, Some(bucket)) = (value("sink"), value("state"), value("s3-bucket")) {
         let value = Some(format!("slatedb:s3://{bucket}"));
-        given.insert("state", Given { value, origin: Origin::Bucket });
+        given.insert("state", Given { value, origin: BUCKET });
     }
     given
 }
 
-/// Who gave a value keeps it.
+/// Applies the TUNING preset to settings that nobody set; flags and environment win.
 fn tuned(mut given: Givens) -> Givens {
     let tuning = given.get("tuning").and_then(|tuning| tuning.value.clone());
     let chosen = TUNED.iter().filter(|(preset, _)| tuning.as_deref() == Some(preset));
@@ -300,21 +195,21 @@ fn tuned(mut given: Givens) -> Givens {
         if let Some(setting) = given.get_mut(name)
             && setting.origin == Origin::Default
         {
-            *setting = Given { value: Some((*value).to_owned()), origin: Origin::Tuning };
+            *setting = Given { value: Some((*value).to_owned()), origin: TUNING };
         }
     }
     given
 }
 
-/// Flags that were given and mean nothing to this service.
+/// The origin of values that the TUNING preset has chosen.
+const TUNING: Origin = Origin::Other("tuning");
+/// The origin of the state's place where S3_BUCKET has decided it.
+pub const BUCKET: Origin = Origin::Other("S3_BUCKET");
+
+/// Flags that were given and mean nothing to this service, a sentence each.
 pub fn pointless(matches: &ArgMatches, service: Service) -> Vec<String> {
-    let other = SETTINGS.iter().filter(|s| !s.services.contains(&service));
-    let flag = |s: &&Setting| {
-        matches.try_contains_id(s.name).unwrap_or(false)
-            && matches.value_source(s.name) == Some(ValueSource::CommandLine)
-    };
-    let say = |s: &Setting| format!("--{}: the {} has no such setting.", s.name, service.name());
-    other.filter(flag).map(say).collect()
+    let say = |name| format!("--{name}: the {} has no such setting.", service.name());
+    TABLE.pointless(matches, service).into_iter().map(say).collect()
 }
 
 /// librdkafka's properties, the command line's over the environment's, each with where it came from.
@@ -345,33 +240,13 @@ pub fn properties(
 
 /// Environment variables that look like one of ours, misspelt.
 pub fn misspelt(env: &[(String, String)]) -> Vec<String> {
-    let known = || SETTINGS.iter().map(|s| s.env);
-    let names = env.iter().map(|(name, _)| name.as_str());
-    let unknown = names.filter(|name| !known().any(|k| k == *name));
-    let suspicious = unknown.filter_map(|name| {
+    let suspicious = env.iter().filter_map(|(name, _)| {
         let property = ["KAFKA_PROPERTY_", "KAFKA_PROPS_", "KAFKA_CONFIG_"];
         if property.iter().any(|prefix| name.starts_with(prefix)) {
             return Some(format!("{name} is not read; did you mean KAFKA_PROPERTIES_...?"));
         }
-        // Short names are near to too many others.
-        let near = known().find(|k| k.len() >= 8 && distance(name, k) <= 2)?;
+        let near = TABLE.nearly(name)?;
         Some(format!("{name} is not read; did you mean {near}?"))
     });
     suspicious.collect()
-}
-
-/// How many letters to change, add or take away.
-fn distance(a: &str, b: &str) -> usize {
-    if a.len().abs_diff(b.len()) > 2 {
-        return usize::MAX;
-    }
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.bytes().enumerate() {
-            let best = (diagonal + usize::from(x != y)).min(row[j] + 1).min(row[j + 1] + 1);
-            diagonal = std::mem::replace(&mut row[j + 1], best);
-        }
-    }
-    row[b.len()]
 }

@@ -1,4 +1,4 @@
-use super::{settings::SETTINGS, *};
+use super::{settings::TABLE, *};
 use crate::policy::{OnRefusal, Start};
 use clap::Command;
 
@@ -15,7 +15,7 @@ fn vars(env: &[(&str, &str)]) -> Vec<(String, String)> {
     env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 fn problems(result: Result<Config, Problems>) -> Vec<String> {
-    result.expect_err("refused").0
+    result.expect_err("refused").texts
 }
 
 use Service::{Analytics, Inventory, Search};
@@ -304,7 +304,7 @@ fn all_problems_at_once_each_with_its_setting_and_a_way_out() {
         assert_eq!(found, 1, "{setting} among {all:#?}");
     }
     assert_eq!(all.len(), 15, "{all:#?}");
-    let text = Problems(all).to_string();
+    let text = Problems { texts: all, see: TABLE.see }.to_string();
     assert!(text.starts_with("15 settings are wrong:") && !text.contains("hunter2"), "{text}");
 }
 
@@ -422,14 +422,14 @@ fn the_table_shows_values_origins_and_no_secrets() {
 
 #[test]
 fn every_setting_has_a_name_of_its_own_and_help() {
-    let mut flags: Vec<_> = SETTINGS.iter().map(|s| s.name).collect();
-    let mut envs: Vec<_> = SETTINGS.iter().map(|s| s.env).collect();
+    let mut flags: Vec<_> = TABLE.settings.iter().map(|s| s.name).collect();
+    let mut envs: Vec<_> = TABLE.settings.iter().map(|s| s.env).collect();
     for names in [&mut flags, &mut envs] {
         names.sort_unstable();
         names.dedup();
-        assert_eq!(names.len(), SETTINGS.len());
+        assert_eq!(names.len(), TABLE.settings.len());
     }
-    assert!(SETTINGS.iter().all(|s| s.help.len() > 5 && !s.services.is_empty()));
+    assert!(TABLE.settings.iter().all(|s| s.help.len() > 5 && !s.services.is_empty()));
     arguments(Command::new("test"), None).debug_assert();
 }
 

@@ -1,7 +1,8 @@
 //! Whether this machine's clock agrees with those of the servers.
 use super::{Patience, report::Check};
-use crate::{config::Config, http, runtime::wall_ms};
+use crate::{config::Config, runtime::wall_ms};
 use chrono::DateTime;
+use serving::ask;
 use std::sync::Arc;
 
 const AREA: &str = "clock";
@@ -37,7 +38,7 @@ pub(super) async fn aws(config: Arc<Config>, patience: Patience) -> Vec<Check> {
     let limit = patience.0;
     let asked = tokio::task::spawn_blocking(move || {
         let begun = wall_ms();
-        let answer = http::get(&url, limit)?;
+        let answer = ask::get(&url, limit)?;
         let date = answer.header("date").ok_or("the answer has no Date")?;
         let theirs = DateTime::parse_from_rfc2822(date).map_err(|_| "its Date cannot be read")?;
         // Theirs is cut to the second.

@@ -8,9 +8,9 @@ mod tests;
 mod transforms;
 
 use super::{Patience, needs::Needs, report::Check};
-use crate::http;
 use judge::Judge;
 use serde_json::Value;
+use serving::ask;
 use settings::Against;
 
 pub(super) use converters::Nulls;
@@ -25,11 +25,11 @@ pub(super) struct Answer {
 }
 
 pub(super) async fn ask(url: String, patience: Patience) -> Answer {
-    let place = http::place(&url);
+    let place = ask::place(&url);
     let fix = "check --connect-url (or CONNECT_URL), and that Kafka Connect runs";
     let asked = format!("{}/connectors?expand=status&expand=info", url.trim_end_matches('/'));
     let limit = patience.0;
-    let asked = tokio::task::spawn_blocking(move || http::get(&asked, limit));
+    let asked = tokio::task::spawn_blocking(move || ask::get(&asked, limit));
     let answer = match patience.wait(asked).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(e)) => Err(e.to_string()),
@@ -162,7 +162,7 @@ fn state(name: &str, status: &Value, url: &str) -> Check {
     let label = format!("connector {name}");
     let parts = std::iter::once(&status["connector"]).chain(tasks);
     let failed = parts.clone().find(|part| part["state"] == "FAILED");
-    let base = http::place(url);
+    let base = ask::place(url);
     if let Some(part) = failed {
         let trace = part["trace"].as_str().unwrap_or_default();
         let first = trace.lines().next().unwrap_or_default();

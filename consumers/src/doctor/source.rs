@@ -2,7 +2,8 @@
 mod table;
 
 use super::{Patience, clock, connect::Nulls, needs::Needs, report::Check};
-use crate::{postgres::Dsn, runtime::wall_ms};
+use crate::runtime::wall_ms;
+use serving::postgres::Dsn;
 use std::collections::{BTreeMap, BTreeSet};
 use tokio_postgres::Client;
 

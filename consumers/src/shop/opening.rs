@@ -3,8 +3,8 @@ use super::{
     plan::{Market, Plan},
     trade::Till,
 };
-use crate::postgres::Dsn;
 use anyhow::{Context, bail, ensure};
+use serving::postgres::Dsn;
 use std::{
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     time::SystemTime,

@@ -4,8 +4,8 @@ use super::{
     plan::{Known, Market, Plan},
     trade::{self, Ended, Till},
 };
-use crate::postgres::Dsn;
 use anyhow::{Context, anyhow};
+use serving::postgres::Dsn;
 use std::{
     sync::{
         Arc, Mutex, PoisonError,

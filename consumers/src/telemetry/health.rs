@@ -2,6 +2,7 @@
 use super::metrics::Standing;
 use crate::runtime::wall_ms;
 use serde::Serialize;
+use serving::server::{Judged, Probed};
 use std::{
     sync::{
         Mutex, PoisonError,
@@ -144,6 +145,21 @@ impl Health {
             partitions: status.standings,
         }
     }
+}
+
+impl Probed for Health {
+    fn live(&self) -> Judged {
+        let live = Health::live(self);
+        Judged { good: live.alive, json: json(&live) }
+    }
+    fn ready(&self) -> Judged {
+        let ready = Health::ready(self);
+        Judged { good: ready.ready, json: json(&ready) }
+    }
+}
+
+fn json(answer: &impl Serialize) -> String {
+    serde_json::to_string(answer).expect("text and numbers")
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Every metric: its name, its kind, its labels, what it means. One table, compared with the documentation and with
-//! `/metrics` by `tests/operations.rs`. Names and units by Prometheus' conventions; never a row's values.
+//! Every metric: its name, its kind, its labels (beside `service` and `generation`, which all have), what it means. One
+//! table, compared with the documentation and with `/metrics` by `tests/operations.rs`.
 use super::Watch;
 use crate::{
     engine::{
@@ -8,38 +8,13 @@ use crate::{
     },
     policy::breaker::State,
 };
-use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use metrics_util::MetricKindMask;
+use metrics::{counter, gauge};
+use metrics_exporter_prometheus::PrometheusHandle;
+use serving::metrics::{
+    Kind::{Counter, Gauge, Histogram},
+    Metric, metric,
+};
 use sinks::{Partition, state::slatedb};
-use std::time::Duration;
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Kind {
-    Counter,
-    Gauge,
-    /// With these bounds.
-    Histogram(&'static [f64]),
-}
-use Kind::{Counter, Gauge, Histogram};
-
-#[derive(Debug, Clone, Copy)]
-pub struct Metric {
-    pub name: &'static str,
-    pub kind: Kind,
-    /// Besides `service` and `generation`, which all have.
-    pub labels: &'static [&'static str],
-    pub help: &'static str,
-}
-
-const fn metric(
-    name: &'static str,
-    kind: Kind,
-    labels: &'static [&'static str],
-    help: &'static str,
-) -> Metric {
-    Metric { name, kind, labels, help }
-}
 
 /// Seconds of one call.
 const CALL: &[f64] = &[0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
@@ -103,40 +78,15 @@ pub const METRICS: &[Metric] = &[
     metric("cdc_state_sorted_tables", Gauge, &["topic", "partition"], "Sorted tables (SSTs) of a partition's state: compaction keeps them few"),
 ];
 
-/// Gauges that nobody has set for so long are gone: partitions of others.
-const GONE: Duration = Duration::from_secs(15);
-
-/// Takes down whatever this process records from now on. Once a process.
+/// Records, from now on, what this process counts and measures, under the service's name and generation.
+///
+/// # Errors
+/// The process has a recorder already.
 pub fn install(service: &str, generation: u64) -> anyhow::Result<PrometheusHandle> {
-    let mut builder = PrometheusBuilder::new()
-        .add_global_label("service", service)
-        .add_global_label("generation", generation.to_string())
-        .idle_timeout(MetricKindMask::GAUGE, Some(GONE));
-    for metric in METRICS {
-        if let Histogram(bounds) = metric.kind {
-            builder =
-                builder.set_buckets_for_metric(Matcher::Full(metric.name.to_owned()), bounds)?;
-        }
-    }
-    let recorder = builder.build_recorder();
-    let handle = recorder.handle();
-    metrics::set_global_recorder(recorder)?;
-    METRICS.iter().for_each(describe);
+    let labels = [("service", service), ("generation", &generation.to_string())];
+    let handle = serving::metrics::install(METRICS, &labels)?;
     start(generation);
     Ok(handle)
-}
-
-fn describe(metric: &Metric) {
-    let unit = match metric.name {
-        name if name.contains("_seconds") => Unit::Seconds,
-        name if name.contains("_bytes") => Unit::Bytes,
-        _ => Unit::Count,
-    };
-    match metric.kind {
-        Counter => describe_counter!(metric.name, unit, metric.help),
-        Gauge => describe_gauge!(metric.name, unit, metric.help),
-        Histogram(_) => describe_histogram!(metric.name, unit, metric.help),
-    }
 }
 
 /// What counts from 0: a rate over a counter that appears with its first event misses that one.

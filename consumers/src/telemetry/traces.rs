@@ -1,16 +1,12 @@
-//! Traces by OpenTelemetry (OTLP over HTTP), where `OTEL_EXPORTER_OTLP_ENDPOINT` is set: a span a batch, from when it was
-//! sent off until it was durable, linked with the traces that its records' headers carry (W3C `traceparent`). The
-//! SDK's other variables (`OTEL_SERVICE_NAME`, `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_TRACES_SAMPLER`) count as usual.
+//! A span for each batch, from when it was sent off until it was durable, linked with the traces that its records'
+//! headers carry (W3C `traceparent`).
 use crate::source::Record;
-use anyhow::Context as _;
 use opentelemetry::{
     KeyValue,
     propagation::TextMapPropagator,
     trace::{Link, Span, SpanContext, SpanKind, Status, TraceContextExt, Tracer, TracerProvider},
 };
-use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::{
-    Resource,
     propagation::TraceContextPropagator,
     trace::{SdkTracer, SdkTracerProvider},
 };
@@ -20,12 +16,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
 /// Links of a span, at most; a batch may hold more traces than anybody looks at.
 const LINKS_MAX: usize = 128;
 /// Remembered for each partition until its records are durable.
 const REMEMBERED_MAX: usize = 1_024;
-const LAST_WORDS: Duration = Duration::from_secs(3);
 
 pub struct Traces {
     provider: SdkTracerProvider,
@@ -38,22 +32,13 @@ pub struct Traces {
 impl Traces {
     /// `None`: nobody asked for them.
     pub fn from_env(service: &'static str, generation: u64) -> anyhow::Result<Option<Self>> {
-        let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        if !ENDPOINTS.into_iter().any(is_set) {
+        let attributes = [
+            KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
+            KeyValue::new("cdc.generation", i64::try_from(generation).unwrap_or(i64::MAX)),
+        ];
+        let Some(provider) = serving::traces::from_env(service, attributes)? else {
             return Ok(None);
-        }
-        let exporter = SpanExporter::builder().with_http().build();
-        let exporter = exporter.context("OTEL_EXPORTER_OTLP_ENDPOINT: no traces can be sent")?;
-        let generation = i64::try_from(generation).unwrap_or(i64::MAX);
-        let resource = Resource::builder()
-            .with_service_name(std::env::var("OTEL_SERVICE_NAME").unwrap_or(service.to_owned()))
-            .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
-            .with_attribute(KeyValue::new("cdc.generation", generation))
-            .build();
-        let provider = SdkTracerProvider::builder()
-            .with_resource(resource)
-            .with_batch_exporter(exporter)
-            .build();
+        };
         let tracer = provider.tracer("cdc-consumers");
         Ok(Some(Self {
             provider,
@@ -121,10 +106,8 @@ impl Traces {
         span.end_with_timestamp(now);
     }
 
-    /// What is still here is sent.
+    /// Sends the spans that are still here.
     pub fn finish(&self) {
-        if let Err(error) = self.provider.shutdown_with_timeout(LAST_WORDS) {
-            tracing::warn!(%error, "the last traces were not sent");
-        }
+        serving::traces::finish(&self.provider);
     }
 }

@@ -5,10 +5,10 @@ use super::{
     sql::{Table, quoted},
     window::{self, Patch},
 };
-use crate::postgres::Dsn;
 use anyhow::{Context, bail};
 use futures::TryStreamExt;
 use serde_json::Value;
+use serving::postgres::Dsn;
 use sinks::{Cell, Column, Type};
 use std::{
     collections::{BTreeSet, HashMap, HashSet},

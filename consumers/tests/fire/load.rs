@@ -6,8 +6,8 @@ use crate::{
     until,
 };
 use anyhow::Context;
-use consumers::postgres::Dsn;
 use rdkafka::producer::BaseProducer;
+use serving::postgres::Dsn;
 use std::{
     sync::{
         Arc, Mutex, PoisonError,

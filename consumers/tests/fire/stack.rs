@@ -1,7 +1,7 @@
 //! PostgreSQL, Kafka and Connect for this test alone, by `scripts/stack.sh`: a name and ports of its own, wiped at the
 //! end.
 use anyhow::{Context, bail, ensure};
-use consumers::postgres::Dsn;
+use serving::postgres::Dsn;
 use std::{
     path::PathBuf,
     process::{Command, Output},

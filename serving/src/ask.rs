@@ -1,10 +1,13 @@
-//! One GET, bounded in time and size. HTTP/1.0, so that no answer comes in chunks.
+//! One GET, bounded in time and size. HTTP/1.0, so that no answer comes in chunks. The `health` command of a binary asks
+//! the binary's own server that way.
 use base64::{Engine, engine::general_purpose::STANDARD};
+use clap::{Arg, ArgMatches, Command};
 use openssl::ssl::{SslConnector, SslMethod};
 use std::{
     io::{Read, Write},
-    net::{TcpStream, ToSocketAddrs},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs},
     path::Path,
+    process::ExitCode,
     time::{Duration, Instant},
 };
 
@@ -13,12 +16,15 @@ const BODY_BYTES_MAX: u64 = 16 << 20;
 const AUTHORITIES: [&str; 3] =
     ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
 
-pub(crate) struct Answer {
+/// What a server has answered.
+pub struct Answer {
     pub status: u16,
+    /// Names in lower case.
     headers: Vec<(String, String)>,
     pub body: Vec<u8>,
 }
 impl Answer {
+    /// The value of the first header of this name, which is written in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }
@@ -62,12 +68,17 @@ fn parse(url: &str) -> Result<Url<'_>, String> {
 }
 
 /// The host and port of a URL, for people to read: never user or password.
-pub(crate) fn place(url: &str) -> String {
+pub fn place(url: &str) -> String {
     parse(url).map_or_else(|why| why, |url| format!("{}:{}", url.host, url.port))
 }
 
-/// Blocks for about `limit` at most.
-pub(crate) fn get(url: &str, limit: Duration) -> Result<Answer, String> {
+/// Asks `http[s]://[USER:PASSWORD@]HOST[:PORT]/PATH`, and blocks for about `limit` at most. TLS trusts the authorities of
+/// `SSL_CERT_FILE`, else those of the system.
+///
+/// # Errors
+/// A sentence that names host and port, never user or password: the address cannot be read, nobody answers in time, the
+/// answer is larger than 16 MiB or no HTTP.
+pub fn get(url: &str, limit: Duration) -> Result<Answer, String> {
     let url = parse(url)?;
     let at = format!("{}:{}", url.host, url.port);
     let failed = |e: std::io::Error| format!("{at} does not answer: {e}");
@@ -146,6 +157,42 @@ fn read(bytes: &[u8]) -> Option<Answer> {
         headers: lines.filter_map(header).collect(),
         body: bytes[at + 4..].to_vec(),
     })
+}
+
+/// The command `health`, without the setting that says where the service listens.
+pub fn health_command() -> Command {
+    let what = Arg::new("what")
+        .value_name("WHAT")
+        .value_parser(["live", "ready"])
+        .default_value("live")
+        .help("live: its loop turns. ready: it has joined, loaded, and what it writes to answers");
+    Command::new("health").arg(what).about(
+        "Asks a running service on this machine how it is; exit code 0: well, 1: not, or no answer. For HEALTHCHECK",
+    )
+}
+
+/// Carries out [`health_command`] on the service that listens at this address, and prints its answer. An address that
+/// means all interfaces is asked through the loopback one.
+pub fn health(matches: &ArgMatches, mut at: SocketAddr) -> ExitCode {
+    if at.ip().is_unspecified() {
+        at.set_ip(if at.is_ipv4() {
+            Ipv4Addr::LOCALHOST.into()
+        } else {
+            Ipv6Addr::LOCALHOST.into()
+        });
+    }
+    let what = matches.get_one::<String>("what").expect("it has a default");
+    let url = format!("http://{at}/health/{what}");
+    match get(&url, Duration::from_secs(3)) {
+        Ok(answer) => {
+            println!("{}", String::from_utf8_lossy(&answer.body).trim_end());
+            ExitCode::from(u8::from(answer.status != 200))
+        }
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 #[cfg(test)]

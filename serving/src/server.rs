@@ -1,5 +1,5 @@
-//! What operators and probes ask over HTTP, on a thread of its own: it answers while the poll loop is stuck.
-use super::{health::Health, logs::Filter};
+//! What operators and probes ask over HTTP, on a thread of its own: it answers while the work of the process is stuck.
+use crate::logs::Filter;
 use anyhow::Context;
 use axum::{
     Router,
@@ -19,15 +19,36 @@ use std::{
 /// What histograms gathered is sorted into their buckets this often, or memory would grow until the next scrape.
 const UPKEEP: Duration = Duration::from_secs(5);
 
+/// The answer to a probe.
+#[derive(Debug, Clone)]
+pub struct Judged {
+    /// Status 200, else 503.
+    pub good: bool,
+    /// JSON in one line, for whoever asks with curl.
+    pub json: String,
+}
+
+/// How the process is, as probes ask it. Answered on the server's thread, so it must not block.
+pub trait Probed: Send + Sync {
+    /// Whether the process works at all, or ought to be started anew.
+    fn live(&self) -> Judged;
+    /// Whether it does what it is there for.
+    fn ready(&self) -> Judged;
+}
+
+/// What is answered: `/metrics`, `/health/live`, `/health/ready`, `/log-level`.
 #[derive(Clone)]
 pub struct Served {
     pub metrics: PrometheusHandle,
-    pub health: Arc<Health>,
-    /// `None`: logs are none of ours (a test's).
+    pub health: Arc<dyn Probed>,
+    /// `None`: the log is not ours, as in a test.
     pub filter: Option<Filter>,
 }
 
-/// Answers from now on, until the process ends. The address that is listened at.
+/// Answers from now on, until the process ends. Returns the address that is listened at.
+///
+/// # Errors
+/// The socket or the thread cannot be had.
 pub fn serve(listener: TcpListener, served: Served) -> anyhow::Result<SocketAddr> {
     listener.set_nonblocking(true).context("the HTTP socket")?;
     let at = listener.local_addr().context("the HTTP socket")?;
@@ -64,19 +85,15 @@ async fn metrics(State(served): State<Served>) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
-fn judged(good: bool, body: impl serde::Serialize) -> Response {
-    let status = if good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    // One line, for whoever asks with curl.
-    let line = serde_json::to_string(&body).expect("text and numbers") + "\n";
-    (status, [(header::CONTENT_TYPE, "application/json")], line).into_response()
+fn judged(judged: Judged) -> Response {
+    let status = if judged.good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, [(header::CONTENT_TYPE, "application/json")], judged.json + "\n").into_response()
 }
 async fn live(State(served): State<Served>) -> Response {
-    let live = served.health.live();
-    judged(live.alive, live)
+    judged(served.health.live())
 }
 async fn ready(State(served): State<Served>) -> Response {
-    let ready = served.health.ready();
-    judged(ready.ready, ready)
+    judged(served.health.ready())
 }
 
 async fn log_level(State(served): State<Served>) -> Response {

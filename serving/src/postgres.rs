@@ -1,5 +1,4 @@
-//! The source database, asked for the truth and for facts about itself. Never in a service's way: services read Kafka
-//! alone.
+//! Connections to PostgreSQL.
 use anyhow::{Context, anyhow};
 use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
 use postgres_openssl::MakeTlsConnector;
@@ -9,7 +8,7 @@ use tokio_postgres::{Client, Config, config::SslMode};
 /// How long a connection may take to be made.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 
-/// Where the source is, as operators write it.
+/// Where a database is, as operators write it.
 #[derive(Debug, Clone)]
 pub struct Dsn {
     config: Config,
