@@ -30,7 +30,7 @@ mod tally;
 mod whose;
 
 use crate::{
-    handler::{Handler, Table, table_of},
+    handler::Handler,
     policy::{
         Millis, OnRefusal, Policy, Reaction, Start,
         breaker::{Breaker, State},
@@ -38,6 +38,7 @@ use crate::{
     },
     replay::{Look, Verdict, Whose},
     source::{Bounds, Record},
+    source_table::{self, SourceTable},
 };
 use debezium::Decoder;
 use lane::{Lane, Phase, Placement, digest};
@@ -147,7 +148,7 @@ pub fn foresee(
     fingerprint: &str,
     policy: &Policy,
 ) -> Result<(i64, Option<String>), String> {
-    let table = Arc::new(Table { name: String::new(), tag: ' ', key: Vec::new() });
+    let table = Arc::new(SourceTable::new("", ' '));
     Lane::<()>::new(0, table, BTreeMap::new(), 0).stand_on(standing, fingerprint, policy, 0)
 }
 
@@ -338,7 +339,7 @@ impl<H: Handler> Engine<H> {
     fn assigned(&mut self, partition: Partition) {
         self.take_down(&partition);
         let tables = self.handler.tables();
-        let Some(table) = table_of(&tables, &partition.topic).cloned() else {
+        let Some(table) = source_table::of_topic(&tables, &partition.topic).cloned() else {
             let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
             let why =
                 format!("no table of this service is in this topic; it reads {}", names.join(", "));
@@ -351,7 +352,7 @@ impl<H: Handler> Engine<H> {
     fn open(
         &mut self,
         partition: Partition,
-        table: Arc<Table>,
+        table: Arc<SourceTable>,
         refused: BTreeMap<i64, String>,
         attempt: u32,
     ) {

@@ -2,6 +2,7 @@
 //! fail cannot have touched the state.
 #![deny(clippy::disallowed_methods)]
 
+use crate::source_table::SourceTable;
 use bigdecimal::BigDecimal;
 use debezium::Change;
 use serde::{Serialize, de::DeserializeOwned};
@@ -19,38 +20,17 @@ impl From<debezium::FieldError> for Reject {
     }
 }
 
-/// A source table that a handler reads.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Table {
-    /// As Debezium names it in `source.table`, without the schema.
-    pub name: String,
-    /// One letter, unique within the handler: names the table's partitions inside items (`p0`, `o63`).
-    pub tag: char,
-    /// The columns of its primary key, as the source names them.
-    pub key: Vec<String>,
-}
-
-/// The table that a topic is of: the topic's name is the table's, or ends with `.` and it.
-pub fn table_of<'t>(tables: &'t [Table], topic: &str) -> Option<&'t Table> {
-    let is_of = |name: &str| {
-        let rest = topic.strip_suffix(name);
-        rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-    };
-    tables.iter().find(|table| is_of(&table.name))
-}
-
+/// Turns the changes of source tables into writes to views.
 pub trait Handler: Send + 'static {
     /// What matters of a change, owned: it outlives the record's bytes.
     type Fact: Send + 'static;
 
-    fn tables(&self) -> Vec<Table>;
-    fn views(&self) -> Vec<View>;
+    /// The source tables that it reads, in any order. Whoever needs to know something about a table takes it from
+    /// here.
+    fn tables(&self) -> Vec<SourceTable>;
 
-    /// The columns of this table whose values the views show or count, as far as it is worth a warning when the
-    /// connector's settings alter them.
-    fn reads(&self, _table: &str) -> Vec<&str> {
-        Vec::new()
-    }
+    /// The views that it writes.
+    fn views(&self) -> Vec<View>;
 
     /// Of every setting and rule that shapes effects, as [`sinks::canonical`] text that names each explicitly; stored
     /// with the position, and another one halts.

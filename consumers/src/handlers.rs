@@ -10,7 +10,8 @@
 //!
 //! ```
 //! use bigdecimal::BigDecimal;
-//! use consumers::handler::{Handler, Keys, Reject, Step, Table, plus};
+//! use consumers::handler::{Handler, Keys, Reject, Step, plus};
+//! use consumers::source_table::{SourceTable, SourceType};
 //! use debezium::{Change, Field};
 //! use sinks::{Cell, Column, Key, Kind, Merge, Type, View};
 //!
@@ -20,8 +21,9 @@
 //!
 //! impl Handler for Countries {
 //!     type Fact = Fact;
-//!     fn tables(&self) -> Vec<Table> {
-//!         vec![Table { name: "customers".into(), tag: 'c', key: vec!["id".into()] }]
+//!     fn tables(&self) -> Vec<SourceTable> {
+//!         let customers = SourceTable::new("customers", 'c');
+//!         vec![customers.key("id", SourceType::Int).column("country", SourceType::Text)]
 //!     }
 //!     fn views(&self) -> Vec<View> {
 //!         let kind = Kind::Totals { merge: &[Merge::Sum], finish: |total| total.to_vec() };
@@ -91,6 +93,7 @@ pub mod search;
 #[cfg(test)]
 mod tests;
 
+use crate::source_table::{SourceTable, SourceType};
 use serde::{Deserialize, Serialize};
 
 pub use analytics::Analytics;
@@ -108,6 +111,13 @@ pub struct Products {
     pub price: String,
     pub stock_quantity: String,
     pub category: String,
+}
+impl Products {
+    /// The table as a handler declares it, with its key; the handler adds the columns that it reads.
+    fn declared(&self, tag: char) -> SourceTable {
+        let table = SourceTable::new("products", tag).named(&self.table);
+        table.key_named("id", &self.id, SourceType::Int)
+    }
 }
 impl Default for Products {
     fn default() -> Self {
@@ -134,6 +144,13 @@ pub struct Orders {
     pub total: String,
     pub created_at: String,
 }
+impl Orders {
+    /// The table as a handler declares it, with its key; the handler adds the columns that it reads.
+    fn declared(&self, tag: char) -> SourceTable {
+        let table = SourceTable::new("orders", tag).named(&self.table);
+        table.key_named("id", &self.id, SourceType::Int)
+    }
+}
 impl Default for Orders {
     fn default() -> Self {
         Self {
@@ -156,6 +173,13 @@ pub struct OrderItems {
     pub product_id: String,
     pub quantity: String,
     pub unit_price: String,
+}
+impl OrderItems {
+    /// The table as a handler declares it, with its key; the handler adds the columns that it reads.
+    fn declared(&self, tag: char) -> SourceTable {
+        let table = SourceTable::new("order_items", tag).named(&self.table);
+        table.key_named("id", &self.id, SourceType::Int)
+    }
 }
 impl Default for OrderItems {
     fn default() -> Self {

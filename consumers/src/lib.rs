@@ -1,5 +1,5 @@
 //! Kafka -> [`handler::Handler`] -> sink. Read from top to bottom:
-//! a record comes in ([`source`]), what it means ([`handler`], [`handlers`]), every decision, without I/O
+//! a record comes in ([`source`]), what it means ([`source_table`], [`handler`], [`handlers`]), every decision, without I/O
 //! ([`engine`], [`policy`]), the only loop with I/O ([`runtime`]).
 pub mod command_line;
 pub mod config;
@@ -17,5 +17,6 @@ pub mod runtime;
 pub mod service;
 pub mod shop;
 pub mod source;
+pub mod source_table;
 pub mod telemetry;
 pub mod verify;

@@ -10,6 +10,7 @@
 use crate::{
     removal,
     source::{Headers, Record},
+    source_table::SourceTable,
 };
 use debezium::{Decoder, Envelope, Field, Formats, Limits, Row};
 use std::collections::{BTreeMap, HashMap};
@@ -86,6 +87,16 @@ pub struct Reading {
     /// The columns of its primary key: rows are told apart by them alone. None: by all columns of a record's key.
     pub key: Vec<String>,
     pub formats: Formats,
+}
+impl Reading {
+    /// The keys of this table's records; `formats`: how columns are decoded where no schema says it.
+    pub fn of(table: &SourceTable, formats: &Formats) -> Self {
+        Self {
+            table: table.name.clone(),
+            key: table.key.iter().map(|column| column.name.clone()).collect(),
+            formats: formats.clone(),
+        }
+    }
 }
 
 /// A record's key, so that equal keys are equal however they were written: a whole number is the same as JSON number,

@@ -16,9 +16,10 @@ mod whose;
 
 use consumers::{
     engine::{Action, Engine, Event, Standing, Ticket},
-    handler::{Handler, Keys, Reject, Step, Table},
+    handler::{Handler, Keys, Reject, Step},
     policy::Policy,
     source::{Bounds, Headers, Record},
+    source_table::{SourceTable, SourceType},
 };
 use debezium::{Change, Decoder};
 use sinks::{Batch, Checkpoint, Key, Mark, Partition, Receipt, SinkError, View};
@@ -28,8 +29,8 @@ use std::sync::Arc;
 struct Idle;
 impl Handler for Idle {
     type Fact = ();
-    fn tables(&self) -> Vec<Table> {
-        vec![Table { name: "things".into(), tag: 't', key: vec!["id".into()] }]
+    fn tables(&self) -> Vec<SourceTable> {
+        vec![SourceTable::new("things", 't').key("id", SourceType::Int)]
     }
     fn views(&self) -> Vec<View> {
         vec![]

@@ -6,10 +6,11 @@ use asked::{get, metric, put};
 use consumers::{
     config::{Config, Service, arguments},
     engine::Engine,
-    handler::{Handler, Keys, Reject, Step, Table},
+    handler::{Handler, Keys, Reject, Step},
     policy::Policy,
     runtime::{self, Env, Exit, Monotonic},
     source::ndjson::Ndjson,
+    source_table::{SourceTable, SourceType},
     telemetry::{
         Watch,
         health::Health,
@@ -123,8 +124,8 @@ impl Gate {
 struct Stuck(Arc<Gate>);
 impl Handler for Stuck {
     type Fact = ();
-    fn tables(&self) -> Vec<Table> {
-        vec![Table { name: "products".into(), tag: 'p', key: vec!["id".into()] }]
+    fn tables(&self) -> Vec<SourceTable> {
+        vec![SourceTable::new("products", 'p').key("id", SourceType::Int)]
     }
     fn views(&self) -> Vec<View> {
         vec![]

@@ -54,18 +54,18 @@ impl<'a> Row<'a> {
     }
 
     /// These columns, in one pass over the row, those that are missing as well: the names are known at run time only.
-    pub fn values(&self, names: &'a [String]) -> Result<Vec<Field<'a>>, FieldError> {
+    pub fn values<N: AsRef<str>>(&self, names: &'a [N]) -> Result<Vec<Field<'a>>, FieldError> {
         let mut found = vec![None; names.len()];
         for (at, (name, value)) in json::Members::of(self.json).enumerate() {
             let Some(name) = name else { return Err(self.unreadable_name()) };
-            if let Some(i) = names.iter().position(|wanted| *wanted == name)
+            if let Some(i) = names.iter().position(|wanted| wanted.as_ref() == name)
                 && found[i].replace((value, at)).is_some()
             {
                 return Err(FieldError(format!("{}.{name}: there twice", self.table)));
             }
         }
         let named = names.iter().zip(found);
-        Ok(named.map(|(name, found)| self.field(Cow::Borrowed(name.as_str()), found)).collect())
+        Ok(named.map(|(name, found)| self.field(Cow::Borrowed(name.as_ref()), found)).collect())
     }
 
     /// The first column that is none of these.

@@ -7,10 +7,7 @@ use super::{
     whose::{self, Moved, Tombstone},
 };
 use crate::{
-    handler::{Handler, Table},
-    policy::OnRefusal,
-    replay::Reading,
-    source::Record,
+    handler::Handler, policy::OnRefusal, replay::Reading, source::Record, source_table::SourceTable,
 };
 use debezium::{Change, Envelope};
 use sinks::{Letter, Partition, dlq::Reason};
@@ -120,7 +117,7 @@ impl<H: Handler> Engine<H> {
         &mut self,
         record: &Record<'_>,
         source: &debezium::Source<'_>,
-        table: &Table,
+        table: &SourceTable,
     ) -> Result<(), String> {
         let Some(lane) = self.lanes.get(record.partition) else { return Ok(()) };
         if lane.origins.iter().any(|known| whose::is_from(known, source)) {
@@ -139,7 +136,7 @@ impl<H: Handler> Engine<H> {
         &mut self,
         record: &Record<'_>,
         mut change: Change<'r>,
-        table: &'r Table,
+        table: &'r SourceTable,
     ) -> Asked<H::Fact> {
         let is_kept = whose::is_kept(&change.source, table, &self.exceptions);
         let is_gone = change.op == debezium::Op::Delete;
@@ -172,7 +169,7 @@ impl<H: Handler> Engine<H> {
                          with the old key may be in another one. Debezium sends a delete and a create instead, where \
                          the record's key is the primary key: see message.key.columns, or take a topic with one \
                          partition",
-                        table.key.join(", ")
+                        table.key_names()
                     ));
                 }
                 let gone =
@@ -198,7 +195,7 @@ impl<H: Handler> Engine<H> {
     pub(super) fn read_tombstone(
         &mut self,
         record: &Record<'_>,
-        table: &Table,
+        table: &SourceTable,
         follows_delete: bool,
     ) -> Asked<H::Fact> {
         let Some(key) = record.key else { return Asked::Nothing };
@@ -237,11 +234,7 @@ impl<H: Handler> Engine<H> {
             return self.halt_behind(record.partition, &why);
         }
         let is_fact = matches!(asked, Asked::Change(_));
-        let reading = || Reading {
-            table: lane.table.name.clone(),
-            key: lane.table.key.clone(),
-            formats: self.decoder.formats().clone(),
-        };
+        let reading = || Reading::of(&lane.table, self.decoder.formats());
         let look = is_fact.then(|| origin.look(record, self.whose.as_ref(), reading)).flatten();
         let (bad_run, is_delete) = (lane.flood.in_a_row(), lane.deleted.is_some());
         let origins = lane.origins.len();

@@ -6,10 +6,11 @@ use super::{
 };
 use crate::{
     fingerprint,
-    handler::{Rows, Table},
+    handler::Rows,
     policy::{Flood, Policy},
     replay::Look,
     source::Record,
+    source_table::SourceTable,
 };
 use sinks::{Batch, Checkpoint, Key, Letter, Mark, Origin, dlq::Reason};
 use std::{
@@ -177,7 +178,7 @@ pub(super) struct Lane<F> {
     pub life: u64,
     /// Asked last; only its answer counts.
     pub question: u64,
-    pub table: Arc<Table>,
+    pub table: Arc<SourceTable>,
     pub phase: Phase<F>,
     /// As durable. `checkpoint.next` is where the next batch starts.
     pub checkpoint: Checkpoint,
@@ -216,7 +217,12 @@ pub(super) struct Lane<F> {
 }
 
 impl<F> Lane<F> {
-    pub fn new(life: u64, table: Arc<Table>, refused: BTreeMap<i64, String>, attempt: u32) -> Self {
+    pub fn new(
+        life: u64,
+        table: Arc<SourceTable>,
+        refused: BTreeMap<i64, String>,
+        attempt: u32,
+    ) -> Self {
         Self {
             life,
             question: 0,

@@ -35,7 +35,11 @@ impl<H: Handler> Engine<H> {
     pub(super) fn notice(&mut self, record: &Record<'_>, change: &Change<'_>) {
         for doubt in change.doubts.list() {
             let (topic, table) = (&record.partition.topic, &change.source.table);
-            let is_read = || self.handler.reads(table).contains(&doubt.column.as_str());
+            let lane = self.lanes.get(record.partition);
+            let is_read = || {
+                let columns = lane.into_iter().flat_map(|lane| &lane.table.columns);
+                columns.into_iter().any(|column| column.name == doubt.column)
+            };
             if self.notices.is_due(topic, doubt, change, is_read) {
                 let (found, fix) = said(doubt.kind);
                 let text = format!(

@@ -13,10 +13,7 @@
 //!
 //! The names of a record's key columns must be those of the table's primary key: a key with more columns tells rows
 //! apart that the views do not.
-use crate::{
-    handler::{Rows, Table},
-    source::Record,
-};
+use crate::{handler::Rows, source::Record, source_table::SourceTable};
 use debezium::{Change, FieldError, Op, ParseError, Row, Source};
 use sinks::{Key, Origin};
 use std::borrow::Cow;
@@ -112,7 +109,7 @@ fn is_named_as_partition(name: &str, table: &str) -> bool {
 pub(super) fn admit(
     known: &[&Origin],
     source: &Source<'_>,
-    table: &Table,
+    table: &SourceTable,
     exceptions: &Exceptions,
 ) -> Result<Origin, String> {
     let is_named =
@@ -154,7 +151,7 @@ pub(super) fn admit(
 }
 
 /// Whether which table a row is from has to be kept for it.
-pub(super) fn is_kept(source: &Source<'_>, table: &Table, exceptions: &Exceptions) -> bool {
+pub(super) fn is_kept(source: &Source<'_>, table: &SourceTable, exceptions: &Exceptions) -> bool {
     source.table != table.name && !exceptions.names(&table.name, source)
 }
 
@@ -162,21 +159,20 @@ pub(super) fn is_kept(source: &Source<'_>, table: &Table, exceptions: &Exception
 /// `Err`: why nothing of this record may be applied.
 pub(super) fn judge_key(
     key: Option<&Row<'_>>,
-    table: &Table,
+    table: &SourceTable,
     exceptions: &Exceptions,
 ) -> Result<(), String> {
     let Some(key) = key else { return Ok(()) };
     let name = table.name.as_str();
-    let known = |column: &str| {
-        table.key.iter().any(|k| k == column) || exceptions.allows_column(name, column)
-    };
+    let known =
+        |column: &str| table.has_key_column(column) || exceptions.allows_column(name, column);
     let Ok(Some(column)) = key.column_beside(known) else { return Ok(()) };
     Err(other_column(&column, table))
 }
 
 /// Why records whose keys have this column must not be applied.
-fn other_column(column: &str, table: &Table) -> String {
-    let (name, primary) = (&table.name, table.key.join(", "));
+fn other_column(column: &str, table: &SourceTable) -> String {
+    let (name, primary) = (&table.name, table.key_names());
     let what = format!(
         "the record's key has the column `{column}`, and rows of {name} are told apart by {primary} alone"
     );
@@ -193,8 +189,8 @@ fn other_column(column: &str, table: &Table) -> String {
 }
 
 /// What is said once of a partition whose keys cannot be read.
-pub(super) fn unread_key(record: &Record<'_>, problem: &ParseError, table: &Table) -> String {
-    let (name, columns) = (&table.name, table.key.join(", "));
+pub(super) fn unread_key(record: &Record<'_>, problem: &ParseError, table: &SourceTable) -> String {
+    let (name, columns) = (&table.name, table.key_names());
     format!(
         "{}, offset {}: {problem}. Rows of {name} are told apart by their own column {columns}: if the primary key has \
          more columns, rows that differ in them become one",
@@ -206,7 +202,7 @@ pub(super) fn unread_key(record: &Record<'_>, problem: &ParseError, table: &Tabl
 pub(super) fn judge_struct_text(
     key: Option<&[u8]>,
     problem: &ParseError,
-    table: &Table,
+    table: &SourceTable,
     exceptions: &Exceptions,
 ) -> Result<(), String> {
     let inside = match (key, problem) {
@@ -220,14 +216,13 @@ pub(super) fn judge_struct_text(
     };
     let mut names = inside.split(',').filter_map(|entry| Some(entry.split_once('=')?.0));
     let name = table.name.as_str();
-    let other = names.find(|column| {
-        !table.key.iter().any(|known| known == column) && !exceptions.allows_column(name, column)
-    });
+    let other = names
+        .find(|column| !table.has_key_column(column) && !exceptions.allows_column(name, column));
     other.map_or(Ok(()), |column| Err(other_column(column, table)))
 }
 
 /// A row's primary key as its columns say it, however numbers are written. `None`: a column is missing.
-fn identity(row: &Row<'_>, table: &Table) -> Result<Option<Vec<String>>, FieldError> {
+fn identity(row: &Row<'_>, table: &SourceTable) -> Result<Option<Vec<String>>, FieldError> {
     let fields = row.values(&table.key)?;
     if fields.iter().any(debezium::Field::is_missing) {
         return Ok(None);
@@ -249,7 +244,7 @@ pub(super) enum Moved {
 }
 
 /// Compares the key columns of `before`, `after` and the record's key, where they are sent.
-pub(super) fn moved(change: &Change<'_>, table: &Table) -> Moved {
+pub(super) fn moved(change: &Change<'_>, table: &SourceTable) -> Moved {
     let now = match (&change.op, &change.after, &change.before) {
         (Op::Delete, _, before) => before.as_ref(),
         (_, after, _) => after.as_ref(),
@@ -262,7 +257,7 @@ pub(super) fn moved(change: &Change<'_>, table: &Table) -> Moved {
         let is_old = || before.is_some_and(|before| !names_another(key, before, table));
         names_another(key, now, table) && !(was_elsewhere && is_old())
     }) {
-        let (name, columns) = (&table.name, table.key.join(", "));
+        let (name, columns) = (&table.name, table.key_names());
         return Moved::Dead(format!(
             "{name}.{columns}: the record's key and its row name different rows: whatever changes keys on the way (a \
              transform, say) must leave the primary key as it is"
@@ -273,7 +268,7 @@ pub(super) fn moved(change: &Change<'_>, table: &Table) -> Moved {
 
 /// Whether an update gives its row another primary key: the row with the old one, in `before`, is gone.
 /// `Err`: the record is a dead letter, since its key and its row disagree.
-pub fn changes_key(change: &Change<'_>, table: &Table) -> Result<bool, String> {
+pub fn changes_key(change: &Change<'_>, table: &SourceTable) -> Result<bool, String> {
     match moved(change, table) {
         Moved::No => Ok(false),
         Moved::Yes => Ok(true),
@@ -282,7 +277,7 @@ pub fn changes_key(change: &Change<'_>, table: &Table) -> Result<bool, String> {
 }
 
 /// Whether both have the primary key's columns, with other values.
-fn names_another(one: &Row<'_>, other: &Row<'_>, table: &Table) -> bool {
+fn names_another(one: &Row<'_>, other: &Row<'_>, table: &SourceTable) -> bool {
     let (Ok(left), Ok(right)) = (one.values(&table.key), other.values(&table.key)) else {
         return false;
     };
@@ -297,14 +292,14 @@ fn names_another(one: &Row<'_>, other: &Row<'_>, table: &Table) -> bool {
 }
 
 /// Of the state rows that say which table rows of this one are from.
-pub(super) fn owner_prefix(table: &Table) -> Key {
+pub(super) fn owner_prefix(table: &SourceTable) -> Key {
     format!("w/{}/", table.tag).into_bytes()
 }
 
 /// The owner of the row that this image or key names.
 pub(super) fn owner(
     row: Option<&Row<'_>>,
-    table: &Table,
+    table: &SourceTable,
     source: Option<&Source<'_>>,
     is_gone: bool,
 ) -> Option<Box<Owner>> {
@@ -328,7 +323,7 @@ pub(super) enum Tombstone<'a> {
 /// be passed over, unless it directly follows a delete with the same key.
 pub(super) fn tombstone<'a>(
     key: Result<Option<Row<'a>>, ParseError>,
-    table: &'a Table,
+    table: &'a SourceTable,
     timestamp_ms: i64,
     follows_delete: bool,
     exceptions: &Exceptions,

@@ -27,7 +27,8 @@
 //! whole, so a single customer with tens of thousands of orders a day is dear (a till that books everything on one
 //! customer: leave its customer null).
 use super::{Limits, OrderItems, Orders, canonical, fields};
-use crate::handler::{Handler, Keys, Reject, Step, Table};
+use crate::handler::{Handler, Keys, Reject, Step};
+use crate::source_table::{SourceTable, SourceType};
 use bigdecimal::BigDecimal;
 use chrono::{DateTime, Datelike};
 use debezium::{Change, Field, Instant, Kept};
@@ -62,6 +63,24 @@ impl Analytics {
     pub fn new(settings: Settings, formats: &str) -> Self {
         Self { settings, formats: formats.to_owned() }
     }
+}
+
+/// The tables that the views are made of.
+pub(crate) fn tables(orders: &Orders, order_items: &OrderItems) -> Vec<SourceTable> {
+    use SourceType::{Decimal, Int, Text, Time};
+    vec![
+        orders
+            .declared('o')
+            .column_named("customer_id", &orders.customer_id, Int)
+            .column_named("status", &orders.status, Text)
+            .column_named("total", &orders.total, Decimal)
+            .column_named("created_at", &orders.created_at, Time),
+        order_items
+            .declared('i')
+            .column_named("product_id", &order_items.product_id, Int)
+            .column_named("quantity", &order_items.quantity, Int)
+            .column_named("unit_price", &order_items.unit_price, Decimal),
+    ]
 }
 
 #[derive(Debug, Clone)]
@@ -112,36 +131,12 @@ pub struct Item {
 impl Handler for Analytics {
     type Fact = Fact;
 
-    fn tables(&self) -> Vec<Table> {
-        vec![
-            Table {
-                name: self.settings.orders.table.clone(),
-                tag: 'o',
-                key: vec![self.settings.orders.id.clone()],
-            },
-            Table {
-                name: self.settings.order_items.table.clone(),
-                tag: 'i',
-                key: vec![self.settings.order_items.id.clone()],
-            },
-        ]
+    fn tables(&self) -> Vec<SourceTable> {
+        tables(&self.settings.orders, &self.settings.order_items)
     }
 
     fn views(&self) -> Vec<View> {
         totals::views()
-    }
-
-    fn reads(&self, table: &str) -> Vec<&str> {
-        let Settings { orders, order_items, .. } = &self.settings;
-        match table {
-            _ if table == orders.table => {
-                vec![&orders.customer_id, &orders.status, &orders.total, &orders.created_at]
-            }
-            _ if table == order_items.table => {
-                vec![&order_items.product_id, &order_items.quantity, &order_items.unit_price]
-            }
-            _ => vec![],
-        }
     }
 
     fn fingerprint(&self) -> String {

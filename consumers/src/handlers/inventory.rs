@@ -14,7 +14,8 @@
 //! State rows: `p/<id>` the product's part as written, `i/<id>` what a line counts towards. A record writes a
 //! product's share only if it changed it, so what is written is a function of the log alone.
 use super::{Limits, OrderItems, Products, canonical, fields};
-use crate::handler::{Handler, Keys, Reject, Step, Table};
+use crate::handler::{Handler, Keys, Reject, Step};
+use crate::source_table::{SourceTable, SourceType};
 use bigdecimal::BigDecimal;
 use debezium::{Change, Kept};
 use fields::Name;
@@ -68,6 +69,22 @@ impl Inventory {
     }
 }
 
+/// The tables that the view is made of.
+pub(crate) fn tables(products: &Products, order_items: &OrderItems) -> Vec<SourceTable> {
+    use SourceType::{Decimal, Int, Text};
+    vec![
+        products
+            .declared('p')
+            .column_named("name", &products.name, Text)
+            .column_named("price", &products.price, Decimal)
+            .column_named("stock_quantity", &products.stock_quantity, Int),
+        order_items
+            .declared('o')
+            .column_named("product_id", &order_items.product_id, Int)
+            .column_named("quantity", &order_items.quantity, Int),
+    ]
+}
+
 #[derive(Debug, Clone)]
 pub enum Fact {
     /// `None`: deleted.
@@ -97,19 +114,8 @@ pub struct Item {
 impl Handler for Inventory {
     type Fact = Fact;
 
-    fn tables(&self) -> Vec<Table> {
-        vec![
-            Table {
-                name: self.settings.products.table.clone(),
-                tag: 'p',
-                key: vec![self.settings.products.id.clone()],
-            },
-            Table {
-                name: self.settings.order_items.table.clone(),
-                tag: 'o',
-                key: vec![self.settings.order_items.id.clone()],
-            },
-        ]
+    fn tables(&self) -> Vec<SourceTable> {
+        tables(&self.settings.products, &self.settings.order_items)
     }
 
     fn views(&self) -> Vec<View> {
@@ -129,19 +135,6 @@ impl Handler for Inventory {
             },
             kind: Kind::Stock { mode: stock_mode, low_below },
         }]
-    }
-
-    fn reads(&self, table: &str) -> Vec<&str> {
-        let Settings { products, order_items, .. } = &self.settings;
-        match table {
-            _ if table == products.table => {
-                vec![&products.name, &products.price, &products.stock_quantity]
-            }
-            _ if table == order_items.table => {
-                vec![&order_items.product_id, &order_items.quantity]
-            }
-            _ => vec![],
-        }
     }
 
     fn fingerprint(&self) -> String {

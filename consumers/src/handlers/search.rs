@@ -15,7 +15,8 @@
 //! Bounds: a text and its words take at most their part of an item (name 1/4, description 1/2, category 1/8), each
 //! judged alone, so that whether a record is rejected depends on the record alone even when a text is not sent.
 use super::{Limits, Products, canonical, fields};
-use crate::handler::{Handler, Keys, Reject, Step, Table};
+use crate::handler::{Handler, Keys, Reject, Step};
+use crate::source_table::{SourceTable, SourceType};
 use bigdecimal::BigDecimal;
 use debezium::{Change, Kept};
 use fields::Name;
@@ -49,6 +50,18 @@ impl Search {
     pub fn new(settings: Settings, formats: &str) -> Self {
         Self { settings, formats: formats.to_owned() }
     }
+}
+
+/// The table that the views are made of.
+pub(crate) fn tables(products: &Products) -> Vec<SourceTable> {
+    use SourceType::{Decimal, Text};
+    let table = products
+        .declared('p')
+        .column_named("name", &products.name, Text)
+        .column_named("description", &products.description, Text)
+        .column_named("price", &products.price, Decimal)
+        .column_named("category", &products.category, Text);
+    vec![table]
 }
 
 #[derive(Debug, Clone)]
@@ -112,12 +125,8 @@ pub fn words(text: &str) -> impl Iterator<Item = String> {
 impl Handler for Search {
     type Fact = Fact;
 
-    fn tables(&self) -> Vec<Table> {
-        vec![Table {
-            name: self.settings.products.table.clone(),
-            tag: 'p',
-            key: vec![self.settings.products.id.clone()],
-        }]
+    fn tables(&self) -> Vec<SourceTable> {
+        tables(&self.settings.products)
     }
 
     fn views(&self) -> Vec<View> {
@@ -142,14 +151,6 @@ impl Handler for Search {
             kind: Kind::Rows,
         };
         vec![index, tokens]
-    }
-
-    fn reads(&self, table: &str) -> Vec<&str> {
-        let products = &self.settings.products;
-        if table != products.table {
-            return vec![];
-        }
-        vec![&products.name, &products.description, &products.price, &products.category]
     }
 
     fn fingerprint(&self) -> String {

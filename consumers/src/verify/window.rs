@@ -10,11 +10,12 @@ use super::{
 use crate::{
     config::{Config, Service},
     engine::changes_key,
-    handler::{self, Handler, Reject},
+    handler::{Handler, Reject},
     handlers::{Analytics, Inventory, Search, analytics, inventory},
     removal,
     replay::Replay,
     service, source,
+    source_table::{self, SourceTable},
 };
 use anyhow::bail;
 use chrono::{DateTime, SecondsFormat};
@@ -54,13 +55,13 @@ impl Reader {
     }
 
     /// The table of this topic.
-    pub fn table_of(&self, topic: &str) -> Option<handler::Table> {
+    pub fn table_of(&self, topic: &str) -> Option<SourceTable> {
         let tables = match self {
             Self::Inventory(handler) => handler.tables(),
             Self::Analytics(handler) => handler.tables(),
             Self::Search(handler) => handler.tables(),
         };
-        handler::table_of(&tables, topic).cloned()
+        source_table::of_topic(&tables, topic).cloned()
     }
 
     fn read(&self, change: &debezium::Change<'_>) -> Result<Option<Touched>, Reject> {
@@ -147,7 +148,7 @@ pub enum Change {
 pub fn read_of(
     reader: &Reader,
     decoder: &mut Decoder,
-    table: &handler::Table,
+    table: &SourceTable,
     record: &source::Record<'_>,
 ) -> Vec<Change> {
     let (topic, name) = (&record.partition.topic, table.name.as_str());

@@ -13,9 +13,10 @@ use super::super::{
 };
 use crate::{
     config::Config,
-    handler::{Handler, Table},
+    handler::Handler,
     handlers::{inventory, search},
     service,
+    source_table::SourceTable,
 };
 use anyhow::Context;
 use sinks::{
@@ -304,7 +305,7 @@ fn product(key: &[Cell]) -> anyhow::Result<i64> {
 pub struct Places(BTreeMap<String, Partition>);
 impl Places {
     pub fn new(config: &Config, partitions: &[Partition]) -> Self {
-        let tables: Vec<Table> = match config.service {
+        let tables: Vec<SourceTable> = match config.service {
             crate::config::Service::Inventory => service::inventory(config).tables(),
             crate::config::Service::Analytics => service::analytics(config).tables(),
             crate::config::Service::Search => service::search(config).tables(),

@@ -1,0 +1,237 @@
+//! A table of the source, declared once by the handler that reads it. The engine, the settings, `cdc doctor`, `cdc verify`
+//! and `cdc dlq` take the table's name, key, columns and topic from this declaration.
+//!
+//! This is also the place that says how a topic is named after its table: [`of_topic`], [`before_name`].
+
+/// What a column's values are, whatever its exact type at the source is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SourceType {
+    /// A whole number of at most 64 bits (`smallint`, `integer`, `bigint`).
+    Int,
+    /// Characters.
+    Text,
+    /// A decimal of any scale (`numeric`), or what is read as one.
+    Decimal,
+    /// A moment (`timestamp`, `timestamptz`, `date`).
+    Time,
+}
+
+/// A column that a handler reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceColumn {
+    /// What this program calls the column, in the setting of renamed columns and in the SQL of views.
+    pub alias: &'static str,
+    /// What the source calls it.
+    pub name: String,
+    /// What its values are. Every column beside the key may be NULL.
+    pub kind: SourceType,
+}
+/// The column's name at the source, as [`debezium::Row::values`] looks for it.
+impl AsRef<str> for SourceColumn {
+    fn as_ref(&self) -> &str {
+        &self.name
+    }
+}
+
+/// A table of the source that a handler reads.
+///
+/// ```
+/// use consumers::source_table::{self, SourceTable, SourceType};
+///
+/// let customers = SourceTable::new("customers", 'c')
+///     .key("id", SourceType::Int)
+///     .column("country", SourceType::Text)
+///     .column_named("since", "created_at", SourceType::Time)
+///     .in_topic("shop.sales.customers");
+/// assert_eq!(customers.full_name(), "sales.customers");
+/// let tables = [customers];
+/// assert!(source_table::of_topic(&tables, "shop.sales.customers").is_some());
+/// assert!(source_table::of_topic(&tables, "shop.public.customers").is_none());
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceTable {
+    /// What this program calls the table, in the names of settings (`--order-items-topic` is that of `order_items`) and
+    /// in the SQL of views. Unique within the handler.
+    pub alias: &'static str,
+    /// The schema that the topic's name says, `public` where it says none.
+    pub schema: String,
+    /// What the source calls the table, without its schema: what Debezium puts into `source.table`.
+    pub name: String,
+    /// See [`SourceTable::topic`].
+    topic: Option<String>,
+    /// Names the table's partitions in what is stored (`p0`, `o63`): unique within the handler, and never another one
+    /// for the same table, or stored positions are taken for those of other partitions.
+    pub tag: char,
+    /// The primary key's columns.
+    pub key: Vec<SourceColumn>,
+    /// All other columns that the views show or count: what is checked at the source, and worth a warning where the
+    /// connector's settings alter it.
+    pub columns: Vec<SourceColumn>,
+}
+impl SourceTable {
+    /// A table without key and columns yet, which the source calls by the same name.
+    pub fn new(alias: &'static str, tag: char) -> Self {
+        Self {
+            alias,
+            schema: DEFAULT_SCHEMA.to_owned(),
+            name: alias.to_owned(),
+            topic: None,
+            tag,
+            key: Vec::new(),
+            columns: Vec::new(),
+        }
+    }
+
+    /// The source calls the table by this name.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self
+    }
+
+    /// A column of the primary key.
+    #[must_use]
+    pub fn key(self, name: &'static str, kind: SourceType) -> Self {
+        self.key_named(name, name, kind)
+    }
+
+    /// A column of the primary key that the source calls `name`.
+    #[must_use]
+    pub fn key_named(mut self, alias: &'static str, name: &str, kind: SourceType) -> Self {
+        self.key.push(SourceColumn { alias, name: name.to_owned(), kind });
+        self
+    }
+
+    /// A column beside the key.
+    #[must_use]
+    pub fn column(self, name: &'static str, kind: SourceType) -> Self {
+        self.column_named(name, name, kind)
+    }
+
+    /// A column beside the key that the source calls `name`.
+    #[must_use]
+    pub fn column_named(mut self, alias: &'static str, name: &str, kind: SourceType) -> Self {
+        self.columns.push(SourceColumn { alias, name: name.to_owned(), kind });
+        self
+    }
+
+    /// Sets the topic of the table's changes. It also says the table's schema: `sales` in `shop.sales.orders`.
+    #[must_use]
+    pub fn in_topic(mut self, topic: &str) -> Self {
+        self.topic = Some(topic.to_owned());
+        let before = before_name(topic, &self.name).unwrap_or_default();
+        let before = before.strip_suffix('.').unwrap_or_default();
+        let last = before.rsplit('.').next().unwrap_or_default();
+        let schema = if last.is_empty() { DEFAULT_SCHEMA } else { last };
+        schema.clone_into(&mut self.schema);
+        self
+    }
+
+    /// The topic of the table's changes: the one that was set, or else a topic that is called as the table.
+    pub fn topic(&self) -> &str {
+        self.topic.as_deref().unwrap_or(&self.name)
+    }
+
+    /// Whether the table's changes are in this topic: it is the one that was set, or, where none was set, one that is
+    /// named after the table.
+    pub fn is_in(&self, topic: &str) -> bool {
+        match &self.topic {
+            Some(set) => set == topic,
+            None => before_name(topic, &self.name).is_some(),
+        }
+    }
+
+    /// `schema.name`, as people write it.
+    pub fn full_name(&self) -> String {
+        format!("{}.{}", self.schema, self.name)
+    }
+
+    /// The names of the primary key's columns at the source, separated by commas.
+    pub fn key_names(&self) -> String {
+        self.key.iter().map(SourceColumn::as_ref).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Whether the source calls a column of the primary key so.
+    pub fn has_key_column(&self, name: &str) -> bool {
+        self.key.iter().any(|column| column.name == name)
+    }
+
+    /// Every column that is read, those of the key first.
+    pub fn all_columns(&self) -> impl Iterator<Item = &SourceColumn> {
+        self.key.iter().chain(&self.columns)
+    }
+}
+
+/// PostgreSQL's own default.
+const DEFAULT_SCHEMA: &str = "public";
+
+/// What a topic's name says before the name of this table, with the dot at its end: `shop.public.` of
+/// `shop.public.orders` and the table `orders`. `None`: it is no topic of the table, for it is not called as the table
+/// and does not end with a dot and the table's name.
+pub fn before_name<'t>(topic: &'t str, table: &str) -> Option<&'t str> {
+    topic.strip_suffix(table).filter(|before| before.is_empty() || before.ends_with('.'))
+}
+
+/// The table whose changes are in this topic. `None`: it is none of these.
+pub fn of_topic<'t>(tables: &'t [SourceTable], topic: &str) -> Option<&'t SourceTable> {
+    let fitting = tables.iter().filter(|table| table.is_in(topic));
+    // Names of tables may have dots: `p.old.orders` is of `old.orders` rather than of `orders`.
+    fitting.max_by_key(|table| table.name.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tables() -> [SourceTable; 3] {
+        [("orders", 'o'), ("old.orders", 'a'), ("lines", 'l')]
+            .map(|(alias, tag)| SourceTable::new(alias, tag))
+    }
+
+    #[test]
+    fn a_topic_is_named_after_its_table() {
+        let tables = tables();
+        let of = |topic: &str| of_topic(&tables, topic).map(|table| table.alias);
+        assert_eq!(of("orders"), Some("orders"));
+        assert_eq!(of("shop.public.orders"), Some("orders"));
+        assert_eq!(of("shop.public.old.orders"), Some("old.orders"), "the longest name");
+        for other in ["shop.public.reorders", "shop.public.orders.dlq", "Orders", "", "shop."] {
+            assert_eq!(of(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_topic_that_was_set_is_the_only_one() {
+        let tables = tables().map(|table| {
+            let topic = format!("shop.public.{}", table.name);
+            table.in_topic(&topic)
+        });
+        let of = |topic: &str| of_topic(&tables, topic).map(|table| table.alias);
+        assert_eq!(of("shop.public.orders"), Some("orders"));
+        assert_eq!(of("shop.public.old.orders"), Some("old.orders"));
+        assert_eq!((of("orders"), of("other.public.orders")), (None, None));
+    }
+
+    #[test]
+    fn a_topic_says_the_schema() {
+        let schema = |topic: &str| SourceTable::new("orders", 'o').in_topic(topic).schema;
+        assert_eq!(schema("shop.sales.orders"), "sales");
+        assert_eq!(schema("sales.orders"), "sales");
+        assert_eq!(schema("orders"), "public");
+        assert_eq!(schema(".orders"), "public");
+    }
+
+    #[test]
+    fn columns_are_the_key_and_the_others_by_the_names_of_the_source() {
+        let table = SourceTable::new("lines", 'l')
+            .named("positions")
+            .key_named("order_id", "order", SourceType::Int)
+            .key("n", SourceType::Int)
+            .column_named("price", "cost", SourceType::Decimal);
+        assert_eq!((table.topic(), &*table.full_name()), ("positions", "public.positions"));
+        assert_eq!(table.key_names(), "order, n");
+        assert!(table.has_key_column("order") && !table.has_key_column("order_id"));
+        let names: Vec<&str> = table.all_columns().map(AsRef::as_ref).collect();
+        assert_eq!(names, ["order", "n", "cost"]);
+    }
+}
