@@ -21,6 +21,7 @@ use crate::{
     handlers::{OrderItems, Orders, Products},
     policy::Policy,
     source::kafka,
+    source_table::SourceTable,
 };
 use clap::ArgMatches;
 use debezium::Formats;
@@ -128,6 +129,8 @@ pub struct Config {
     pub products: Products,
     pub orders: Orders,
     pub order_items: OrderItems,
+    /// What the service reads of these tables, each with its topic: as its handler declares them.
+    pub tables: Vec<SourceTable>,
     pub formats: Formats,
     pub exceptions: Exceptions,
     pub stock_mode: StockMode,

@@ -5,14 +5,20 @@ use super::{
     without_userinfo,
 };
 use crate::{
-    handlers::{OrderItems, Orders, Products},
+    handlers::{OrderItems, Orders, Products, analytics, inventory, search},
     policy::{OnRefusal, Policy, Start},
     source::kafka,
+    source_table::{self, SourceTable},
 };
 use chrono::DateTime;
 use debezium::{Formats, FormatsError};
 use sinks::{StockMode, objects::Place};
-use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    str::FromStr,
+    time::Duration,
+};
 
 /// Reads settings one by one and collects what is wrong with them.
 pub struct Check {
@@ -78,13 +84,14 @@ impl Check {
         let dlq = self.dlq(env);
         let generation = self.number("generation", 1, u64::from(u32::MAX));
         let drain_grace = self.number("drain-grace-seconds", 0, 3_600);
-        let (products, orders, order_items) = self.tables(service);
-        let topics = self.topics(service, &products, &orders, &order_items);
-        let exceptions = self.exceptions(&match service {
-            Service::Inventory => vec![products.table.as_str(), order_items.table.as_str()],
-            Service::Analytics => vec![orders.table.as_str(), order_items.table.as_str()],
-            Service::Search => vec![products.table.as_str()],
+        let (products, orders, order_items) = self.shop();
+        let tables = self.tables(match service {
+            Service::Inventory => inventory::tables(&products, &order_items),
+            Service::Analytics => analytics::tables(&orders, &order_items),
+            Service::Search => search::tables(&products),
         });
+        let topics: Vec<String> = tables.iter().map(|table| table.topic().to_owned()).collect();
+        let exceptions = self.exceptions(&tables);
         let formats = self.formats();
         let modes = [("derived", StockMode::Derived), ("source", StockMode::Source)];
         let stock_mode = self.one_of("stock-mode", &modes);
@@ -112,6 +119,7 @@ impl Check {
             products,
             orders,
             order_items,
+            tables,
             formats: formats?,
             exceptions,
             stock_mode: stock_mode?,
@@ -233,7 +241,8 @@ impl Check {
         }
     }
 
-    fn tables(&mut self, service: Service) -> (Products, Orders, OrderItems) {
+    /// The shop's tables and columns, as the source names them.
+    fn shop(&mut self) -> (Products, Orders, OrderItems) {
         let mut products = Products::default();
         let mut orders = Orders::default();
         let mut items = OrderItems::default();
@@ -271,16 +280,6 @@ impl Check {
                 ("unit_price", &mut items.unit_price),
             ],
         );
-        let two = match service {
-            Service::Inventory => Some((&products.table, "order-items-table", &items.table)),
-            Service::Analytics => Some((&orders.table, "order-items-table", &items.table)),
-            Service::Search => None,
-        };
-        if let Some((one, name, other)) = two
-            && one == other
-        {
-            self.wrong(name, "two tables have the same name: give each its own.");
-        }
         (products, orders, items)
     }
 
@@ -303,35 +302,27 @@ impl Check {
         }
     }
 
-    /// The topics that the service reads. The engine knows a topic's table by its last part.
-    fn topics(
-        &mut self,
-        service: Service,
-        products: &Products,
-        orders: &Orders,
-        items: &OrderItems,
-    ) -> Vec<String> {
-        let products = ("products-topic", products.table.as_str());
-        let orders = ("orders-topic", orders.table.as_str());
-        let items = ("order-items-topic", items.table.as_str());
-        let wanted = match service {
-            Service::Inventory => vec![products, items],
-            Service::Analytics => vec![orders, items],
-            Service::Search => vec![products],
-        };
+    /// The tables that a service reads, each with the topic that the settings give it.
+    fn tables(&mut self, declared: Vec<SourceTable>) -> Vec<SourceTable> {
+        let mut names = BTreeSet::new();
+        for table in &declared {
+            if !names.insert(table.name.as_str()) {
+                let why = "two tables have the same name: give each its own.";
+                self.wrong(&setting_of(table, "table"), why);
+            }
+        }
         let prefix = self.text("topic-prefix").unwrap_or_default();
-        let mut topics = Vec::new();
-        for (name, table) in wanted {
-            let given = self.text(name);
+        let with_topic = |declared: SourceTable| {
+            let (name, table) = (setting_of(&declared, "topic"), &declared.name);
+            let given = self.text(&name);
             let topic = given.clone().unwrap_or_else(|| format!("{prefix}{table}"));
-            let rest = topic.strip_suffix(table);
-            if !rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.')) {
-                let at = if given.is_some() { name } else { "topic-prefix" };
+            if source_table::before_name(&topic, table).is_none() {
+                let at = if given.is_some() { name.as_str() } else { "topic-prefix" };
                 self.wrong(at, &format!("the topic must be `{table}` or end with `.{table}`."));
             }
-            topics.push(topic);
-        }
-        topics
+            declared.in_topic(&topic)
+        };
+        declared.into_iter().map(with_topic).collect()
     }
 
     fn policy(&mut self, service: Service, sink: Option<&Sink>) -> Option<Policy> {
@@ -461,6 +452,11 @@ impl Check {
         }
         Some(Logs { json: json?, filter })
     }
+}
+
+/// The setting of this table that ends so: `order-items-topic`.
+fn setting_of(table: &SourceTable, what: &str) -> String {
+    format!("{}-{what}", table.alias.replace('_', "-"))
 }
 
 /// What is allowed and surprising.

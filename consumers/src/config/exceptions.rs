@@ -1,13 +1,14 @@
 //! What an operator vouches for: source tables and key columns that the service would halt at.
 use super::check::Check;
-use crate::engine::Exceptions;
+use crate::{engine::Exceptions, source_table::SourceTable};
 
 impl Check {
     /// `tables`: those that the service reads.
-    pub fn exceptions(&mut self, tables: &[&str]) -> Exceptions {
+    pub fn exceptions(&mut self, tables: &[SourceTable]) -> Exceptions {
+        let tables: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
         Exceptions {
-            source_tables: self.pairs("source-tables", '=', tables),
-            key_columns: self.pairs("key-columns", '.', tables),
+            source_tables: self.pairs("source-tables", '=', &tables),
+            key_columns: self.pairs("key-columns", '.', &tables),
         }
     }
 

@@ -1,4 +1,5 @@
 use super::{settings::TABLE, *};
+use crate::handler::Handler;
 use crate::policy::{OnRefusal, Start};
 use clap::Command;
 
@@ -113,6 +114,45 @@ fn every_service_reads_its_own_tables() {
     assert_eq!(config.kafka.topics, ["dbserver1.public.items"]);
     assert_eq!((&*config.products.id, &*config.products.price), ("item_id", "cost"));
     assert_eq!(config.products.name, "name");
+}
+
+#[test]
+fn each_table_has_its_settings() {
+    for service in [Inventory, Analytics, Search] {
+        for table in config(service, SQLITE, &[]).expect("fine").tables {
+            for what in ["topic", "table", "columns"] {
+                let name = format!("{}-{what}", table.alias.replace('_', "-"));
+                let setting = TABLE.settings.iter().find(|setting| setting.name == name);
+                let setting = setting.unwrap_or_else(|| panic!("there is no setting {name}"));
+                assert!(setting.services.contains(&service), "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_tables_are_those_that_the_handler_declares_in_the_topics_that_are_set() {
+    for service in [Inventory, Analytics, Search] {
+        let args = format!("{SQLITE} --topic-prefix shop.sales. --products-table items");
+        let args = match service {
+            Analytics => args.replace(" --products-table items", " --orders-topic a.b.orders"),
+            _ => args,
+        };
+        let config = config(service, &args, &[]).expect("fine");
+        let topics: Vec<&str> = config.tables.iter().map(SourceTable::topic).collect();
+        assert_eq!(topics, config.kafka.topics);
+        let declared = match service {
+            Inventory => crate::service::inventory(&config).tables(),
+            Analytics => crate::service::analytics(&config).tables(),
+            Search => crate::service::search(&config).tables(),
+        };
+        let declared = declared.into_iter().zip(&config.tables);
+        for (declared, table) in declared {
+            assert_eq!(declared.in_topic(table.topic()), *table);
+            let schema = if table.topic().starts_with("a.b") { "b" } else { "sales" };
+            assert_eq!(table.schema, schema);
+        }
+    }
 }
 
 #[test]
