@@ -8,7 +8,6 @@ mod clock;
 mod connect;
 mod events;
 mod kafka;
-mod needs;
 mod places;
 mod position;
 mod report;
@@ -236,7 +235,7 @@ fn origins(
     let dsn = given("source-dsn").map(|dsn| Dsn::parse(&dsn, ca));
     let url = given("connect-url");
     let marker = given("marker-table").unwrap_or_default();
-    let tables = source::merge(configs.iter().flat_map(|config| needs::of(config)));
+    let tables = source::merge(configs.iter().flat_map(|config| &config.tables));
     let placeholder = unavailable_value(configs);
     async move {
         let connect = match url {

@@ -7,7 +7,8 @@ mod settings;
 mod tests;
 mod transforms;
 
-use super::{Patience, needs::Needs, report::Check};
+use super::{Patience, report::Check};
+use crate::source_table::SourceTable;
 use judge::Judge;
 use serde_json::Value;
 use serving::ask;
@@ -49,32 +50,37 @@ impl Answer {
     /// `placeholder`: what the services take for a value that was not sent. `tables_known`: PostgreSQL is looked at.
     pub(super) fn judge(
         self,
-        needs: &[Needs],
+        tables: &[SourceTable],
         placeholder: &str,
         tables_known: bool,
     ) -> Vec<Check> {
         let against = Against { placeholder, tables_known };
         match self.connectors {
-            Ok(connectors) => judge(&connectors, needs, &self.url, &against),
+            Ok(connectors) => judge(&connectors, tables, &self.url, &against),
             Err(check) => vec![check],
         }
     }
 
     /// What becomes of NULL in columns with a default: the worst of the connectors that feed these topics.
-    pub(super) fn nulls(&self, needs: &[Needs]) -> Nulls {
+    pub(super) fn nulls(&self, tables: &[SourceTable]) -> Nulls {
         let Ok(connectors) = &self.connectors else { return Nulls::Unknown };
-        let ours = feeding(connectors, needs);
+        let ours = feeding(connectors, tables);
         let of = |(name, connector): &(&String, &Value)| {
-            Nulls::of(&Judge::new(name, &connector["info"]["config"], needs))
+            Nulls::of(&Judge::new(name, &connector["info"]["config"], tables))
         };
         ours.iter().map(of).max().unwrap_or(Nulls::Unknown)
     }
 }
 
-fn judge(connectors: &Value, needs: &[Needs], url: &str, against: &Against<'_>) -> Vec<Check> {
-    let ours = feeding(connectors, needs);
+fn judge(
+    connectors: &Value,
+    tables: &[SourceTable],
+    url: &str,
+    against: &Against<'_>,
+) -> Vec<Check> {
+    let ours = feeding(connectors, tables);
     if ours.is_empty() {
-        let topics: Vec<&str> = needs.iter().map(|needs| needs.topic.as_str()).collect();
+        let topics: Vec<&str> = tables.iter().map(SourceTable::topic).collect();
         let found = format!("no PostgreSQL connector writes to {}", topics.join(", "));
         return vec![
             Check::problem(AREA, "connector", found)
@@ -82,12 +88,13 @@ fn judge(connectors: &Value, needs: &[Needs], url: &str, against: &Against<'_>) 
         ];
     }
     let mut checks = Vec::new();
-    let mut missing: Vec<&Needs> = needs.iter().collect();
+    let mut missing: Vec<&SourceTable> = tables.iter().collect();
     for (name, connector) in &ours {
         let config = &connector["info"]["config"];
         checks.push(state(name, &connector["status"], url));
         let label = format!("connector {name}");
-        let own: Vec<Needs> = needs.iter().filter(|n| is_written(config, n)).cloned().collect();
+        let own: Vec<SourceTable> =
+            tables.iter().filter(|table| is_written(config, table)).cloned().collect();
         let own = match own.is_empty() {
             false => own,
             true => {
@@ -96,23 +103,23 @@ fn judge(connectors: &Value, needs: &[Needs], url: &str, against: &Against<'_>) 
                     Check::warning(AREA, label, found)
                         .fix("look at the `kafka` and `events` lines of these topics"),
                 );
-                needs.to_vec()
+                tables.to_vec()
             }
         };
         // Several connectors may share the tables; what one of them leaves out, another has.
-        let own: Vec<Needs> = match ours.len() {
+        let own: Vec<SourceTable> = match ours.len() {
             1 => own,
-            _ => own.into_iter().filter(|needs| settings::captures(config, needs)).collect(),
+            _ => own.into_iter().filter(|table| settings::captures(config, table)).collect(),
         };
-        missing.retain(|needs| !own.contains(needs));
+        missing.retain(|table| !own.contains(table));
         checks.extend(settings::check(Judge::new(name, config, &own), against));
     }
-    for needs in missing {
+    for table in missing {
         let found = format!(
             "none of {} connectors writes {} to {}",
             ours.len(),
-            needs.full_name(),
-            needs.topic
+            table.full_name(),
+            table.topic()
         );
         checks.push(
             Check::problem(AREA, "connector", found).fix(
@@ -124,7 +131,7 @@ fn judge(connectors: &Value, needs: &[Needs], url: &str, against: &Against<'_>) 
 }
 
 /// PostgreSQL connectors that write to topics that are read; where none does by its prefix, those that route.
-fn feeding<'a>(connectors: &'a Value, needs: &[Needs]) -> Vec<(&'a String, &'a Value)> {
+fn feeding<'a>(connectors: &'a Value, tables: &[SourceTable]) -> Vec<(&'a String, &'a Value)> {
     let is_postgres = |(_, connector): &(&String, &Value)| {
         let class = connector["info"]["config"]["connector.class"].as_str();
         class.is_some_and(|class| class.to_ascii_lowercase().contains("postgres"))
@@ -133,7 +140,7 @@ fn feeding<'a>(connectors: &'a Value, needs: &[Needs]) -> Vec<(&'a String, &'a V
     let config = |connector: &'a Value| &connector["info"]["config"];
     let by_prefix: Vec<_> = all
         .iter()
-        .filter(|(_, c)| needs.iter().any(|needs| is_written(config(c), needs)))
+        .filter(|(_, c)| tables.iter().any(|table| is_written(config(c), table)))
         .copied()
         .collect();
     if !by_prefix.is_empty() {
@@ -151,10 +158,10 @@ fn feeding<'a>(connectors: &'a Value, needs: &[Needs]) -> Vec<(&'a String, &'a V
 }
 
 /// By the prefix, as Debezium names topics.
-fn is_written(config: &Value, needs: &Needs) -> bool {
+fn is_written(config: &Value, table: &SourceTable) -> bool {
     let delimiter = config["topic.delimiter"].as_str().unwrap_or(".");
     let prefix = config["topic.prefix"].as_str().map(|prefix| format!("{prefix}{delimiter}"));
-    prefix.is_some_and(|prefix| needs.topic.starts_with(&prefix))
+    prefix.is_some_and(|prefix| table.topic().starts_with(&prefix))
 }
 
 fn state(name: &str, status: &Value, url: &str) -> Check {

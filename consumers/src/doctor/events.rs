@@ -1,10 +1,13 @@
 //! What the newest records of a topic look like, and what the services would make of them. Names fields, never values.
-use super::{
-    needs::{self, Need, Needs, Read},
-    report::Check,
-    topic::AREA as KAFKA,
+use super::{report::Check, topic::AREA as KAFKA};
+use crate::{
+    config::{Config, Service},
+    engine::notices,
+    handler::Handler,
+    runtime::wall_ms,
+    service,
+    source_table::{SourceTable, SourceType},
 };
-use crate::{config::Config, engine::notices, runtime::wall_ms};
 use debezium::{Change, Decoder, DoubtKind, Envelope, Formats, Limits, Op, ParseError};
 use serde_json::Value;
 use sinks::Partition;
@@ -29,9 +32,26 @@ impl Seen {
     }
 }
 
+/// What the service's handler makes of a change: whether it is one of its own, or why it would be a dead letter.
+type Read = Box<dyn Fn(&Change<'_>) -> Result<bool, String> + Send>;
+
+fn reader(config: &Config) -> Read {
+    fn with<H: Handler + Send>(handler: H) -> Read {
+        Box::new(move |change| match handler.read(change) {
+            Ok(fact) => Ok(fact.is_some()),
+            Err(rejected) => Err(rejected.0),
+        })
+    }
+    match config.service {
+        Service::Inventory => with(service::inventory(config)),
+        Service::Analytics => with(service::analytics(config)),
+        Service::Search => with(service::search(config)),
+    }
+}
+
 /// As every service that reads this topic would read them.
-pub(super) fn check(needs: &Needs, seen: &[Seen], configs: &[Arc<Config>]) -> Vec<Check> {
-    let label = format!("topic {}", needs.topic);
+pub(super) fn check(table: &SourceTable, seen: &[Seen], configs: &[Arc<Config>]) -> Vec<Check> {
+    let label = format!("topic {}", table.topic());
     if seen.is_empty() {
         return vec![Check::ok(
             AREA,
@@ -39,36 +59,32 @@ pub(super) fn check(needs: &Needs, seen: &[Seen], configs: &[Arc<Config>]) -> Ve
             "holds no records yet: nothing is known of their form",
         )];
     }
-    let reads = |config: &&Arc<Config>| config.kafka.topics.contains(&needs.topic);
+    let reads =
+        |config: &&Arc<Config>| config.tables.iter().any(|read| read.topic() == table.topic());
     let readers: Vec<&Arc<Config>> = configs.iter().filter(reads).collect();
     let Some(first) = readers.first() else { return Vec::new() };
-    let mut checks = form(needs, seen, &first.formats);
+    let mut checks = form(table, seen, &first.formats);
     for config in readers {
-        checks.extend(letters(
-            config.service.name(),
-            needs,
-            seen,
-            &config.formats,
-            &needs::reader(config),
-        ));
+        let (service, formats) = (config.service.name(), &config.formats);
+        checks.extend(letters(service, table, seen, formats, &reader(config)));
     }
     checks.extend(ahead(&label, seen, wall_ms()));
     checks
 }
 
 /// Envelope, schema, key, and how decimals and times are written.
-fn form(needs: &Needs, seen: &[Seen], formats: &Formats) -> Vec<Check> {
-    let label = format!("topic {}", needs.topic);
+fn form(table: &SourceTable, seen: &[Seen], formats: &Formats) -> Vec<Check> {
+    let label = format!("topic {}", table.topic());
     let mut decoder = Decoder::new(formats.clone(), Limits::default());
     let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
     let mut unread: Vec<(&Seen, ParseError)> = Vec::new();
     let mut newest: Option<&Seen> = None;
     let mut doubtful = BTreeMap::new();
     for record in seen {
-        let decoded = decoder.decode(&needs.topic, record.key.as_deref(), record.value.as_deref());
+        let decoded = decoder.decode(table.topic(), record.key.as_deref(), record.value.as_deref());
         let kind = match decoded {
             Ok(Envelope::Change(change)) => {
-                doubt(needs, &change, &mut doubtful);
+                doubt(table, &change, &mut doubtful);
                 if change.after.is_some()
                     && newest.is_none_or(|n| record.timestamp_ms >= n.timestamp_ms)
                 {
@@ -98,8 +114,8 @@ fn form(needs: &Needs, seen: &[Seen], formats: &Formats) -> Vec<Check> {
     }
     checks.extend(unreadable(&label, &unread, seen.len()));
     if let Some(newest) = newest {
-        checks.push(key(&label, needs, newest));
-        checks.extend(columns(&label, needs, newest, formats));
+        checks.push(key(&label, table, newest));
+        checks.extend(columns(&label, table, newest, formats));
     }
     for ((column, kind), _) in doubtful.into_iter().filter(|(_, is_so)| *is_so) {
         let (found, fix) = notices::said(kind);
@@ -109,10 +125,14 @@ fn form(needs: &Needs, seen: &[Seen], formats: &Formats) -> Vec<Check> {
 }
 
 /// Of the columns that are read: whether some record bears a doubt out, and none shows that there is nothing to it.
-fn doubt(needs: &Needs, change: &Change<'_>, so_far: &mut BTreeMap<(String, DoubtKind), bool>) {
+fn doubt(
+    table: &SourceTable,
+    change: &Change<'_>,
+    so_far: &mut BTreeMap<(String, DoubtKind), bool>,
+) {
     for doubt in change.doubts.list() {
         // Rounded amounts have a line of their own.
-        let is_read = needs.columns.iter().any(|(column, _)| *column == doubt.column);
+        let is_read = table.columns.iter().any(|column| column.name == doubt.column);
         if !is_read || doubt.kind == DoubtKind::Floating {
             continue;
         }
@@ -159,11 +179,11 @@ fn open(bytes: &[u8]) -> Option<(Value, Option<Value>)> {
     }
 }
 
-fn key(label: &str, needs: &Needs, record: &Seen) -> Check {
+fn key(label: &str, table: &SourceTable, record: &Seen) -> Check {
     let primary_key = format!(
         "alter table {} add primary key ({}), or message.key.columns in the connector; then a new snapshot",
-        needs.full_name(),
-        needs.id
+        table.full_name(),
+        table.key_names()
     );
     let Some(bytes) = &record.key else {
         let found = "records have no key, so the changes of a row are in no order";
@@ -177,31 +197,32 @@ fn key(label: &str, needs: &Needs, record: &Seen) -> Check {
     };
     let names: Vec<&str> = columns.keys().map(String::as_str).collect();
     let found = format!("keyed by ({})", names.join(", "));
-    if names == [needs.id.as_str()] {
+    if names.iter().eq(table.key.iter().map(|column| &column.name)) {
         return Check::ok(AREA, label, found);
     }
-    let found = format!("{found}; rows are told apart by {}", needs.id);
+    let found = format!("{found}; rows are told apart by {}", table.key_names());
     Check::problem(AREA, label, found)
         .fix(format!("name the key's column (..._COLUMNS: id=YOURS), or {primary_key}"))
 }
 
 /// How the connector writes decimals and times, as this record has them.
-fn columns(label: &str, needs: &Needs, record: &Seen, formats: &Formats) -> Vec<Check> {
+fn columns(label: &str, table: &SourceTable, record: &Seen, formats: &Formats) -> Vec<Check> {
     let Some((payload, schema)) = record.value.as_deref().and_then(open) else { return Vec::new() };
     let fields = schema.as_ref().and_then(|schema| member(&schema["fields"], "after"));
     let (mut said, mut rounded) = (Vec::new(), Vec::new());
-    for (column, need) in &needs.columns {
-        let value = &payload["after"][column.as_str()];
-        let field = fields.and_then(|after| member(&after["fields"], column));
-        let how = match need {
-            Need::Decimal => decimal(value, field),
-            Need::Time => time(value, field),
-            Need::Int | Need::Text => continue,
+    for column in &table.columns {
+        let name = column.name.as_str();
+        let value = &payload["after"][name];
+        let field = fields.and_then(|after| member(&after["fields"], name));
+        let how = match column.kind {
+            SourceType::Decimal => decimal(value, field),
+            SourceType::Time => time(value, field),
+            SourceType::Int | SourceType::Text => continue,
         };
         if how == DOUBLE {
-            rounded.push(column.as_str());
+            rounded.push(name);
         }
-        said.push(format!("{column} as {how}"));
+        said.push(format!("{name} as {how}"));
     }
     let configured = formats.to_string();
     let with = match (&schema, configured.is_empty()) {
@@ -269,16 +290,16 @@ fn time(value: &Value, field: Option<&Value>) -> String {
 /// Records that this service would put into the dead-letter queue.
 fn letters(
     service: &str,
-    needs: &Needs,
+    table: &SourceTable,
     seen: &[Seen],
     formats: &Formats,
     read: &Read,
 ) -> Vec<Check> {
-    let label = format!("topic {}", needs.topic);
+    let label = format!("topic {}", table.topic());
     let mut decoder = Decoder::new(formats.clone(), Limits::default());
     let (mut changes, mut others, mut dead) = (0, 0, Vec::new());
     for record in seen {
-        let decoded = decoder.decode(&needs.topic, record.key.as_deref(), record.value.as_deref());
+        let decoded = decoder.decode(table.topic(), record.key.as_deref(), record.value.as_deref());
         let Ok(Envelope::Change(change)) = decoded else { continue };
         changes += 1;
         match read(&change) {
@@ -291,7 +312,7 @@ fn letters(
     if others > 0 {
         let found = format!(
             "{others} of {changes} changes are of another table than {}: skipped",
-            needs.table
+            table.name
         );
         checks.push(Check::warning(AREA, &label, format!("{service}: {found}")).fix(
             "correct the topic settings; of a partitioned table, publish_via_partition_root = true",
@@ -309,23 +330,23 @@ fn letters(
         record.place()
     );
     let said = if dead.len() == changes { Check::problem } else { Check::warning };
-    checks.push(said(AREA, &label, found).fix(remedy(needs, why)));
+    checks.push(said(AREA, &label, found).fix(remedy(table, why)));
     checks
 }
 
 /// By the column that the sentence names.
-fn remedy(needs: &Needs, why: &str) -> String {
-    let at = |column: &str| why.contains(&format!("{}.{column}:", needs.table));
-    let column = needs.columns.iter().find(|(column, _)| at(column));
-    let table = &needs.table;
-    match column {
+fn remedy(table: &SourceTable, why: &str) -> String {
+    let at = |column: &str| why.contains(&format!("{}.{column}:", table.name));
+    let column = table.columns.iter().find(|column| at(&column.name));
+    let table = &table.name;
+    match column.map(|column| (&column.name, column.kind)) {
         _ if why.contains("the column is missing") => {
             "..._COLUMNS say how your columns are called (price=unit_price); column.include.list of the connector must have them".to_owned()
         }
-        Some((column, Need::Decimal)) => format!(
+        Some((column, SourceType::Decimal)) => format!(
             "decimal.handling.mode=string in the connector, or COLUMN_FORMATS={table}.{column}=decimal(SCALE)"
         ),
-        Some((column, Need::Time)) => {
+        Some((column, SourceType::Time)) => {
             format!("COLUMN_FORMATS={table}.{column}=micros (or millis, nanos, days, iso), or schemas.enable=true")
         }
         _ => "the sentence names the field; mend the row at the source, or let it be a dead letter".to_owned(),
@@ -350,13 +371,12 @@ mod tests {
     use crate::doctor::report::Status;
     use serde_json::json;
 
-    fn needs() -> Needs {
-        Needs {
-            topic: "shop.public.orders".into(),
-            table: "orders".into(),
-            id: "id".into(),
-            columns: vec![("total".into(), Need::Decimal), ("created_at".into(), Need::Time)],
-        }
+    fn orders() -> SourceTable {
+        SourceTable::new("orders", 'o')
+            .key("id", SourceType::Int)
+            .column("total", SourceType::Decimal)
+            .column("created_at", SourceType::Time)
+            .in_topic("shop.public.orders")
     }
     fn value(total: &Value) -> Value {
         json!({
@@ -380,9 +400,9 @@ mod tests {
             let [total] = after.fields(["total"]).map_err(|e| e.to_string())?;
             total.decimal().map(|_| true).map_err(|e| e.to_string())
         });
-        let (needs, seen, formats) = (needs(), [record], Formats::default());
-        let mut checks = form(&needs, &seen, &formats);
-        checks.extend(letters("analytics-service", &needs, &seen, &formats, &read));
+        let (table, seen, formats) = (orders(), [record], Formats::default());
+        let mut checks = form(&table, &seen, &formats);
+        checks.extend(letters("analytics-service", &table, &seen, &formats, &read));
         checks
     }
     fn bad(record: Seen) -> Vec<Check> {
@@ -475,7 +495,7 @@ mod tests {
             seen(Some(r#"{"id":1}"#), Some(bytes.as_bytes()))
         };
         let said = |records: &[Seen]| {
-            let all = form(&needs(), records, &Formats::default());
+            let all = form(&orders(), records, &Formats::default());
             let bad = all.into_iter().filter(|check| check.status == Status::Warning);
             bad.map(|check| check.found).collect::<Vec<_>>()
         };
@@ -494,7 +514,7 @@ mod tests {
             seen(None, Some(b"hello")),
             seen(None, None),
         ];
-        let found = form(&needs(), &seen, &Formats::default());
+        let found = form(&orders(), &seen, &Formats::default());
         let warned: Vec<_> = found.iter().filter(|c| c.status != Status::Ok).collect();
         assert_eq!(warned.len(), 1, "{warned:?}");
         assert_eq!(warned[0].status, Status::Warning);

@@ -1,7 +1,7 @@
 //! Kafka: brokers, topics, their settings, the group, the logs' bounds, and what the newest records look like.
 //! Reads only: joins no group, commits nothing, and asks for no topic by name that could be made by asking.
 use super::{
-    Patience, events, needs, position,
+    Patience, events, position,
     report::Check,
     source::merge,
     topic::{self, AREA, Topic},
@@ -64,7 +64,7 @@ pub(super) async fn check(configs: Vec<Arc<Config>>, patience: Patience) -> Vec<
             return vec![Check::problem(AREA, "client", why).fix("correct KAFKA_PROPERTIES_*")];
         }
     };
-    let tables = merge(configs.iter().flat_map(|config| needs::of(config)));
+    let tables = merge(configs.iter().flat_map(|config| &config.tables));
     let (mut checks, topics) = match ask(&broker, patience, 1, Broker::brokers).await {
         Ok(found) => found,
         Err(check) => return vec![check],
@@ -74,14 +74,14 @@ pub(super) async fn check(configs: Vec<Arc<Config>>, patience: Patience) -> Vec<
         return checks;
     };
     let mut bounds: BTreeMap<Partition, Bounds> = BTreeMap::new();
-    for needs in &tables {
-        let Some(topic) = topics.get(&needs.topic).cloned() else {
-            checks.push(missing(&needs.topic, &first.kafka.bootstrap_servers));
+    for table in &tables {
+        let Some(topic) = topics.get(table.topic()).cloned() else {
+            checks.push(missing(table.topic(), &first.kafka.bootstrap_servers));
             continue;
         };
-        checks.extend(topic::shape(&needs.topic, &topic));
-        checks.extend(topic_settings(&broker, patience, &needs.topic, &topic).await);
-        let name = needs.topic.clone();
+        checks.extend(topic::shape(table.topic(), &topic));
+        checks.extend(topic_settings(&broker, patience, table.topic(), &topic).await);
+        let name = table.topic().to_owned();
         let asked = move |broker: &Broker| broker.bounds(&name, &topic);
         match ask(&broker, patience, 1, asked).await {
             Ok(Ok(found)) => bounds.extend(found),
@@ -105,14 +105,14 @@ pub(super) async fn check(configs: Vec<Arc<Config>>, patience: Patience) -> Vec<
             Ok(Err(check)) | Err(check) => checks.push(check),
         }
     }
-    for needs in tables.iter().filter(|needs| topics.contains_key(&needs.topic)) {
+    for table in tables.iter().filter(|table| topics.contains_key(table.topic())) {
         let of_topic: Vec<(Partition, Bounds)> = bounds
             .iter()
-            .filter(|(partition, _)| *partition.topic == *needs.topic)
+            .filter(|(partition, _)| table.is_in(&partition.topic))
             .map(|(partition, bounds)| (partition.clone(), *bounds))
             .collect();
         let readers = configs.clone();
-        let wanted = needs.clone();
+        let wanted = table.clone();
         let asked = move |broker: &Broker| {
             let seen = broker.newest(&of_topic)?;
             Ok(events::check(&wanted, &seen, &readers))

@@ -1,20 +1,20 @@
 //! PostgreSQL: whether it can be decoded from, whether the tables are published, and what they have.
 mod table;
 
-use super::{Patience, clock, connect::Nulls, needs::Needs, report::Check};
-use crate::runtime::wall_ms;
+use super::{Patience, clock, connect::Nulls, report::Check};
+use crate::{runtime::wall_ms, source_table::SourceTable};
 use serving::postgres::Dsn;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use tokio_postgres::Client;
 
 const AREA: &str = "postgres";
 const SLOT_LAG_BYTES_MAX: i64 = 1 << 30;
 
-/// `needs`: by full name of the table; a table that several services read is there once. `nulls`: what the connector
-/// makes of NULL in a column with a default.
+/// `tables`: each once, also where several services read it. `nulls`: what the connector makes of NULL in a column with
+/// a default.
 pub(super) async fn check(
     dsn: Dsn,
-    needs: Vec<Needs>,
+    tables: Vec<SourceTable>,
     marker: String,
     nulls: Nulls,
     patience: Patience,
@@ -38,8 +38,8 @@ pub(super) async fn check(
         };
     add("server", patience.wait(server(&client, &place)).await);
     add("slots", patience.wait(slots(&client)).await);
-    for needs in &needs {
-        add(&needs.full_name(), patience.wait(table::check(&client, needs, nulls)).await);
+    for table in &tables {
+        add(&table.full_name(), patience.wait(table::check(&client, table, nulls)).await);
     }
     add("marker table", patience.wait(marked(&client, &marker)).await);
     checks
@@ -179,19 +179,13 @@ async fn marked(client: &Client, marker: &str) -> anyhow::Result<Vec<Check>> {
 }
 
 /// Each table once, with the columns of all services that read it.
-pub(super) fn merge(all: impl IntoIterator<Item = Needs>) -> Vec<Needs> {
-    let mut merged: BTreeMap<String, Needs> = BTreeMap::new();
-    for needs in all {
-        match merged.get_mut(&needs.topic) {
-            None => {
-                merged.insert(needs.topic.clone(), needs);
-            }
-            Some(there) => {
-                let known: BTreeSet<String> =
-                    there.columns.iter().map(|(name, _)| name.clone()).collect();
-                there
-                    .columns
-                    .extend(needs.columns.into_iter().filter(|(name, _)| !known.contains(name)));
+pub(super) fn merge<'a>(all: impl IntoIterator<Item = &'a SourceTable>) -> Vec<SourceTable> {
+    let mut merged: BTreeMap<&str, SourceTable> = BTreeMap::new();
+    for table in all {
+        let there = merged.entry(table.topic()).or_insert_with(|| table.clone());
+        for column in &table.columns {
+            if !there.columns.iter().any(|known| known.name == column.name) {
+                there.columns.push(column.clone());
             }
         }
     }

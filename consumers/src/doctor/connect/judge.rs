@@ -1,19 +1,20 @@
 //! One connector's configuration, and what is said of it.
 use super::AREA;
-use crate::doctor::{needs::Needs, report::Check};
+use crate::doctor::report::Check;
+use crate::source_table::SourceTable;
 use serde_json::Value;
 
 /// One connector, and what is said of it.
 pub(super) struct Judge<'a> {
     label: String,
     config: &'a Value,
-    needs: &'a [Needs],
+    tables: &'a [SourceTable],
     said: Vec<Check>,
 }
 impl<'a> Judge<'a> {
-    /// `needs`: of the tables that this connector captures.
-    pub(super) fn new(name: &str, config: &'a Value, needs: &'a [Needs]) -> Self {
-        Self { label: format!("connector {name}"), config, needs, said: Vec::new() }
+    /// `tables`: those that this connector captures, as far as they are read.
+    pub(super) fn new(name: &str, config: &'a Value, tables: &'a [SourceTable]) -> Self {
+        Self { label: format!("connector {name}"), config, tables, said: Vec::new() }
     }
     pub(super) fn given(&self, key: &str) -> Option<&'a str> {
         self.config[key].as_str()
@@ -32,8 +33,8 @@ impl<'a> Judge<'a> {
     pub(super) fn keys(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         self.config.as_object().into_iter().flat_map(|config| config.keys().map(String::as_str))
     }
-    pub(super) fn needs(&self) -> &'a [Needs] {
-        self.needs
+    pub(super) fn tables(&self) -> &'a [SourceTable] {
+        self.tables
     }
     pub(super) fn problem(&mut self, found: impl Into<String>, fix: impl Into<String>) {
         self.said.push(Check::problem(AREA, &self.label, found).fix(fix));

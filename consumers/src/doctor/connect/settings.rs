@@ -1,9 +1,7 @@
 //! The connector's settings: what is set, and each that does harm to the views.
 use super::{Nulls, converters, judge::Judge, pattern, transforms};
-use crate::doctor::{
-    needs::{Need, Needs},
-    report::Check,
-};
+use crate::doctor::report::Check;
+use crate::source_table::{SourceColumn, SourceTable, SourceType};
 use serde_json::Value;
 
 /// What the settings are held against.
@@ -29,12 +27,12 @@ pub(super) fn check(mut judge: Judge<'_>, against: &Against<'_>) -> Vec<Check> {
 }
 
 /// Whether a connector with this configuration sends the table, as far as its lists tell.
-pub(super) fn captures(config: &Value, needs: &Needs) -> bool {
+pub(super) fn captures(config: &Value, table: &SourceTable) -> bool {
     let out = |key: &str, name: &str, keeps: bool| {
         let list = config[key].as_str().filter(|list| !list.is_empty());
         list.is_some_and(|list| pattern::any(list, name) == Some(!keeps))
     };
-    let (table, schema) = (needs.full_name(), needs.schema());
+    let (table, schema) = (table.full_name(), &table.schema);
     !(out("table.include.list", &table, true)
         || out("table.exclude.list", &table, false)
         || out("schema.include.list", schema, true)
@@ -95,7 +93,7 @@ fn values(judge: &mut Judge<'_>, placeholder: &str) {
             "decimal.handling.mode=string, or COLUMN_FORMATS=TABLE.COLUMN=decimal(SCALE) for each of them",
         );
     }
-    let times: Vec<String> = columns(judge.needs(), |need| need == Need::Time);
+    let times: Vec<String> = columns(judge.tables(), |kind| kind == SourceType::Time);
     if judge.or("time.precision.mode", "adaptive") == "connect" && !times.is_empty() {
         judge.warning(
             format!(
@@ -110,7 +108,7 @@ fn values(judge: &mut Judge<'_>, placeholder: &str) {
         column.starts_with(|c: char| c.is_ascii_digit())
             || column.contains(|c: char| !c.is_ascii_alphanumeric() && c != '_')
     };
-    let odd: Vec<String> = columns(judge.needs(), |_| true).into_iter().filter(odd).collect();
+    let odd: Vec<String> = columns(judge.tables(), |_| true).into_iter().filter(odd).collect();
     let adjusted = judge.or("field.name.adjustment.mode", "none").to_owned();
     if adjusted != "none" && !odd.is_empty() {
         judge.problem(
@@ -168,9 +166,9 @@ fn snapshots(judge: &mut Judge<'_>) {
     }
     if let Some(list) = judge.given("snapshot.include.collection.list").filter(|l| !l.is_empty()) {
         let out: Vec<String> = judge
-            .needs()
+            .tables()
             .iter()
-            .map(Needs::full_name)
+            .map(SourceTable::full_name)
             .filter(|table| pattern::any(list, table) == Some(false))
             .collect();
         if !out.is_empty() {
@@ -245,11 +243,11 @@ fn losses(judge: &mut Judge<'_>) {
 /// Tables and columns that are left out.
 fn lists(judge: &mut Judge<'_>) {
     let tables: Vec<(String, String)> =
-        judge.needs().iter().map(|needs| (needs.full_name(), needs.schema().to_owned())).collect();
+        judge.tables().iter().map(|table| (table.full_name(), table.schema.clone())).collect();
     for (kind, names) in [
         ("table", tables.iter().map(|(table, _)| table.clone()).collect::<Vec<_>>()),
         ("schema", tables.iter().map(|(_, schema)| schema.clone()).collect()),
-        ("column", columns(judge.needs(), |_| true)),
+        ("column", columns(judge.tables(), |_| true)),
     ] {
         for (list, keeps) in [("include", true), ("exclude", false)] {
             let key = format!("{kind}.{list}.list");
@@ -280,7 +278,7 @@ fn lists(judge: &mut Judge<'_>) {
 
 /// Columns that are masked, hashed or cut.
 fn altered(judge: &mut Judge<'_>) {
-    let names = columns(judge.needs(), |_| true);
+    let names = columns(judge.tables(), |_| true);
     let alters =
         |key: &&str| key.starts_with("column.mask.") || key.starts_with("column.truncate.to.");
     for key in judge.keys().filter(alters) {
@@ -307,20 +305,21 @@ fn altered(judge: &mut Judge<'_>) {
 /// `message.key.columns`: `table:column,column;...`
 fn keyed(judge: &mut Judge<'_>) {
     let entries = judge.or("message.key.columns", "");
-    for needs in judge.needs() {
-        let table = needs.full_name();
+    for read in judge.tables() {
+        let table = read.full_name();
         for entry in entries.split(';').filter(|entry| !entry.trim().is_empty()) {
             let (tables, columns) = entry.rsplit_once(':').unwrap_or((entry, ""));
             let said = pattern::matches(tables, &table);
             let key: Vec<&str> = columns.split(',').map(str::trim).collect();
-            if said == Some(false) || key == [needs.id.as_str()] {
+            let is_primary = key.iter().eq(read.key.iter().map(|column| &column.name));
+            if said == Some(false) || is_primary {
                 continue;
             }
             let found = format!(
                 "message.key.columns keys {table} by ({}); rows are told apart by {}: their changes may be in several \
                  partitions, which have no order",
                 key.join(", "),
-                needs.id
+                read.key_names()
             );
             let fix = format!(
                 "message.key.columns without {table}: the primary key is the key where nothing is said"
@@ -337,13 +336,13 @@ fn keyed(judge: &mut Judge<'_>) {
 }
 
 /// `schema.table.column` of what is read, the key first.
-fn columns(needs: &[Needs], wanted: impl Fn(Need) -> bool) -> Vec<String> {
-    let of = |needs: &Needs| {
-        let table = needs.full_name();
-        let key = wanted(Need::Int).then(|| needs.id.clone());
-        let read =
-            needs.columns.iter().filter(|(_, need)| wanted(*need)).map(|(name, _)| name.clone());
-        key.into_iter().chain(read).map(|name| format!("{table}.{name}")).collect::<Vec<_>>()
+fn columns(tables: &[SourceTable], wanted: impl Fn(SourceType) -> bool) -> Vec<String> {
+    let of = |table: &SourceTable| {
+        let name = table.full_name();
+        let wanted = table.all_columns().filter(|column| wanted(column.kind));
+        wanted
+            .map(|SourceColumn { name: column, .. }| format!("{name}.{column}"))
+            .collect::<Vec<_>>()
     };
-    needs.iter().flat_map(of).collect()
+    tables.iter().flat_map(of).collect()
 }

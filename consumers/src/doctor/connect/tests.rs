@@ -1,18 +1,18 @@
 use super::*;
-use crate::doctor::{needs::Need, report::Status};
+use crate::doctor::report::Status;
+use crate::source_table::SourceType;
 use serde_json::json;
 
 const JSON: (&str, &str) = ("value.converter", "org.apache.kafka.connect.json.JsonConverter");
 const KEPT: (&str, &str) = ("value.converter.replace.null.with.default", "false");
 
-fn needs() -> Vec<Needs> {
-    let columns = [("status", Need::Text), ("total", Need::Decimal), ("created_at", Need::Time)];
-    vec![Needs {
-        topic: "shop.public.orders".into(),
-        table: "orders".into(),
-        id: "id".into(),
-        columns: columns.map(|(name, need)| (name.to_owned(), need)).into(),
-    }]
+fn tables() -> Vec<SourceTable> {
+    let orders = SourceTable::new("orders", 'o')
+        .key("id", SourceType::Int)
+        .column("status", SourceType::Text)
+        .column("total", SourceType::Decimal)
+        .column("created_at", SourceType::Time);
+    vec![orders.in_topic("shop.public.orders")]
 }
 fn connector_in(state: &str, task: &str, more: &[(&str, &str)]) -> Value {
     let mut config = json!({
@@ -33,7 +33,7 @@ fn connector(more: &[(&str, &str)]) -> Value {
 }
 fn bad(connectors: &Value) -> Vec<Check> {
     let against = Against { placeholder: "__debezium_unavailable_value", tables_known: false };
-    let all = judge(connectors, &needs(), "http://h:1", &against);
+    let all = judge(connectors, &tables(), "http://h:1", &against);
     assert!(all.iter().all(|check| !format!("{check:?}").contains("hunter2")), "{all:?}");
     all.into_iter().filter(|check| check.status != Status::Ok).collect()
 }
@@ -180,7 +180,7 @@ fn what_becomes_of_nulls_is_told_where_records_cannot_tell() {
     one(&bare, Status::Warning, "NULL in a column with a DEFAULT");
     let nulls = |connectors: &Value| {
         let answer = Answer { url: "http://h:1".into(), connectors: Ok(connectors.clone()) };
-        answer.nulls(&needs())
+        answer.nulls(&tables())
     };
     assert_eq!(nulls(&bare), Nulls::Replaced);
     assert_eq!(nulls(&connector(&[JSON, KEPT])), Nulls::Kept);
@@ -189,7 +189,7 @@ fn what_becomes_of_nulls_is_told_where_records_cannot_tell() {
     both["other"] = bare["cdc"].clone();
     assert_eq!(nulls(&both), Nulls::Replaced, "the worst of both");
     let against = Against { placeholder: "__debezium_unavailable_value", tables_known: true };
-    let all = judge(&bare, &needs(), "http://h:1", &against);
+    let all = judge(&bare, &tables(), "http://h:1", &against);
     assert!(all.iter().all(|check| check.status == Status::Ok), "PostgreSQL tells: {all:?}");
 }
 

@@ -186,5 +186,5 @@ fn is_left_alone(judge: &Judge<'_>, name: &str) -> bool {
         return false;
     }
     let pattern = judge.or(&format!("predicates.{predicate}.pattern"), "");
-    judge.needs().iter().all(|needs| pattern::matches(pattern, &needs.topic) == Some(negated))
+    judge.tables().iter().all(|table| pattern::matches(pattern, table.topic()) == Some(negated))
 }

@@ -1,10 +1,7 @@
 //! One table: its key, what is read of it, and what of that comes with every change.
 use super::AREA;
-use crate::doctor::{
-    connect::Nulls,
-    needs::{Need, Needs},
-    report::Check,
-};
+use crate::doctor::{connect::Nulls, report::Check};
+use crate::source_table::{SourceTable, SourceType};
 use std::collections::{BTreeMap, BTreeSet};
 use tokio_postgres::Client;
 
@@ -42,16 +39,16 @@ struct Publication {
 
 pub(super) async fn check(
     client: &Client,
-    needs: &Needs,
+    table: &SourceTable,
     nulls: Nulls,
 ) -> anyhow::Result<Vec<Check>> {
-    let (schema, table) = (needs.schema(), needs.table.as_str());
+    let (schema, name) = (&table.schema, &table.name);
     let found = client
         .query_opt(
             "select c.oid, c.relreplident::text, c.relkind = 'p' from pg_class c \
              join pg_namespace n on n.oid = c.relnamespace \
              where n.nspname = $1 and c.relname = $2 and c.relkind in ('r', 'p')",
-            &[&schema, &table],
+            &[schema, name],
         )
         .await?;
     let mut facts = Facts::default();
@@ -87,7 +84,7 @@ pub(super) async fn check(
                  (to_jsonb(t)->'attnames')::text, \
                  to_jsonb(t)->>'rowfilter' is not null from pg_publication_tables t \
                  join pg_publication p on p.pubname = t.pubname where t.schemaname = $1 and t.tablename = $2",
-                &[&schema, &table],
+                &[schema, name],
             )
             .await?;
         let publication = |row: &tokio_postgres::Row| {
@@ -100,22 +97,22 @@ pub(super) async fn check(
             client.query_one("select current_setting('server_version_num')::int4", &[]).await?;
         facts.publishes_generated = version.get::<_, i32>(0) >= 180_000;
     }
-    Ok(judge_table(needs, &facts, nulls))
+    Ok(judge_table(table, &facts, nulls))
 }
 
-fn judge_table(needs: &Needs, facts: &Facts, nulls: Nulls) -> Vec<Check> {
-    let name = needs.full_name();
+fn judge_table(table: &SourceTable, facts: &Facts, nulls: Nulls) -> Vec<Check> {
+    let name = table.full_name();
     let Some(identity) = facts.identity else {
         return vec![
             Check::problem(AREA, &name, "there is no such table")
                 .fix("correct PRODUCTS_TABLE, ORDERS_TABLE, ORDER_ITEMS_TABLE or TOPIC_PREFIX (its last part is the schema)"),
         ];
     };
-    let mut checks = vec![keyed(needs, facts, &name, identity)];
-    let missing: Vec<&str> = std::iter::once(&needs.id)
-        .chain(needs.columns.iter().map(|(column, _)| column))
+    let mut checks = vec![keyed(table, facts, &name, identity)];
+    let missing: Vec<&str> = table
+        .all_columns()
+        .map(AsRef::as_ref)
         .filter(|column| !facts.columns.contains_key(*column))
-        .map(String::as_str)
         .collect();
     if !missing.is_empty() {
         checks.push(
@@ -123,12 +120,11 @@ fn judge_table(needs: &Needs, facts: &Facts, nulls: Nulls) -> Vec<Check> {
                 .fix("PRODUCTS_COLUMNS, ORDERS_COLUMNS, ORDER_ITEMS_COLUMNS say how yours are called: price=unit_price"),
         );
     }
-    let wanted = needs.columns.iter().cloned().chain([(needs.id.clone(), Need::Int)]);
-    for (column, need) in wanted {
-        if let Some(kind) =
-            facts.columns.get(&column).map(|c| &c.kind).filter(|kind| !fits(kind, need))
-        {
-            let found = format!("column {column} is {kind}, and is read as {}", word(need));
+    for wanted in table.columns.iter().chain(&table.key) {
+        let column = &wanted.name;
+        let there = facts.columns.get(column).map(|there| &there.kind);
+        if let Some(kind) = there.filter(|kind| !fits(kind, wanted.kind)) {
+            let found = format!("column {column} is {kind}, and is read as {}", word(wanted.kind));
             checks.push(
                 Check::problem(AREA, &name, found)
                     .fix("name another column (..._COLUMNS), or change its type"),
@@ -136,20 +132,23 @@ fn judge_table(needs: &Needs, facts: &Facts, nulls: Nulls) -> Vec<Check> {
         }
     }
     checks.push(published(facts, &name));
-    checks.extend(unsent(needs, facts, &name));
-    checks.extend(defaulted(needs, facts, &name, nulls));
+    checks.extend(unsent(table, facts, &name));
+    checks.extend(defaulted(table, facts, &name, nulls));
     checks
 }
 
 /// Of what is read: the columns, the key first, for which this holds.
-fn those<'a>(needs: &'a Needs, facts: &Facts, is: impl Fn(&str, &Column) -> bool) -> Vec<&'a str> {
-    let read = std::iter::once(&needs.id).chain(needs.columns.iter().map(|(column, _)| column));
+fn those<'a>(
+    table: &'a SourceTable,
+    facts: &Facts,
+    is: impl Fn(&str, &Column) -> bool,
+) -> Vec<&'a str> {
     let is = |name: &&str| facts.columns.get(*name).is_some_and(|column| is(name, column));
-    read.map(String::as_str).filter(is).collect()
+    table.all_columns().map(AsRef::as_ref).filter(is).collect()
 }
 
 /// Columns and rows that changes come without.
-fn unsent(needs: &Needs, facts: &Facts, name: &str) -> Vec<Check> {
+fn unsent(table: &SourceTable, facts: &Facts, name: &str) -> Vec<Check> {
     let whole: Vec<(&String, &Publication)> =
         facts.publications.iter().filter(|(_, sent)| sent.whole).collect();
     let unlisted = |sent: &Publication, column: &str| {
@@ -160,7 +159,7 @@ fn unsent(needs: &Needs, facts: &Facts, name: &str) -> Vec<Check> {
     for (publication, sent) in &whole {
         let before = said.len();
         let computed =
-            those(needs, facts, |column, of| of.generated && unlisted(sent, column)).join(", ");
+            those(table, facts, |column, of| of.generated && unlisted(sent, column)).join(", ");
         if facts.publishes_generated && !computed.is_empty() {
             let found = format!(
                 "publication {publication} leaves out {computed}, which is generated: {IN_SNAPSHOTS}"
@@ -171,7 +170,7 @@ fn unsent(needs: &Needs, facts: &Facts, name: &str) -> Vec<Check> {
             said.push((found, fix));
         }
         let left_out =
-            those(needs, facts, |column, of| !of.generated && unlisted(sent, column)).join(", ");
+            those(table, facts, |column, of| !of.generated && unlisted(sent, column)).join(", ");
         if !left_out.is_empty() {
             let found = format!("publication {publication} leaves out {left_out}");
             let fix = format!(
@@ -195,7 +194,7 @@ fn unsent(needs: &Needs, facts: &Facts, name: &str) -> Vec<Check> {
     let say = if lacking == whole.len() { Check::problem } else { Check::warning };
     let mut checks: Vec<Check> =
         said.into_iter().map(|(found, fix)| say(AREA, name, found).fix(fix)).collect();
-    let computed = those(needs, facts, |_, of| of.generated).join(", ");
+    let computed = those(table, facts, |_, of| of.generated).join(", ");
     if !facts.publishes_generated && !computed.is_empty() {
         let found = format!(
             "{computed} is generated, and PostgreSQL before 18 sends no generated columns: {IN_SNAPSHOTS}"
@@ -209,8 +208,8 @@ const IN_SNAPSHOTS: &str = "a snapshot has it, a change has not and would be a d
 const ORDINARY: &str = "an ordinary column that a trigger fills, or another column (..._COLUMNS)";
 
 /// Columns in which NULL may arrive as their default.
-fn defaulted(needs: &Needs, facts: &Facts, name: &str, nulls: Nulls) -> Option<Check> {
-    let columns = those(needs, facts, |_, of| of.nullable_default && !of.generated);
+fn defaulted(table: &SourceTable, facts: &Facts, name: &str, nulls: Nulls) -> Option<Check> {
+    let columns = those(table, facts, |_, of| of.nullable_default && !of.generated);
     if columns.is_empty() || nulls == Nulls::Kept {
         return None;
     }
@@ -236,7 +235,7 @@ fn defaulted(needs: &Needs, facts: &Facts, name: &str, nulls: Nulls) -> Option<C
 }
 
 /// Key and REPLICA IDENTITY. None is required; without any, PostgreSQL refuses updates and deletes of a published table.
-fn keyed(needs: &Needs, facts: &Facts, name: &str, identity: char) -> Check {
+fn keyed(table: &SourceTable, facts: &Facts, name: &str, identity: char) -> Check {
     let word = match identity {
         'd' => "DEFAULT",
         'n' => "NOTHING",
@@ -248,7 +247,7 @@ fn keyed(needs: &Needs, facts: &Facts, name: &str, identity: char) -> Check {
         [] => format!("REPLICA IDENTITY {word}, no primary key"),
         key => format!("REPLICA IDENTITY {word}, primary key ({})", key.join(", ")),
     };
-    let primary_key = format!("alter table {name} add primary key ({})", needs.id);
+    let primary_key = format!("alter table {name} add primary key ({})", table.key_names());
     if identity == 'n' {
         let found =
             format!("{found}: PostgreSQL refuses updates and deletes once the table is published");
@@ -264,8 +263,8 @@ fn keyed(needs: &Needs, facts: &Facts, name: &str, identity: char) -> Check {
         };
         return Check::problem(AREA, name, found).fix(primary_key);
     }
-    if facts.primary_key != [needs.id.clone()] {
-        let found = format!("{found}; rows are told apart by {}", needs.id);
+    if !facts.primary_key.iter().eq(table.key.iter().map(|column| &column.name)) {
+        let found = format!("{found}; rows are told apart by {}", table.key_names());
         return Check::problem(AREA, name, found)
             .fix("name the primary key's column (..._COLUMNS: id=YOURS); it must be one column");
     }
@@ -299,26 +298,28 @@ fn published(facts: &Facts, name: &str) -> Check {
     }
 }
 
-fn word(need: Need) -> &'static str {
-    match need {
-        Need::Int => "a whole number",
-        Need::Text => "text",
-        Need::Decimal => "a decimal",
-        Need::Time => "an instant",
+fn word(kind: SourceType) -> &'static str {
+    match kind {
+        SourceType::Int => "a whole number",
+        SourceType::Text => "text",
+        SourceType::Decimal => "a decimal",
+        SourceType::Time => "an instant",
     }
 }
 
 /// `kind`: as `format_type` says it.
-fn fits(kind: &str, need: Need) -> bool {
+fn fits(kind: &str, read_as: SourceType) -> bool {
     let base = kind.split('(').next().unwrap_or_default().trim();
     let is_int = ["smallint", "integer", "bigint"].contains(&base);
-    match need {
-        Need::Int => is_int,
-        Need::Text => {
+    match read_as {
+        SourceType::Int => is_int,
+        SourceType::Text => {
             !is_int && !["bytea", "boolean", "numeric"].contains(&base) && !kind.ends_with("[]")
         }
-        Need::Decimal => is_int || ["numeric", "money", "real", "double precision"].contains(&base),
-        Need::Time => kind.starts_with("timestamp") || base == "date",
+        SourceType::Decimal => {
+            is_int || ["numeric", "money", "real", "double precision"].contains(&base)
+        }
+        SourceType::Time => kind.starts_with("timestamp") || base == "date",
     }
 }
 
@@ -327,14 +328,12 @@ mod tests {
     use super::*;
     use crate::doctor::report::Status;
 
-    fn needs() -> Needs {
-        let columns = vec![("price".into(), Need::Decimal), ("name".into(), Need::Text)];
-        Needs {
-            topic: "shop.sales.products".into(),
-            table: "products".into(),
-            id: "id".into(),
-            columns,
-        }
+    fn products() -> SourceTable {
+        SourceTable::new("products", 'p')
+            .key("id", SourceType::Int)
+            .column("price", SourceType::Decimal)
+            .column("name", SourceType::Text)
+            .in_topic("shop.sales.products")
     }
     fn column(kind: &str) -> Column {
         Column { kind: kind.to_owned(), generated: false, nullable_default: false }
@@ -366,7 +365,7 @@ mod tests {
     fn bad(change: impl FnOnce(&mut Facts)) -> Vec<Check> {
         let mut facts = facts();
         change(&mut facts);
-        let all = judge_table(&needs(), &facts, Nulls::Replaced);
+        let all = judge_table(&products(), &facts, Nulls::Replaced);
         all.into_iter().filter(|check| check.status != Status::Ok).collect()
     }
 
@@ -374,7 +373,7 @@ mod tests {
     fn a_fit_table_is_well() {
         assert_eq!(bad(|_| {}), []);
         assert_eq!(bad(|facts| facts.identity = Some('f')), []);
-        assert_eq!(needs().full_name(), "sales.products");
+        assert_eq!(products().full_name(), "sales.products");
     }
 
     #[test]
@@ -430,7 +429,7 @@ mod tests {
         assert_eq!(found[0].status, Status::Warning, "the connector may use the other: {found:?}");
         let mut facts = facts();
         of(&mut facts, "price").nullable_default = true;
-        let judged = |nulls| defaulted(&needs(), &facts, "t", nulls).map(|check| check.status);
+        let judged = |nulls| defaulted(&products(), &facts, "t", nulls).map(|check| check.status);
         assert_eq!(judged(Nulls::Kept), None);
         assert_eq!(judged(Nulls::Unknown), Some(Status::Warning));
         assert_eq!(judged(Nulls::Replaced), Some(Status::Problem));
