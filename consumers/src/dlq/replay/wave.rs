@@ -1,9 +1,9 @@
 //! Letters of one partition: looked for in its log in one pass, then sent one by one.
 use super::{Item, Replay, Sent, Stop, kafka::Log, partition};
 use crate::{
-    config::{Config, Service},
     replay::{self, Judge, KeyForm, PREFIX, Reading, Verdict, Whose},
     source::Record,
+    source_table,
 };
 use debezium::{Decoder, Envelope};
 use sinks::{
@@ -90,21 +90,10 @@ impl Replay {
 
     /// As the service reads the topic's keys.
     fn reading(&self, topic: &str) -> Reading {
-        let Config { products, orders, order_items, kafka, formats, .. } = &self.config;
-        let tables = match self.config.service {
-            Service::Inventory => {
-                vec![(&products.table, &products.id), (&order_items.table, &order_items.id)]
-            }
-            Service::Analytics => {
-                vec![(&orders.table, &orders.id), (&order_items.table, &order_items.id)]
-            }
-            Service::Search => vec![(&products.table, &products.id)],
-        };
-        let mut tables = tables.into_iter().zip(&kafka.topics);
-        let found = tables.find(|(_, of)| *of == topic).map(|(table, _)| table);
-        let table = found.map(|(table, _)| table.clone()).unwrap_or_default();
-        let key = found.map(|(_, id)| id.clone()).into_iter().collect();
-        Reading { table, key, formats: formats.clone() }
+        let formats = &self.config.formats;
+        let unknown = || Reading { formats: formats.clone(), ..Reading::default() };
+        let table = source_table::of_topic(&self.config.tables, topic);
+        table.map_or_else(unknown, |table| Reading::of(table, formats))
     }
 
     fn verdict(&self, item: &Item, looked: &Looked) -> Result<Verdict, String> {

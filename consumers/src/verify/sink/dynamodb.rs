@@ -13,10 +13,7 @@ use super::super::{
 };
 use crate::{
     config::Config,
-    handler::Handler,
     handlers::{inventory, search},
-    service,
-    source_table::SourceTable,
 };
 use anyhow::Context;
 use sinks::{
@@ -305,14 +302,9 @@ fn product(key: &[Cell]) -> anyhow::Result<i64> {
 pub struct Places(BTreeMap<String, Partition>);
 impl Places {
     pub fn new(config: &Config, partitions: &[Partition]) -> Self {
-        let tables: Vec<SourceTable> = match config.service {
-            crate::config::Service::Inventory => service::inventory(config).tables(),
-            crate::config::Service::Analytics => service::analytics(config).tables(),
-            crate::config::Service::Search => service::search(config).tables(),
-        };
         let mut places = BTreeMap::new();
-        for (table, topic) in tables.iter().zip(&config.kafka.topics) {
-            for partition in partitions.iter().filter(|p| *p.topic == **topic) {
+        for table in &config.tables {
+            for partition in partitions.iter().filter(|p| table.is_in(&p.topic)) {
                 places.insert(format!("{}{}", table.tag, partition.index), partition.clone());
             }
         }
