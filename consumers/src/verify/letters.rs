@@ -44,8 +44,7 @@ pub fn explain(session: &Session<'_>, outcome: &mut Outcome) {
 
 /// The view's rows that the record would have touched, as far as it can be told.
 fn keys(letter: &Letter, session: &Session<'_>) -> Vec<i64> {
-    let table = session.tables.iter().find(|table| *letter.partition.topic == *table.topic);
-    let Some(table) = table else { return Vec::new() };
+    let Some(table) = session.table_of(&letter.partition.topic) else { return Vec::new() };
     let json = |bytes: &Option<Vec<u8>>| {
         let value: Value = serde_json::from_slice(bytes.as_deref()?).ok()?;
         Some(value.get("payload").cloned().unwrap_or(value))

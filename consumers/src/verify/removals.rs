@@ -9,13 +9,13 @@ use super::{
     log::Positions,
     repair::is_agreed,
     session::Session,
-    sql::Table,
     window::{Change, Reader, read_of},
 };
 use crate::{
     config::Config,
     dlq::{Log, acknowledged},
     removal,
+    source_table::{self, SourceTable},
 };
 use anyhow::{Context as _, bail};
 use debezium::Decoder;
@@ -31,7 +31,6 @@ const ASKED_AT_ONCE: usize = 10_000;
 
 /// A row that only the log has.
 struct Left {
-    table: usize,
     id: i64,
     /// Of its newest record.
     offset: i64,
@@ -47,7 +46,7 @@ pub fn remove(config: &Config, options: &Options, io: &Runtime) -> anyhow::Resul
     session.extend(&ends)?;
     let found = find(&session, &ends)?;
     let count = found.values().map(Vec::len).sum();
-    if count == 0 || !is_wanted(&session.tables, &found, count, options) {
+    if count == 0 || !is_wanted(&config.tables, &found, count, options) {
         return Ok(0);
     }
     // Its snapshot is open no longer than it is needed.
@@ -88,20 +87,19 @@ fn find(session: &Session<'_>, ends: &Positions) -> anyhow::Result<Found> {
     let mut found = Found::new();
     let mut decoder = Decoder::new(session.config.formats.clone(), debezium::Limits::default());
     for (partition, end) in ends {
+        let Some(table) = session.table_of(&partition.topic) else { continue };
         let newest = newest(session, &mut decoder, partition, *end)?;
+        let mut rows: Vec<(i64, i64)> = newest.into_iter().collect();
+        rows.sort_unstable();
         let mut left = Vec::new();
-        for (table, rows) in newest.into_iter().enumerate() {
-            let mut rows: Vec<(i64, i64)> = rows.into_iter().collect();
-            rows.sort_unstable();
-            for some in rows.chunks(ASKED_AT_ONCE) {
-                let ids: Vec<i64> = some.iter().map(|(id, _)| *id).collect();
-                let there = session.snapshot.ids_of(&session.tables[table], &ids)?;
-                let since = session.window.patch_of(table, ids.iter(), ends)?;
-                let is_left =
-                    |id: &i64| !there.contains(id) && !since.get(id).is_some_and(Option::is_some);
-                let gone = some.iter().filter(|(id, _)| is_left(id));
-                left.extend(gone.map(|&(id, offset)| Left { table, id, offset, key: None }));
-            }
+        for some in rows.chunks(ASKED_AT_ONCE) {
+            let ids: Vec<i64> = some.iter().map(|(id, _)| *id).collect();
+            let there = session.snapshot.ids_of(table, &ids)?;
+            let since = session.window.patch_of(table.source.alias, ids.iter(), ends)?;
+            let is_left =
+                |id: &i64| !there.contains(id) && !since.get(id).is_some_and(Option::is_some);
+            let gone = some.iter().filter(|(id, _)| is_left(id));
+            left.extend(gone.map(|&(id, offset)| Left { id, offset, key: None }));
         }
         if !left.is_empty() {
             find_keys(session, partition, &mut left)?;
@@ -111,28 +109,28 @@ fn find(session: &Session<'_>, ends: &Positions) -> anyhow::Result<Found> {
     Ok(found)
 }
 
-/// Of each table, the rows that the log has at its end, with the offset of the newest record.
+/// The rows that the partition's log has at its end, by primary key, with the offset of the newest record.
 fn newest(
     session: &Session<'_>,
     decoder: &mut Decoder,
     partition: &Partition,
     end: i64,
-) -> anyhow::Result<Vec<HashMap<i64, i64>>> {
-    let mut rows: Vec<HashMap<i64, i64>> = session.tables.iter().map(|_| HashMap::new()).collect();
+) -> anyhow::Result<HashMap<i64, i64>> {
+    let mut rows = HashMap::new();
     let reader: &Reader = &session.reader;
     let Some(table) = reader.table_of(&partition.topic) else { return Ok(rows) };
     let (begin, _) = session.log.bounds(partition)?;
     session.log.read(partition, begin, end, &mut |record| {
-        for change in read_of(reader, decoder, &table, record) {
+        for change in read_of(reader, decoder, table, record) {
             match change {
-                Change::Truncate => rows.iter_mut().for_each(HashMap::clear),
+                Change::Truncate => rows.clear(),
                 Change::Row(touched) if touched.row.is_some() => {
-                    rows[touched.table].insert(touched.id, record.offset);
+                    rows.insert(touched.id, record.offset);
                 }
-                Change::Row(touched) => drop(rows[touched.table].remove(&touched.id)),
+                Change::Row(touched) => drop(rows.remove(&touched.id)),
                 Change::Removal(touched, clean_to) => {
-                    if rows[touched.table].get(&touched.id).is_some_and(|at| *at < clean_to) {
-                        rows[touched.table].remove(&touched.id);
+                    if rows.get(&touched.id).is_some_and(|at| *at < clean_to) {
+                        rows.remove(&touched.id);
                     }
                 }
             }
@@ -168,9 +166,10 @@ fn find_keys(
     }
 }
 
-fn is_wanted(tables: &[Table], found: &Found, count: usize, options: &Options) -> bool {
+fn is_wanted(tables: &[SourceTable], found: &Found, count: usize, options: &Options) -> bool {
     for (partition, rows) in found {
-        let table = rows.first().map_or("", |row| tables[row.table].name.as_str());
+        let table = source_table::of_topic(tables, &partition.topic);
+        let table = table.map_or("", |table| table.name.as_str());
         let ids: Vec<String> =
             rows.iter().take(options.limit).map(|row| row.id.to_string()).collect();
         let more = if rows.len() > ids.len() { ", ..." } else { "" };

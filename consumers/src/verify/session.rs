@@ -12,11 +12,12 @@ use crate::{
     config::Config,
     handlers::search::{self, words},
     runtime::wall_ms,
+    source_table::{self, before_name},
 };
 use anyhow::{Context, bail};
 use sinks::{Cell, Column, Partition, Type, View};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet, HashMap},
     time::{Duration, Instant},
 };
 use tokio::runtime::Runtime;
@@ -49,7 +50,9 @@ impl<'r> Session<'r> {
         let log = Log::new(config)?;
         let tables = sql::tables(config, &options.schema);
         let marker = options.marker_table.as_deref().map(|table| {
-            let prefix = tables[0].topic.strip_suffix(&tables[0].name).unwrap_or_default();
+            let first = config.tables.first();
+            let prefix = first.and_then(|table| before_name(table.topic(), &table.name));
+            let prefix = prefix.unwrap_or_default();
             snapshot::marker(table, options.marker_topic.as_deref(), prefix, &options.schema)
         });
         let partitions = log.partitions(&config.kafka.topics)?;
@@ -69,7 +72,7 @@ impl<'r> Session<'r> {
         let marks = marks.as_ref();
         let waited = snapshot::wait(io, &options.dsn, &log, &how, marks, &snapshot.lsn, until)?;
         let floor = log.ends(&partitions)?;
-        let window = Window::new(config, begin, &tables);
+        let window = Window::new(config, begin);
         let reader = Reader::new(config);
         let mut session = Self {
             config,
@@ -145,9 +148,16 @@ impl<'r> Session<'r> {
         Ok(behind)
     }
 
+    /// The table whose changes are in this topic.
+    pub fn table_of(&self, topic: &str) -> Option<&Table> {
+        let source = source_table::of_topic(&self.config.tables, topic)?;
+        self.tables.iter().find(|table| table.source.alias == source.alias)
+    }
+
     /// The patches of all tables at a position.
     pub fn patches(&self, at: &Positions) -> anyhow::Result<Vec<Patch>> {
-        (0..self.tables.len()).map(|table| self.window.patch(table, at)).collect()
+        let patch = |table: &Table| self.window.patch(table.source.alias, at);
+        self.tables.iter().map(patch).collect()
     }
 
     /// What PostgreSQL says the view is at the position, in the order of keys.
@@ -169,7 +179,7 @@ impl<'r> Session<'r> {
     ) -> anyhow::Result<Expected<'s>> {
         let sql = sql::view(self.config, &self.tables, view, rows)
             .with_context(|| format!("there is no SQL of view {view}"))?;
-        let patches = snapshot::whole(&self.tables, self.patches(at)?);
+        let patches = snapshot::whole(self.patches(at)?);
         self.snapshot.rows(&sql, &patches, None, columns)
     }
 
@@ -190,25 +200,25 @@ impl<'r> Session<'r> {
         &self,
         view: &str,
         wanted: &[(i64, Positions)],
-    ) -> anyhow::Result<std::collections::HashMap<i64, Vec<Cell>>> {
+    ) -> anyhow::Result<HashMap<i64, Vec<Cell>>> {
         let sql = sql::view(self.config, &self.tables, view, Rows::Keys)
             .with_context(|| format!("there is no SQL of view {view}"))?;
         let mut touched = Vec::new();
-        for (at, table) in self.tables.iter().enumerate() {
-            let of = table.columns().position(|column| column == table.key);
-            let mut by_key = self.window.touched(at, of);
+        for table in &self.tables {
+            let name = table.source.alias;
+            let mut by_key = self.window.touched(name, table.counted_by());
             // Rows that the snapshot has under another key than any record of the window.
-            for (id, key) in self.snapshot.keys_of(table, &self.window.ids(at))? {
+            for (id, key) in self.snapshot.keys_of(table, &self.window.ids(name))? {
                 by_key.entry(key).or_default().insert(id);
             }
-            touched.push(by_key);
+            touched.push((name, by_key));
         }
         let patches = |(key, at): &(i64, Positions)| {
-            let one = |table: usize| {
-                let ids = touched[table].get(key).into_iter().flatten();
+            let one = |(table, by_key): &(&str, HashMap<i64, BTreeSet<i64>>)| {
+                let ids = by_key.get(key).into_iter().flatten();
                 self.window.patch_of(table, ids, at)
             };
-            Ok((*key, (0..self.tables.len()).map(one).collect::<anyhow::Result<_>>()?))
+            Ok((*key, touched.iter().map(one).collect::<anyhow::Result<_>>()?))
         };
         let wanted = wanted.iter().map(patches).collect::<anyhow::Result<_>>()?;
         let columns = match view {
@@ -243,7 +253,7 @@ fn statement_columns(view: &View) -> Vec<Column> {
 }
 
 /// Of name and description.
-pub fn words_of(row: &[Cell]) -> std::collections::BTreeSet<String> {
+pub fn words_of(row: &[Cell]) -> BTreeSet<String> {
     row.iter().take(2).filter_map(Cell::text).flat_map(words).collect()
 }
 

@@ -94,13 +94,13 @@ fn explain(error: tokio_postgres::Error) -> anyhow::Error {
 }
 
 /// JSON of the patches, each for the whole table.
-pub fn whole(tables: &[Table], patches: Vec<Patch>) -> Vec<Vec<Value>> {
-    let one = |(table, patch): (&Table, Patch)| {
+pub fn whole(patches: Vec<Patch>) -> Vec<Vec<Value>> {
+    let one = |patch: Patch| {
         let mut rows = Vec::with_capacity(patch.len());
-        window::json(table, patch, None, &mut rows);
+        window::json(patch, None, &mut rows);
         rows
     };
-    tables.iter().zip(patches).map(one).collect()
+    patches.into_iter().map(one).collect()
 }
 
 /// Rows as PostgreSQL sends them; never more than a few of them in memory.
@@ -289,8 +289,8 @@ pub fn of_keys(
     let keys: Vec<i64> = keys.into_iter().collect();
     let mut patches: Vec<Vec<Value>> = tables.iter().map(|_| Vec::new()).collect();
     for (key, of_tables) in wanted {
-        for ((table, patch), out) in tables.iter().zip(of_tables).zip(&mut patches) {
-            window::json(table, patch, Some(key), out);
+        for (patch, out) in of_tables.into_iter().zip(&mut patches) {
+            window::json(patch, Some(key), out);
         }
     }
     let mut found = HashMap::new();

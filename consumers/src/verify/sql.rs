@@ -5,21 +5,20 @@
 //! verified. All other rows are as in the snapshot. With keys (the last parameter) only these rows of the view are
 //! computed, each with the patch rows made `for` it: each may stand at a position of its own.
 use crate::{
-    config::{Config, Service},
+    config::Config,
     handlers::{analytics, inventory, search},
+    source_table::{SourceColumn, SourceTable, SourceType},
 };
 use sinks::StockMode;
 
 /// A table of the shop, as a statement sees it.
 #[derive(Debug, Clone)]
 pub struct Table {
-    /// What the views below call it.
-    pub alias: &'static str,
+    /// As the service's handler declares it, in the topic that is set.
+    pub source: SourceTable,
     /// Quoted, with its schema.
     place: String,
-    /// Its own name, without schema, as Debezium says it.
-    pub name: String,
-    pub topic: String,
+    /// The primary key's column, quoted.
     id: String,
     columns: Vec<Column>,
     /// The column by which a row counts towards a view's row (`id` or `product_id`), where that is one number.
@@ -32,8 +31,14 @@ struct Column {
     kind: &'static str,
 }
 impl Column {
-    fn new(ours: &'static str, yours: &str, kind: &'static str) -> Self {
-        Self { ours, yours: quoted(yours), kind }
+    fn new(column: &SourceColumn) -> Self {
+        let kind = match column.kind {
+            SourceType::Int => "bigint",
+            SourceType::Text => "text",
+            SourceType::Decimal => "numeric",
+            SourceType::Time => "timestamptz",
+        };
+        Self { ours: column.alias, yours: quoted(&column.name), kind }
     }
     /// Through text: a `double precision` then reads as Debezium writes it.
     fn read(&self) -> String {
@@ -48,78 +53,26 @@ pub fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// The tables that a service reads, in the order of its topics.
+/// The tables that a service reads, in this schema.
 pub fn tables(config: &Config, schema: &str) -> Vec<Table> {
-    let Config { products, orders, order_items: items, .. } = config;
-    let make = |alias, name: &str, id: &str, key, columns| Table {
-        alias,
-        place: format!("{}.{}", quoted(schema), quoted(name)),
-        name: name.to_owned(),
-        topic: String::new(),
-        id: quoted(id),
-        columns,
-        key,
-    };
-    let mut lines = vec![
-        Column::new("product_id", &items.product_id, "bigint"),
-        Column::new("quantity", &items.quantity, "bigint"),
-    ];
-    let mut tables = match config.service {
-        Service::Inventory => vec![
-            make(
-                "products",
-                &products.table,
-                &products.id,
-                "id",
-                vec![
-                    Column::new("name", &products.name, "text"),
-                    Column::new("price", &products.price, "numeric"),
-                    Column::new("stock_quantity", &products.stock_quantity, "bigint"),
-                ],
-            ),
-            make("order_items", &items.table, &items.id, "product_id", lines),
-        ],
-        Service::Search => vec![make(
-            "products",
-            &products.table,
-            &products.id,
-            "id",
-            vec![
-                Column::new("name", &products.name, "text"),
-                Column::new("description", &products.description, "text"),
-                Column::new("price", &products.price, "numeric"),
-                Column::new("category", &products.category, "text"),
-            ],
-        )],
-        Service::Analytics => {
-            lines.push(Column::new("unit_price", &items.unit_price, "numeric"));
-            vec![
-                make(
-                    "orders",
-                    &orders.table,
-                    &orders.id,
-                    "id",
-                    vec![
-                        Column::new("customer_id", &orders.customer_id, "bigint"),
-                        Column::new("status", &orders.status, "text"),
-                        Column::new("total", &orders.total, "numeric"),
-                        Column::new("created_at", &orders.created_at, "timestamptz"),
-                    ],
-                ),
-                make("order_items", &items.table, &items.id, "product_id", lines),
-            ]
-        }
-    };
-    for (table, topic) in tables.iter_mut().zip(&config.kafka.topics) {
-        table.topic.clone_from(topic);
-    }
-    tables
+    config.tables.iter().map(|table| Table::new(table, schema)).collect()
 }
 
 impl Table {
-    /// Our names of the columns, in the order of a patch row's values.
-    pub fn columns(&self) -> impl Iterator<Item = &'static str> {
-        self.columns.iter().map(|column| column.ours)
+    fn new(source: &SourceTable, schema: &str) -> Self {
+        Self {
+            source: source.clone(),
+            place: format!("{}.{}", quoted(schema), quoted(&source.name)),
+            id: quoted(source.key.first().map_or("id", |column| &column.name)),
+            columns: source.columns.iter().map(Column::new).collect(),
+            key: if source.alias == "order_items" { "product_id" } else { "id" },
+        }
+    }
+
+    /// Our name of the column beside the primary key by which a row counts towards a view's row. `None`: it does by its
+    /// primary key.
+    pub fn counted_by(&self) -> Option<&'static str> {
+        self.columns.iter().map(|column| column.ours).find(|ours| *ours == self.key)
     }
 
     /// For each of these rows that the snapshot has, the view's row that it counts towards.
@@ -148,7 +101,8 @@ impl Table {
 
     /// `patch_<alias>` and `<alias>`, the table as it is at the position.
     fn patched(&self, patch: usize, keys: Option<usize>) -> String {
-        let Self { alias, place, id, key, .. } = self;
+        let Self { place, id, key, .. } = self;
+        let alias = self.source.alias;
         let column = self.key_column();
         let declared: String = self
             .columns

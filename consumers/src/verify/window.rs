@@ -3,15 +3,12 @@
 //! Everything below the window is in the snapshot; everything that the snapshot sees is below every position that is
 //! asked for. So a row that the window touches is, at a position, what its last record before the position says; one
 //! that it does not touch is as in the snapshot. That the window begins somewhat early does no harm.
-use super::{
-    log::{Log, Positions},
-    sql::Table,
-};
+use super::log::{Log, Positions};
 use crate::{
     config::{Config, Service},
     engine::changes_key,
     handler::{Handler, Reject},
-    handlers::{Analytics, Inventory, Search, analytics, inventory},
+    handlers::{Analytics, Inventory, Search, analytics, inventory, search},
     removal,
     replay::Replay,
     service, source,
@@ -27,88 +24,113 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 /// More records than this between snapshot and sink are no answer: memory is bounded.
 const CHANGES_MAX: usize = 2_000_000;
 
-/// A row's values in the order of its table's columns, as text; `Unchanged`: not sent.
-type Values = Vec<Kept<Option<String>>>;
+/// A row's values as text, each with our name of its column; `Unchanged`: not sent.
+type Values = Vec<(&'static str, Kept<Option<String>>)>;
 
 /// A row that a record touches; `None`: deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Touched {
-    /// In the order of the service's tables.
-    pub table: usize,
+    /// Our name of its table, [`SourceTable::alias`].
+    pub table: &'static str,
     pub id: i64,
     pub row: Option<Values>,
 }
 
 /// Reads records as the service does: what it would put among the dead letters changes nothing here either.
-pub enum Reader {
+pub struct Reader {
+    tables: Vec<SourceTable>,
+    handler: OneOf,
+}
+enum OneOf {
     Inventory(Inventory),
     Analytics(Analytics),
     Search(Search),
 }
 impl Reader {
     pub fn new(config: &Config) -> Self {
-        match config.service {
-            Service::Inventory => Self::Inventory(service::inventory(config)),
-            Service::Analytics => Self::Analytics(service::analytics(config)),
-            Service::Search => Self::Search(service::search(config)),
-        }
+        let handler = match config.service {
+            Service::Inventory => OneOf::Inventory(service::inventory(config)),
+            Service::Analytics => OneOf::Analytics(service::analytics(config)),
+            Service::Search => OneOf::Search(service::search(config)),
+        };
+        Self { tables: config.tables.clone(), handler }
     }
 
     /// The table of this topic.
-    pub fn table_of(&self, topic: &str) -> Option<SourceTable> {
-        let tables = match self {
-            Self::Inventory(handler) => handler.tables(),
-            Self::Analytics(handler) => handler.tables(),
-            Self::Search(handler) => handler.tables(),
-        };
-        source_table::of_topic(&tables, topic).cloned()
+    pub fn table_of(&self, topic: &str) -> Option<&SourceTable> {
+        source_table::of_topic(&self.tables, topic)
     }
 
-    fn read(&self, change: &debezium::Change<'_>) -> Result<Option<Touched>, Reject> {
-        let touched = |table, id, row| Some(Touched { table, id, row });
-        Ok(match self {
-            Self::Inventory(handler) => match handler.read(change)? {
-                None => None,
-                Some(inventory::Fact::Product { id, row }) => touched(
-                    0,
-                    id,
-                    row.map(|row| vec![row.name, text(row.price.map(plain)), text(row.base_stock)]),
-                ),
-                Some(inventory::Fact::Item { id, row }) => {
-                    touched(1, id, row.map(|row| vec![text(row.product_id), text(row.quantity)]))
-                }
-            },
-            Self::Search(handler) => match handler.read(change)? {
-                None => None,
-                Some(fact) => touched(
-                    0,
-                    fact.id,
-                    fact.row.map(|row| {
-                        vec![row.name, row.description, text(row.price.map(plain)), row.category]
-                    }),
-                ),
-            },
-            Self::Analytics(handler) => match handler.read(change)? {
-                None => None,
-                Some(analytics::Fact::Order { id, row }) => touched(
-                    0,
-                    id,
-                    row.map(|row| {
-                        let total = text(row.total.map(plain));
-                        let created = text(row.created_us.and_then(instant));
-                        vec![text(row.customer_id), row.status, total, created]
-                    }),
-                ),
-                Some(analytics::Fact::Item { id, row }) => touched(
-                    1,
-                    id,
-                    row.map(|row| {
-                        let price = text(row.unit_price.decimal().cloned().map(plain));
-                        vec![text(row.product_id), text(row.quantity), price]
-                    }),
-                ),
-            },
-        })
+    /// The row that a change of this table touches.
+    fn read(
+        &self,
+        change: &debezium::Change<'_>,
+        table: &SourceTable,
+    ) -> Result<Option<Touched>, Reject> {
+        let touched = |(id, row)| Touched { table: table.alias, id, row };
+        Ok(self.handler.read(change)?.map(touched))
+    }
+}
+impl OneOf {
+    /// The primary key of the row that the change is about, and the row.
+    fn read(&self, change: &debezium::Change<'_>) -> Result<Option<(i64, Option<Values>)>, Reject> {
+        let read = match self {
+            Self::Inventory(handler) => handler.read(change)?.map(of_inventory),
+            Self::Search(handler) => handler.read(change)?.map(of_search),
+            Self::Analytics(handler) => handler.read(change)?.map(of_analytics),
+        };
+        Ok(read)
+    }
+}
+
+fn of_inventory(fact: inventory::Fact) -> (i64, Option<Values>) {
+    let product = |row: inventory::Product| {
+        vec![
+            ("name", row.name),
+            ("price", text(row.price.map(plain))),
+            ("stock_quantity", text(row.base_stock)),
+        ]
+    };
+    let item = |row: inventory::Item| {
+        vec![("product_id", text(row.product_id)), ("quantity", text(row.quantity))]
+    };
+    match fact {
+        inventory::Fact::Product { id, row } => (id, row.map(product)),
+        inventory::Fact::Item { id, row } => (id, row.map(item)),
+    }
+}
+
+fn of_search(fact: search::Fact) -> (i64, Option<Values>) {
+    let product = |row: search::Product| {
+        vec![
+            ("name", row.name),
+            ("description", row.description),
+            ("price", text(row.price.map(plain))),
+            ("category", row.category),
+        ]
+    };
+    (fact.id, fact.row.map(product))
+}
+
+fn of_analytics(fact: analytics::Fact) -> (i64, Option<Values>) {
+    let order = |row: analytics::OrderRow| {
+        vec![
+            ("customer_id", text(row.customer_id)),
+            ("status", row.status),
+            ("total", text(row.total.map(plain))),
+            ("created_at", text(row.created_us.and_then(instant))),
+        ]
+    };
+    let item = |row: analytics::Item| {
+        vec![
+            ("product_id", text(row.product_id)),
+            ("quantity", text(row.quantity)),
+            ("unit_price", text(row.unit_price.decimal().cloned().map(plain))),
+        ]
+    };
+    match fact {
+        analytics::Fact::Order { id, row } => (id, row.map(order)),
+        analytics::Fact::Item { id, row } => (id, row.map(item)),
     }
 }
 
@@ -159,7 +181,7 @@ pub fn read_of(
             let key = record.key.map(|key| decoder.key(topic, name.into(), key));
             let Some(Ok(Some(key))) = key else { return Vec::new() };
             let change = gone(Source::unsaid(name.into(), 0), Some(key), None);
-            return match (reader.read(&change), removal::clean_to(record)) {
+            return match (reader.read(&change, table), removal::clean_to(record)) {
                 (Ok(Some(touched)), None) => vec![Change::Row(touched)],
                 (Ok(Some(touched)), Some(Ok(clean_to))) => vec![Change::Removal(touched, clean_to)],
                 _ => Vec::new(),
@@ -171,7 +193,7 @@ pub fn read_of(
     let Ok(moves) = changes_key(&change, table) else { return Vec::new() };
     change.source.table = name.into();
     let old = moves.then(|| gone(change.source.clone(), None, change.before.clone()));
-    let read = |change: &debezium::Change<'_>| reader.read(change).ok().flatten();
+    let read = |change: &debezium::Change<'_>| reader.read(change, table).ok().flatten();
     old.iter().chain([&change]).filter_map(read).map(Change::Row).collect()
 }
 
@@ -187,8 +209,8 @@ pub type Patch = BTreeMap<i64, Option<Values>>;
 pub struct Window {
     decoder: Decoder,
     read_to: Positions,
-    /// Of each table, by primary key; each row's records in the log's order.
-    rows: Vec<HashMap<i64, Vec<Record>>>,
+    /// By our name of the table and by primary key; each row's records in the log's order.
+    rows: BTreeMap<&'static str, HashMap<i64, Vec<Record>>>,
     records: usize,
     /// Where a table was emptied.
     truncated: Vec<(Partition, i64)>,
@@ -196,11 +218,11 @@ pub struct Window {
 
 impl Window {
     /// Begins there, empty.
-    pub fn new(config: &Config, from: Positions, tables: &[Table]) -> Self {
+    pub fn new(config: &Config, from: Positions) -> Self {
         Self {
             decoder: Decoder::new(config.formats.clone(), debezium::Limits::default()),
             read_to: from,
-            rows: tables.iter().map(|_| HashMap::new()).collect(),
+            rows: BTreeMap::new(),
             records: 0,
             truncated: Vec::new(),
         }
@@ -224,13 +246,13 @@ impl Window {
         }
         let (partition, offset) = (record.partition, record.offset);
         let Some(table) = reader.table_of(&partition.topic) else { return Ok(()) };
-        for change in read_of(reader, &mut self.decoder, &table, record) {
+        for change in read_of(reader, &mut self.decoder, table, record) {
             match change {
                 Change::Row(touched) => self.touch(partition, offset, touched)?,
                 // Changed since it was judged, or not: earlier records than the window's do not matter, the source has
                 // not the row.
                 Change::Removal(touched, clean_to) => {
-                    let known = self.rows[touched.table].get(&touched.id);
+                    let known = self.rows.get(touched.table).and_then(|rows| rows.get(&touched.id));
                     let newest = known.and_then(|records| records.last());
                     if newest.is_none_or(|newest| newest.offset < clean_to) {
                         self.touch(partition, offset, touched)?;
@@ -256,7 +278,8 @@ impl Window {
             );
         }
         let record = Record { partition: partition.clone(), offset, row: touched.row };
-        self.rows[touched.table].entry(touched.id).or_default().push(record);
+        let rows = self.rows.entry(touched.table).or_default();
+        rows.entry(touched.id).or_default().push(record);
         Ok(())
     }
 
@@ -264,22 +287,23 @@ impl Window {
         self.records
     }
 
-    /// Every row of the table that the window touches before the position. Partitions without one count whole.
-    pub fn patch(&self, table: usize, at: &Positions) -> anyhow::Result<Patch> {
+    /// Every row of the table (by our name) that the window touches before the position. Partitions without one count
+    /// whole.
+    pub fn patch(&self, table: &str, at: &Positions) -> anyhow::Result<Patch> {
         self.check(at)?;
-        let rows = self.rows[table].iter();
+        let rows = self.rows.get(table).into_iter().flatten();
         Ok(rows.filter_map(|(id, records)| Some((*id, state(records, at)?))).collect())
     }
 
     /// The same, of these rows only.
     pub fn patch_of<'a>(
         &self,
-        table: usize,
+        table: &str,
         ids: impl Iterator<Item = &'a i64>,
         at: &Positions,
     ) -> anyhow::Result<Patch> {
         self.check(at)?;
-        let one = |id: &i64| Some((*id, state(self.rows[table].get(id)?, at)?));
+        let one = |id: &i64| Some((*id, state(self.rows.get(table)?.get(id)?, at)?));
         Ok(ids.filter_map(one).collect())
     }
 
@@ -295,16 +319,17 @@ impl Window {
         }
     }
 
-    /// Of the table's rows: all primary keys, and which of them ever counted towards each key, column `of` of the row.
-    pub fn touched(&self, table: usize, of: Option<usize>) -> HashMap<i64, BTreeSet<i64>> {
+    /// The table's primary keys by what their rows ever counted towards: each by itself, or by column `of` of its row.
+    pub fn touched(&self, table: &str, of: Option<&str>) -> HashMap<i64, BTreeSet<i64>> {
         let mut by_key: HashMap<i64, BTreeSet<i64>> = HashMap::new();
-        for (id, records) in &self.rows[table] {
+        for (id, records) in self.rows.get(table).into_iter().flatten() {
             let Some(of) = of else {
                 by_key.entry(*id).or_default().insert(*id);
                 continue;
             };
             for values in records.iter().filter_map(|record| record.row.as_ref()) {
-                if let Kept::New(Some(text)) = &values[of]
+                let value = values.iter().find(|(name, _)| *name == of);
+                if let Some((_, Kept::New(Some(text)))) = value
                     && let Ok(key) = text.parse()
                 {
                     by_key.entry(key).or_default().insert(*id);
@@ -313,8 +338,9 @@ impl Window {
         }
         by_key
     }
-    pub fn ids(&self, table: usize) -> Vec<i64> {
-        self.rows[table].keys().copied().collect()
+    /// The primary keys of all rows of the table that the window touches.
+    pub fn ids(&self, table: &str) -> Vec<i64> {
+        self.rows.get(table).into_iter().flat_map(HashMap::keys).copied().collect()
     }
 }
 
@@ -329,26 +355,32 @@ fn state(records: &[Record], at: &Positions) -> Option<Option<Values>> {
             continue;
         };
         let last = now.take();
-        let onto = |(i, value): (usize, &Kept<Option<String>>)| match (value, &last) {
-            (Kept::New(_), _) => value.clone(),
-            (Kept::Unchanged, Some(Some(last))) => last[i].clone(),
+        let before = |name: &str| match &last {
+            Some(Some(last)) => {
+                let value = last.iter().find(|(column, _)| *column == name);
+                value.map_or(Kept::Unchanged, |(_, value)| value.clone())
+            }
             // Inserted without its text: nobody knows it, and the service shows none.
-            (Kept::Unchanged, Some(None)) => Kept::New(None),
-            (Kept::Unchanged, None) => Kept::Unchanged,
+            Some(None) => Kept::New(None),
+            None => Kept::Unchanged,
         };
-        now = Some(Some(values.iter().enumerate().map(onto).collect()));
+        let onto = |(name, value): &(&'static str, Kept<Option<String>>)| match value {
+            Kept::New(_) => (*name, value.clone()),
+            Kept::Unchanged => (*name, before(name)),
+        };
+        now = Some(Some(values.iter().map(onto).collect()));
     }
     now
 }
 
 /// As the statements take it. `for_key`: the view's row that these are for, where each has a patch of its own.
-pub fn json(table: &Table, patch: Patch, for_key: Option<i64>, out: &mut Vec<Value>) {
+pub fn json(patch: Patch, for_key: Option<i64>, out: &mut Vec<Value>) {
     for (id, row) in patch {
         let mut object = Map::new();
         object.insert("id".into(), id.into());
         object.insert("for_key".into(), for_key.into());
         object.insert("deleted".into(), row.is_none().into());
-        for (name, value) in table.columns().zip(row.into_iter().flatten()) {
+        for (name, value) in row.into_iter().flatten() {
             match value {
                 Kept::New(text) => object.insert(name.into(), json!(text)),
                 Kept::Unchanged => object.insert(format!("{name}_kept"), true.into()),
