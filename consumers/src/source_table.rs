@@ -1,7 +1,8 @@
 //! A table of the source, declared once by the handler that reads it. The engine, the settings, `cdc doctor`, `cdc verify`
 //! and `cdc dlq` take the table's name, key, columns and topic from this declaration.
 //!
-//! This is also the place that says how a topic is named after its table: [`of_topic`], [`before_name`].
+//! This is also the place that says how a topic is named after its table: [`of_topic`], [`before_name`]. Where no table
+//! is known, [`sinks::state::table_of`] tells its name.
 
 /// What a column's values are, whatever its exact type at the source is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -44,7 +44,7 @@ pub fn refuse_renamed<T: AsRef<str>>(
     held: impl IntoIterator<Item = T>,
     topic: &str,
 ) -> Result<(), SinkError> {
-    let is_renamed = |was: &T| was.as_ref() != topic && table(was.as_ref()) == table(topic);
+    let is_renamed = |was: &T| was.as_ref() != topic && table_of(was.as_ref()) == table_of(topic);
     let Some(was) = held.into_iter().find(is_renamed) else { return Ok(()) };
     Err(SinkError::fatal(anyhow!(
         "the state holds topic {} for this table; it is now {topic}: set TOPIC_PREFIX back, or start with a new \
@@ -66,7 +66,8 @@ pub fn refuse_count(topic: &str, kept: i32, now: i32) -> Result<(), SinkError> {
     )))
 }
 
-fn table(topic: &str) -> &str {
+/// The name of a topic's table, where nothing but the topic's name is known: its last part.
+pub fn table_of(topic: &str) -> &str {
     topic.rsplit_once('.').map_or(topic, |(_, table)| table)
 }
 

@@ -17,7 +17,7 @@ mod inputs;
 mod record;
 
 use super::{Bounds, Flow, Headers, Probe, Record, Signal, Source};
-use crate::config::Placement;
+use crate::{config::Placement, source_table::before_name};
 use anyhow::{Context, bail, ensure};
 use index::{Content, Entry, Form, Index};
 use sinks::{Partition, state::Shown};
@@ -40,8 +40,7 @@ pub struct Rules {
 }
 impl Rules {
     fn topic_of(&self, table: &str) -> Option<String> {
-        let last = |topic: &str| topic.rsplit_once('.').map_or(topic, |(_, last)| last) == table;
-        self.topics.iter().find(|topic| last(topic)).cloned()
+        self.topics.iter().find(|topic| before_name(topic, table).is_some()).cloned()
     }
 }
 

@@ -1,4 +1,6 @@
 //! Topics that are to be read and are not there: which ones, and the prefix under which they would be.
+use crate::source_table::before_name;
+use sinks::state::table_of;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -27,10 +29,9 @@ pub fn missing(wanted: &[String], there: &BTreeSet<&str>) -> Option<Missing> {
         return None;
     }
     let mut fits: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for table in topics.iter().map(|topic| table(topic)) {
+    for table in topics.iter().map(|topic| table_of(topic)) {
         for topic in there.iter().filter(|topic| !wanted.iter().any(|wanted| wanted == *topic)) {
-            let prefix = topic.strip_suffix(table);
-            if let Some(prefix) = prefix.filter(|p| p.is_empty() || p.ends_with('.')) {
+            if let Some(prefix) = before_name(topic, table) {
                 fits.entry(prefix.to_owned()).or_default().push((*topic).to_owned());
             }
         }
@@ -38,11 +39,6 @@ pub fn missing(wanted: &[String], there: &BTreeSet<&str>) -> Option<Missing> {
     let most = fits.values().map(Vec::len).max().unwrap_or(0);
     fits.retain(|_, topics| topics.len() == most);
     Some(Missing { all: topics.len() == wanted.len(), topics, fits })
-}
-
-/// A topic's name ends with that of its table.
-fn table(topic: &str) -> &str {
-    topic.rsplit('.').next().unwrap_or(topic)
 }
 
 impl Missing {
