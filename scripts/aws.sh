@@ -12,7 +12,7 @@
 #   ls      LocalStack: S3, and DynamoDB through DynamoDB Local. The tests' reference. Port 4566.
 #   mini    MiniStack: both, in one small process, installed in seconds. Port 4620.
 #
-# Faults: tests put a proxy of their own between (consumers/tests/proxy).
+# Faults: tests put a proxy of their own between (cdc/tests/proxy).
 #
 # Settings: CDC_CACHE, CDC_PYTHON, CDC_JAVA_HOME, P_LS, P_MINI (ports), and LocalStack's own.
 # Several at once: give each its own ports and its own CDC_AWS_DATA (a folder; what is installed is shared).

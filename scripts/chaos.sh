@@ -37,7 +37,9 @@ done
 
 echo "seed $seed, $minutes minutes" >&2
 # shellcheck disable=SC2086  # nothing, or one word
-cargo test $profile --locked -p consumers --test fire --no-run
+cargo build $profile --locked --workspace --bins
+# shellcheck disable=SC2086
+cargo test $profile --locked --workspace --test fire --no-run
 started=
 finish() { [ -z "$started" ] || scripts/aws.sh down ls; }
 trap finish EXIT
@@ -51,4 +53,4 @@ unset AWS_ENDPOINT_URL_DYNAMODB AWS_ENDPOINT_URL_S3
 export TEST_FIRE_VERIFY=1
 export TEST_FIRE=1 TEST_FIRE_MINUTES=$minutes TEST_FIRE_SEED=$seed TEST_FIRE_RATE=$rate
 # shellcheck disable=SC2086
-cargo test $profile --locked -q -p consumers --test fire
+cargo test $profile --locked -q --workspace --test fire

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# record-shop.sh [DIR] - records the shop that `cdc demo` replays, into DIR (default consumers/demo):
+# record-shop.sh [DIR] - records the shop that `cdc demo` replays, into DIR (default cdc/demo):
 #   shop.ndjson.gz     every record of the shop's three topics, from a real PostgreSQL, Debezium and Kafka
 #   expected.json.gz   every row of every view as PostgreSQL itself computed it, and the three poison records
 #   README.md          how it was made, and counts
@@ -17,7 +17,7 @@ if [[ ${1:-} == -* ]]; then
 fi
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-OUT=${1:-$HERE/../consumers/demo}
+OUT=${1:-$HERE/../cdc/demo}
 WORK=$(mktemp -d)
 export STACK_NAME=recording TOPIC_PREFIX=shop PG_DATABASE=shop
 export PG_PORT=${PG_PORT:-15442} KAFKA_PORT=${KAFKA_PORT:-19192} KAFKA_CONTROLLER_PORT=${KAFKA_CONTROLLER_PORT:-19193}

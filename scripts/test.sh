@@ -83,7 +83,7 @@ cargo test --workspace --locked
 if [ -z "$quick" ]; then
   say "under fire: a stack of its own, attacked"
   source_stack wipe
-  TEST_FIRE=1 TEST_FIRE_VERIFY=1 TEST_FIRE_RATE=10 cargo test --locked -p consumers --test fire
+  TEST_FIRE=1 TEST_FIRE_VERIFY=1 TEST_FIRE_RATE=10 cargo test --locked --workspace --test fire
   say "demo"
   cargo build --release --locked --bins
   cargo run --release --locked --bin cdc -- demo

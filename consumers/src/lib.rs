@@ -3,9 +3,6 @@
 //! ([`engine`], [`policy`]), the only loop with I/O ([`runtime`]).
 pub mod command_line;
 pub mod config;
-pub mod demo;
-pub mod dlq;
-pub mod doctor;
 pub mod engine;
 mod fingerprint;
 pub mod handler;
@@ -15,8 +12,6 @@ pub mod removal;
 pub mod replay;
 pub mod runtime;
 pub mod service;
-pub mod shop;
 pub mod source;
 pub mod source_table;
 pub mod telemetry;
-pub mod verify;

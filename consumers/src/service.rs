@@ -59,25 +59,25 @@ pub fn run(config: &Config, stop: &AtomicBool) -> anyhow::Result<Ended> {
 }
 
 /// The handlers as they are set.
-pub(crate) fn inventory(config: &Config) -> Inventory {
+pub fn inventory(config: &Config) -> Inventory {
     let (products, order_items) = (config.products.clone(), config.order_items.clone());
     let (low_below, stock_mode) = (config.low_stock_threshold, config.stock_mode);
     let limits = Limits::default();
     let settings = inventory::Settings { products, order_items, low_below, stock_mode, limits };
     Inventory::new(settings, &config.formats.to_string())
 }
-pub(crate) fn analytics(config: &Config) -> Analytics {
+pub fn analytics(config: &Config) -> Analytics {
     let (orders, order_items) = (config.orders.clone(), config.order_items.clone());
     let settings = analytics::Settings { orders, order_items, limits: Limits::default() };
     Analytics::new(settings, &config.formats.to_string())
 }
-pub(crate) fn search(config: &Config) -> Search {
+pub fn search(config: &Config) -> Search {
     let settings =
         search::Settings { products: config.products.clone(), limits: Limits::default() };
     Search::new(settings, &config.formats.to_string())
 }
 /// The views of the service that is set.
-pub(crate) fn views(config: &Config) -> Vec<View> {
+pub fn views(config: &Config) -> Vec<View> {
     match config.service {
         Service::Inventory => inventory(config).views(),
         Service::Analytics => analytics(config).views(),
@@ -86,7 +86,7 @@ pub(crate) fn views(config: &Config) -> Vec<View> {
 }
 
 /// What the state of this service is bound to.
-pub(crate) fn fingerprint(config: &Config) -> String {
+pub fn fingerprint(config: &Config) -> String {
     let rules = match config.service {
         Service::Inventory => inventory(config).fingerprint(),
         Service::Analytics => analytics(config).fingerprint(),
@@ -293,13 +293,13 @@ async fn sink(
     Ok(Arc::new(reports::Reports::new(objects, views, settings, config.generation)))
 }
 
-pub(crate) async fn dynamodb(config: &Config, views: Vec<View>) -> anyhow::Result<DynamoDb> {
+pub async fn dynamodb(config: &Config, views: Vec<View>) -> anyhow::Result<DynamoDb> {
     let settings = tables(config, views)?;
     Ok(DynamoDb::new(dynamodb_at(&config.aws).connect().await, &settings)?)
 }
 
 /// Which view is in which table.
-pub(crate) fn tables(config: &Config, views: Vec<View>) -> anyhow::Result<dynamodb::Config> {
+pub fn tables(config: &Config, views: Vec<View>) -> anyhow::Result<dynamodb::Config> {
     let aws = &config.aws;
     let tables = [
         (inventory::VIEW, &aws.table),
@@ -314,7 +314,7 @@ pub(crate) fn tables(config: &Config, views: Vec<View>) -> anyhow::Result<dynamo
     })
 }
 
-pub(crate) fn dynamodb_at(aws: &Aws) -> dynamodb::Connection {
+pub fn dynamodb_at(aws: &Aws) -> dynamodb::Connection {
     dynamodb::Connection {
         endpoint: aws.dynamodb_endpoint.clone(),
         region: Some(aws.region.clone()),
@@ -322,7 +322,7 @@ pub(crate) fn dynamodb_at(aws: &Aws) -> dynamodb::Connection {
 }
 
 /// As SlateDB wants it. Credentials come from the environment.
-pub(crate) fn s3_store(bucket: &str, aws: &Aws) -> anyhow::Result<Arc<dyn ObjectStore>> {
+pub fn s3_store(bucket: &str, aws: &Aws) -> anyhow::Result<Arc<dyn ObjectStore>> {
     let mut builder = AmazonS3Builder::from_env()
         .with_bucket_name(bucket)
         .with_region(&aws.region)
@@ -334,7 +334,7 @@ pub(crate) fn s3_store(bucket: &str, aws: &Aws) -> anyhow::Result<Arc<dyn Object
     Ok(Arc::new(store.with_context(|| format!("s3://{bucket} cannot be used as state"))?))
 }
 
-pub(crate) fn endpoint(aws: &Aws) -> Endpoint {
+pub fn endpoint(aws: &Aws) -> Endpoint {
     Endpoint { url: aws.s3_endpoint.clone(), region: Some(aws.region.clone()) }
 }
 

@@ -47,17 +47,4 @@ mod tests {
             assert_eq!(murmur2(text.as_bytes()), hash.cast_unsigned(), "{text}");
         }
     }
-
-    #[test]
-    fn debezium_placed_the_recorded_shop_so() {
-        let shop = crate::demo::broker::Shop::read(crate::demo::SHOP).expect("the recording");
-        let mut places = 0;
-        for record in &shop.records {
-            let Some(key) = &record.key else { continue };
-            let home = home(key.as_bytes(), shop.topics[&record.topic]);
-            assert_eq!(home, record.partition, "{}, offset {}", record.topic, record.offset);
-            places += i32::from(record.partition > 0);
-        }
-        assert!(places > 1_000, "in several partitions: {places}");
-    }
 }

@@ -111,7 +111,7 @@ impl Known {
 }
 
 /// What the index shows of a product's state row.
-pub(crate) fn shown(row: &[u8]) -> Option<Vec<Cell>> {
+pub fn shown(row: &[u8]) -> Option<Vec<Cell>> {
     let known: Known = serde_json::from_slice(row).ok()?;
     let tokens = known.tokens();
     Some(known.shown(tokens))

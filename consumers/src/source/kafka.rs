@@ -13,7 +13,7 @@ mod questions;
 mod range;
 mod settings;
 
-pub(crate) use headers::Lazy;
+pub use headers::Lazy;
 pub use range::Range;
 pub use settings::{Settings, problem};
 

@@ -49,7 +49,7 @@ pub const CALLS: &[(&str, &str, &[Who])] = &[
 ];
 
 /// Where objects are deleted through the trait: so no service does it.
-pub const DELETES: &[&str] = &["consumers/src/dlq/purge.rs", "consumers/src/doctor/places.rs"];
+pub const DELETES: &[&str] = &["cdc/src/dlq/purge.rs", "cdc/src/doctor/places.rs"];
 
 /// As IAM calls an operation of the SDK.
 fn action(file: &str, operation: &str) -> String {
@@ -79,7 +79,8 @@ pub fn root() -> PathBuf {
 /// Sources by their names below the workspace.
 pub fn sources() -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
-    let mut folders = vec![root().join("sinks/src"), root().join("consumers/src")];
+    let mut folders =
+        ["sinks/src", "consumers/src", "cdc/src"].map(|folder| root().join(folder)).to_vec();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).expect("a folder") {
             let path = entry.expect("a file").path();

@@ -1,0 +1,10 @@
+//! The command `cdc`: [`command_line`] has its subcommands. `run` and `config` are a service's own ([`consumers`]);
+//! the others look after the services: [`verify`] holds views against the source, [`doctor`] looks at everything that a
+//! service needs, [`dlq`] shows dead letters and puts them back, [`shop`] trades in a real database, [`demo`] runs a
+//! recorded shop.
+pub mod command_line;
+pub mod demo;
+pub mod dlq;
+pub mod doctor;
+pub mod shop;
+pub mod verify;

@@ -1,0 +1,287 @@
+//! Items: one conditional write each, made of the source's row and the states' shares.
+use super::super::{
+    Options,
+    log::Positions,
+    outcome::Outcome,
+    session::Session,
+    sink::dynamodb::{Places, expected_at, look, wait},
+};
+use super::Done;
+use anyhow::{Context, bail};
+use consumers::{
+    config::{Config, State},
+    handlers::{inventory, search},
+    service,
+};
+use sinks::{
+    Cell, Key, Partition, SinkError, View,
+    dynamodb::{DynamoDb, Mend, Mended, Seen},
+    key_text,
+    objects::Place,
+    share_key,
+    state::slatedb::{Glance, SlateDb},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+use tokio::runtime::Runtime;
+
+/// Looks at a key that moves, or whose state is behind its item.
+const TRIES_MAX: usize = 10;
+const BATCH: usize = 200;
+const WRONG_STATE: &str = "the service's own state disagrees with the source there: not repairable, start a new GENERATION";
+
+pub fn repair(
+    config: &Config,
+    options: &Options,
+    io: &Runtime,
+    outcome: &Outcome,
+) -> anyhow::Result<Done> {
+    let generation = config.generation;
+    let name = config.service.name();
+    let state = match &config.state {
+        State::SlateDb(Place::Dir(dir)) => SlateDb::folder(dir, generation, name)?,
+        State::SlateDb(Place::S3 { bucket, prefix }) => {
+            SlateDb::new(service::s3_store(bucket, &config.aws)?, prefix, generation, name)
+        }
+        State::Memory | State::InSink => bail!("--state memory: there is no state to repair from"),
+    };
+    let views = service::views(config);
+    let sink = Arc::new(io.block_on(service::dynamodb(config, views.clone()))?);
+    let mut session = Session::begin(config, options, io)?;
+    // A state that is behind would seem to disagree with the source.
+    wait(&session)?;
+    let places = Places::new(config, &session.partitions);
+    let mut done = Done::default();
+    for of_view in &outcome.views {
+        let view = views.iter().find(|view| view.name == of_view.view).context("a view")?;
+        let keys: Vec<Vec<Cell>> = of_view
+            .differences
+            .iter()
+            .map(|difference| difference.key.clone())
+            .filter(|key| super::is_key(view, key))
+            .collect();
+        let mut job =
+            Job { session: &mut session, sink: &sink, state: &state, places: &places, view };
+        for batch in keys.chunks(BATCH) {
+            job.batch(batch, &mut done)?;
+        }
+    }
+    Ok(done)
+}
+
+struct Job<'a, 'r> {
+    session: &'a mut Session<'r>,
+    sink: &'a Arc<DynamoDb>,
+    state: &'a SlateDb,
+    places: &'a Places,
+    view: &'a View,
+}
+
+/// What the partitions' states say.
+type Glances = BTreeMap<Partition, Glance>;
+
+/// What is to be done about an item.
+enum Plan {
+    Write(Mend, Positions),
+    /// The state is behind the item: it will catch up.
+    Later,
+}
+
+impl Job<'_, '_> {
+    fn batch(&mut self, keys: &[Vec<Cell>], done: &mut Done) -> anyhow::Result<()> {
+        let mut left = keys.to_vec();
+        for attempt in 0..TRIES_MAX {
+            if left.is_empty() {
+                return Ok(());
+            }
+            if attempt > 0 {
+                std::thread::sleep(std::time::Duration::from_millis(500));
+            }
+            left = self.attempt(&left, done)?;
+        }
+        if !left.is_empty() {
+            done.notes.push(format!(
+                "{}: {} items moved all the time, or are ahead of the state: left as they are",
+                self.view.name,
+                left.len()
+            ));
+        }
+        Ok(())
+    }
+
+    /// The keys that have to be looked at again. First the states, then the items, then the log: each holds all that
+    /// the one before does.
+    fn attempt(&mut self, keys: &[Vec<Cell>], done: &mut Done) -> anyhow::Result<Vec<Vec<Cell>>> {
+        let glances = self.glances(keys)?;
+        let items = look(self.session, self.sink, self.view.name, keys)?;
+        let mut again = Vec::new();
+        let mut plans: HashMap<Vec<Cell>, Mend> = HashMap::new();
+        let mut at = Vec::new();
+        for key in keys {
+            match self.plan(key, items.get(key), &glances)? {
+                Plan::Write(mend, position) => {
+                    plans.insert(key.clone(), mend);
+                    at.push((key.clone(), position));
+                }
+                Plan::Later => again.push(key.clone()),
+            }
+        }
+        let mut rows = expected_at(self.session, self.view, &at)?;
+        for (key, mut mend) in plans {
+            mend.row = rows.remove(&key).flatten();
+            if !self.agrees(&key, &mend, &glances) {
+                done.notes.push(format!("{} {}: {WRONG_STATE}", self.view.name, key_text(&key)));
+                continue;
+            }
+            let item = items.get(&key);
+            if self.is_so(item, &mend) {
+                continue; // healed by itself
+            }
+            let (sink, view) = (self.sink, self.view.name);
+            match self.session.io.block_on(sink.mend(view, &key, item, &mend))? {
+                Mended::Done => done.repaired += 1,
+                Mended::Moved => again.push(key),
+            }
+        }
+        Ok(again)
+    }
+
+    fn is_stock(&self) -> bool {
+        self.view.name == inventory::VIEW
+    }
+
+    fn glances(&self, keys: &[Vec<Cell>]) -> anyhow::Result<Glances> {
+        let mut asked: BTreeSet<Key> = BTreeSet::new();
+        for key in keys {
+            let product = key.last().and_then(Cell::int).context("a product's number")?;
+            asked.insert(row_key(product));
+            if self.is_stock() {
+                asked.insert(share_key(self.view.name, key));
+            }
+        }
+        let asked: Vec<Key> = asked.into_iter().collect();
+        let mut glances = Glances::new();
+        for partition in &self.session.partitions {
+            let mut glance = None;
+            for _ in 0..TRIES_MAX {
+                match self.session.io.block_on(self.state.glance(partition, &asked)) {
+                    Err(SinkError::Transient(_)) => {}
+                    answer => {
+                        glance = Some(answer?);
+                        break;
+                    }
+                }
+            }
+            let glance =
+                glance.with_context(|| format!("the state of {partition} moves all the time"))?;
+            glances.insert(partition.clone(), glance);
+        }
+        Ok(glances)
+    }
+
+    /// Entries and offsets as they have to be, and the position that the item then has.
+    fn plan(&self, key: &[Cell], item: Option<&Seen>, glances: &Glances) -> anyhow::Result<Plan> {
+        let mut at = self.session.floor.clone();
+        let product = key.last().and_then(Cell::int).context("a product's number")?;
+        let mut mend = Mend::default();
+        if !self.is_stock() {
+            let owner = owner(product, glances);
+            mend.owner = owner.and_then(|(partition, _)| self.places.name(partition));
+            let seen = item.and_then(|item| item.at);
+            let next = owner.and_then(|(_, glance)| glance.checkpoint.as_ref()).map(|c| c.next);
+            mend.at = match (seen, next) {
+                (Some(at), Some(next)) if at >= next => return Ok(Plan::Later),
+                (Some(at), _) => at,
+                (None, Some(next)) => next - 1,
+                (None, None) => -1,
+            };
+            for next in at.values_mut() {
+                *next = (*next).max(mend.at + 1);
+            }
+            return Ok(Plan::Write(mend, at));
+        }
+        let owner = owner(product, glances).map(|(partition, _)| partition);
+        mend.owner = owner.and_then(|partition| self.places.name(partition));
+        for (name, partition) in self.places.iter() {
+            let glance = &glances[partition];
+            let next = glance.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.next);
+            let share = share(glance, &share_key(self.view.name, key))?;
+            let entry = match item.and_then(|item| item.entries.get(name)) {
+                Some(Some((offset, _))) if *offset >= next => return Ok(Plan::Later),
+                Some(Some(entry)) if entry.1 == share => Some(*entry),
+                // Nothing at or below it comes again: all of it is in the share.
+                Some(_) => Some((next - 1, share)),
+                None if share != 0 || owner == Some(partition) => Some((next - 1, share)),
+                None => None,
+            };
+            match entry {
+                Some(entry) => {
+                    if let Some(next) = at.get_mut(partition) {
+                        *next = (*next).max(entry.0 + 1);
+                    }
+                    mend.entries.insert(name.clone(), entry);
+                }
+                None => drop(mend.absent.insert(name.clone())),
+            }
+            if item.is_none_or(|item| !item.entries.contains_key(name)) {
+                mend.absent.insert(name.clone());
+            }
+        }
+        Ok(Plan::Write(mend, at))
+    }
+
+    /// Whether the states have the row that the source has.
+    fn agrees(&self, key: &[Cell], mend: &Mend, glances: &Glances) -> bool {
+        let Some(product) = key.last().and_then(Cell::int) else { return false };
+        let row =
+            owner(product, glances).and_then(|(_, glance)| glance.rows.get(&row_key(product)));
+        if self.is_stock() {
+            let known: Option<Vec<Cell>> = row.and_then(|row| serde_json::from_slice(row).ok());
+            let known = known.filter(|row| row.get(2).is_some_and(|base| *base != Cell::Null));
+            let sold: i64 = mend.entries.values().map(|entry| entry.1).sum();
+            return match (&mend.row, known) {
+                (Some(want), Some(known)) => {
+                    want[..3] == known[..] && want.get(3) == Some(&Cell::Int(sold))
+                }
+                (None, None) => true,
+                _ => false,
+            };
+        }
+        let known = row.and_then(|row| search::shown(row));
+        if self.view.name == search::INDEX {
+            return mend.row == known;
+        }
+        let has = known.is_some_and(|row| {
+            let words = super::super::session::words_of(&row);
+            key.first().and_then(Cell::text).is_some_and(|word| words.contains(word))
+        });
+        mend.row.is_some() == has
+    }
+
+    /// Whether the item is as planned already.
+    fn is_so(&self, item: Option<&Seen>, mend: &Mend) -> bool {
+        let Some(item) = item else { return mend.row.is_none() };
+        let entries = item.entries.iter().map(|(name, entry)| (name, entry.as_ref()));
+        let planned = mend.entries.iter().map(|(name, entry)| (name, Some(entry)));
+        item.row == mend.row
+            && item.generation == Some(self.sink.generation())
+            && entries.eq(planned)
+    }
+}
+
+fn row_key(product: i64) -> Key {
+    format!("p/{product}").into_bytes()
+}
+
+/// The partition whose state has the product.
+fn owner(product: i64, glances: &Glances) -> Option<(&Partition, &Glance)> {
+    glances.iter().find(|(_, glance)| glance.rows.contains_key(&row_key(product)))
+}
+
+fn share(glance: &Glance, key: &Key) -> anyhow::Result<i64> {
+    let Some(row) = glance.rows.get(key) else { return Ok(0) };
+    let share: Vec<Cell> = serde_json::from_slice(row).context("a share of the state")?;
+    Ok(share.first().and_then(Cell::int).unwrap_or(0))
+}

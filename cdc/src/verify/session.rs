@@ -1,0 +1,287 @@
+//! One verification under way: snapshot, log, and the position from which on everything that the snapshot sees is
+//! applied.
+use super::{
+    Options,
+    log::{Log, Positions},
+    snapshot::{self, Expected, Snapshot, Wait, cut},
+    sorted::{Merged, Row, Sorter},
+    sql::{self, Rows, Table},
+    window::{Patch, Reader, Window},
+};
+use anyhow::{Context, bail};
+use consumers::{
+    config::Config,
+    handlers::search::{self, words},
+    runtime::wall_ms,
+    source_table::{self, before_name},
+};
+use sinks::{Cell, Column, Partition, Type, View};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    time::{Duration, Instant},
+};
+use tokio::runtime::Runtime;
+
+/// The log is looked at from some time before the snapshot: a commit may be sent before other sessions see it.
+const BEFORE_MS: i64 = 10_000;
+const ASK_EVERY: Duration = Duration::from_millis(200);
+/// Memory for sorting.
+pub const SORT_BYTES: usize = 64 << 20;
+
+pub struct Session<'r> {
+    pub config: &'r Config,
+    pub io: &'r Runtime,
+    pub log: Log,
+    pub snapshot: Snapshot<'r>,
+    pub tables: Vec<Table>,
+    pub window: Window,
+    pub reader: Reader,
+    pub partitions: Vec<Partition>,
+    /// Everything that the snapshot sees is below.
+    pub floor: Positions,
+    /// How it is known.
+    pub waited: String,
+    pub until: Instant,
+}
+
+impl<'r> Session<'r> {
+    pub fn begin(config: &'r Config, options: &Options, io: &'r Runtime) -> anyhow::Result<Self> {
+        let until = Instant::now() + options.wait;
+        let log = Log::new(config)?;
+        let tables = sql::tables(config, &options.schema);
+        let marker = options.marker_table.as_deref().map(|table| {
+            let first = config.tables.first();
+            let prefix = first.and_then(|table| before_name(table.topic(), &table.name));
+            let prefix = prefix.unwrap_or_default();
+            snapshot::marker(table, options.marker_topic.as_deref(), prefix, &options.schema)
+        });
+        let partitions = log.partitions(&config.kafka.topics)?;
+        let marks = match &marker {
+            // Made with the first marker ever, where it is not there yet.
+            Some(marker) => match log.partitions(std::slice::from_ref(&marker.topic)) {
+                Ok(of_marker) => Some(log.ends(&of_marker)?),
+                Err(_) => Some(Positions::new()),
+            },
+            None => None,
+        };
+        // First the ends, then the snapshot: what was in the log before is in the snapshot.
+        let ends = log.ends(&partitions)?;
+        let begin = log.since(&ends, wall_ms() - BEFORE_MS)?;
+        let snapshot = Snapshot::take(io, &options.dsn)?;
+        let how = Wait { marker, slot: options.slot.clone() };
+        let marks = marks.as_ref();
+        let waited = snapshot::wait(io, &options.dsn, &log, &how, marks, &snapshot.lsn, until)?;
+        let floor = log.ends(&partitions)?;
+        let window = Window::new(config, begin);
+        let reader = Reader::new(config);
+        let mut session = Self {
+            config,
+            io,
+            log,
+            snapshot,
+            tables,
+            window,
+            reader,
+            partitions,
+            floor,
+            waited,
+            until,
+        };
+        let floor = session.floor.clone();
+        session.extend(&floor)?;
+        Ok(session)
+    }
+
+    /// The window reaches as far as that.
+    pub fn extend(&mut self, to: &Positions) -> anyhow::Result<()> {
+        self.window.extend(&self.log, &self.reader, to)
+    }
+
+    /// Asks for positions until all of them are at or beyond the floor. An error says who is behind, and by how much.
+    pub fn wait_for_service(
+        &self,
+        mut ask: impl FnMut() -> anyhow::Result<Positions>,
+        advice: &str,
+    ) -> anyhow::Result<Positions> {
+        loop {
+            let now = ask()?;
+            let behind = self.behind(&now)?;
+            if behind.is_empty() {
+                return Ok(now);
+            }
+            if Instant::now() >= self.until {
+                let idle = match self.log.members() {
+                    Some(0) => format!(
+                        " Nobody is in group {}: the service is not running.",
+                        self.log.group
+                    ),
+                    _ => String::new(),
+                };
+                bail!(
+                    "the service has not applied all that the snapshot sees: {}.{idle} {advice}",
+                    behind.join(", ")
+                );
+            }
+            std::thread::sleep(ASK_EVERY);
+        }
+    }
+
+    fn behind(&self, now: &Positions) -> anyhow::Result<Vec<String>> {
+        let mut behind = Vec::new();
+        for (partition, floor) in &self.floor {
+            let at = now.get(partition);
+            if at.is_some_and(|at| at >= floor) {
+                continue;
+            }
+            let (begin, _) = self.log.bounds(partition)?;
+            match at {
+                Some(at) => {
+                    behind.push(format!("{partition} stands at {at}, {} behind", floor - at));
+                }
+                // Nothing was ever there to apply.
+                None if begin >= *floor => {}
+                None => {
+                    behind.push(format!("{partition} at its beginning, {} behind", floor - begin));
+                }
+            }
+        }
+        Ok(behind)
+    }
+
+    /// The table whose changes are in this topic.
+    pub fn table_of(&self, topic: &str) -> Option<&Table> {
+        let source = source_table::of_topic(&self.config.tables, topic)?;
+        self.tables.iter().find(|table| table.source.alias == source.alias)
+    }
+
+    /// The patches of all tables at a position.
+    pub fn patches(&self, at: &Positions) -> anyhow::Result<Vec<Patch>> {
+        let patch = |table: &Table| self.window.patch(table.source.alias, at);
+        self.tables.iter().map(patch).collect()
+    }
+
+    /// What PostgreSQL says the view is at the position, in the order of keys.
+    pub fn expected<'s>(&'s self, view: &View, at: &Positions) -> anyhow::Result<Source<'s>> {
+        if view.name == search::TOKENS {
+            return self.tokens(at).map(Source::Sorted);
+        }
+        let rows = self.whole(view.name, Rows::All, at, statement_columns(view))?;
+        Ok(Source::Rows { rows, key: view.key.len(), words: view.name == search::INDEX })
+    }
+
+    /// Of a view or the summary, its rows at the position.
+    pub fn whole<'s>(
+        &'s self,
+        view: &str,
+        rows: Rows,
+        at: &Positions,
+        columns: Vec<Column>,
+    ) -> anyhow::Result<Expected<'s>> {
+        let sql = sql::view(self.config, &self.tables, view, rows)
+            .with_context(|| format!("there is no SQL of view {view}"))?;
+        let patches = snapshot::whole(self.patches(at)?);
+        self.snapshot.rows(&sql, &patches, None, columns)
+    }
+
+    /// The words of all products, sorted by word.
+    fn tokens(&self, at: &Positions) -> anyhow::Result<Merged> {
+        let mut sorter = Sorter::new(SORT_BYTES);
+        for row in self.whole(search::INDEX, Rows::All, at, search_columns())? {
+            let row = row?;
+            for word in words_of(&row[1..]) {
+                sorter.push((vec![word.into(), row[0].clone()], Vec::new()))?;
+            }
+        }
+        sorter.finish()
+    }
+
+    /// What PostgreSQL says these rows of a keyed view are, each at a position of its own; keys once.
+    pub fn of_keys(
+        &self,
+        view: &str,
+        wanted: &[(i64, Positions)],
+    ) -> anyhow::Result<HashMap<i64, Vec<Cell>>> {
+        let sql = sql::view(self.config, &self.tables, view, Rows::Keys)
+            .with_context(|| format!("there is no SQL of view {view}"))?;
+        let mut touched = Vec::new();
+        for table in &self.tables {
+            let name = table.source.alias;
+            let mut by_key = self.window.touched(name, table.counted_by());
+            // Rows that the snapshot has under another key than any record of the window.
+            for (id, key) in self.snapshot.keys_of(table, &self.window.ids(name))? {
+                by_key.entry(key).or_default().insert(id);
+            }
+            touched.push((name, by_key));
+        }
+        let patches = |(key, at): &(i64, Positions)| {
+            let one = |(table, by_key): &(&str, HashMap<i64, BTreeSet<i64>>)| {
+                let ids = by_key.get(key).into_iter().flatten();
+                self.window.patch_of(table, ids, at)
+            };
+            Ok((*key, touched.iter().map(one).collect::<anyhow::Result<_>>()?))
+        };
+        let wanted = wanted.iter().map(patches).collect::<anyhow::Result<_>>()?;
+        let columns = match view {
+            search::INDEX => search_columns(),
+            name => {
+                let views = consumers::service::views(self.config);
+                let view = views.iter().find(|view| view.name == name);
+                view.map(statement_columns).unwrap_or_default()
+            }
+        };
+        snapshot::of_keys(&self.snapshot, &sql, &self.tables, wanted, columns)
+    }
+}
+
+/// Of the search index, without its words.
+pub fn search_columns() -> Vec<Column> {
+    let text = |name| Column::new(name, Type::Text);
+    vec![
+        Column::new("product_id", Type::Int),
+        text("name"),
+        text("description"),
+        Column::new("price", Type::Decimal),
+        text("category"),
+    ]
+}
+
+fn statement_columns(view: &View) -> Vec<Column> {
+    if view.name == search::INDEX {
+        return search_columns();
+    }
+    view.key.iter().chain(view.columns).copied().collect()
+}
+
+/// Of name and description.
+pub fn words_of(row: &[Cell]) -> BTreeSet<String> {
+    row.iter().take(2).filter_map(Cell::text).flat_map(words).collect()
+}
+
+/// PostgreSQL's rows of a view.
+pub enum Source<'s> {
+    Rows { rows: Expected<'s>, key: usize, words: bool },
+    Sorted(Merged),
+}
+impl Iterator for Source<'_> {
+    type Item = anyhow::Result<Row>;
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::Sorted(rows) => rows.next(),
+            Self::Rows { rows, key, words } => {
+                let row = rows.next()?;
+                Some(row.map(|cells| {
+                    let (key, mut row) = cut(cells, *key);
+                    if *words {
+                        row.push(Cell::Words(words_of(&row)));
+                    }
+                    (key, row)
+                }))
+            }
+        }
+    }
+}
+
+/// As an operator reads it.
+pub fn named(positions: &Positions) -> BTreeMap<String, i64> {
+    positions.iter().map(|(partition, next)| (partition.to_string(), *next)).collect()
+}
