@@ -1,7 +1,8 @@
 //! What the records of one partition, from one offset to another, ask for.
+mod identity;
+
 use crate::Cell;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -138,17 +139,7 @@ impl Batch {
         forgiven: BTreeSet<i64>,
     ) -> Self {
         let span = Span { start, end: checkpoint.next };
-        let mut hash = Sha256::new();
-        // Debug text is stable within a process, and a repeat only ever comes from the same process.
-        hash.update(format!("{partition}|{span:?}|{writes:?}|{checkpoint:?}").as_bytes());
-        for (key, value) in &rows {
-            hash.update((key.len() as u64).to_le_bytes());
-            hash.update(key);
-            hash.update((value.as_ref().map_or(u64::MAX, |v| v.len() as u64)).to_le_bytes());
-            hash.update(value.as_deref().unwrap_or_default());
-        }
-        let mut digest = [0; 16];
-        digest.copy_from_slice(&hash.finalize()[..16]);
+        let digest = identity::of(&partition, span, &writes, &rows, &checkpoint);
         Self {
             partition,
             tag,
@@ -161,7 +152,8 @@ impl Batch {
             digest,
         }
     }
-    /// Of the content: tells a repeat from another batch over the same offsets.
+    /// Of the content: tells a repeat from another batch over the same offsets. The same content has another digest in
+    /// another process: a repeat only ever comes from the same one.
     pub fn digest(&self) -> [u8; 16] {
         self.digest
     }
