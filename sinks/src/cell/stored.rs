@@ -1,0 +1,178 @@
+//! Cells as JSON. By hand: what serde derives would copy each cell before it is written, and each value before it is
+//! read.
+use super::{Cell, with_plain};
+use bigdecimal::BigDecimal;
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{Error, IgnoredAny, MapAccess, Unexpected, Visitor},
+    ser::SerializeStruct,
+};
+use std::{borrow::Cow, collections::BTreeSet, fmt};
+
+impl Serialize for Cell {
+    fn serialize<S: Serializer>(&self, json: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Cell::Null => json.serialize_unit(),
+            Cell::Int(number) => json.serialize_i64(*number),
+            Cell::Text(text) => json.serialize_str(text),
+            Cell::Decimal(decimal) => with_plain(decimal, |text| object(json, "d", text)),
+            Cell::Time(us) => object(json, "t", us),
+            Cell::Words(words) => object(json, "s", words),
+        }
+    }
+}
+
+/// `{"name":value}`.
+fn object<S: Serializer, T: Serialize + ?Sized>(
+    json: S,
+    name: &'static str,
+    value: &T,
+) -> Result<S::Ok, S::Error> {
+    let mut object = json.serialize_struct("Cell", 1)?;
+    object.serialize_field(name, value)?;
+    object.end()
+}
+
+impl<'de> Deserialize<'de> for Cell {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        json.deserialize_any(Any)
+    }
+}
+
+struct Any;
+impl<'de> Visitor<'de> for Any {
+    type Value = Cell;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("null, an integer, text, or an object with d, t or s")
+    }
+    fn visit_unit<E>(self) -> Result<Cell, E> {
+        Ok(Cell::Null)
+    }
+    fn visit_i64<E>(self, number: i64) -> Result<Cell, E> {
+        Ok(Cell::Int(number))
+    }
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Cell, E> {
+        let too_large = |_| E::invalid_value(Unexpected::Unsigned(number), &self);
+        i64::try_from(number).map(Cell::Int).map_err(too_large)
+    }
+    fn visit_str<E>(self, text: &str) -> Result<Cell, E> {
+        Ok(Cell::Text(text.to_owned()))
+    }
+    fn visit_string<E>(self, text: String) -> Result<Cell, E> {
+        Ok(Cell::Text(text))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Cell, A::Error> {
+        let mut found = None;
+        while let Some(Text(name)) = map.next_key()? {
+            let cell = match &*name {
+                "d" => decimal(map.next_value::<Text<'de>>()?.0),
+                "t" => Cell::Time(map.next_value()?),
+                "s" => Cell::Words(map.next_value::<BTreeSet<String>>()?),
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+            };
+            found.get_or_insert(cell);
+        }
+        found.ok_or_else(|| A::Error::invalid_type(Unexpected::Map, &self))
+    }
+}
+
+/// Text, borrowed where it can be.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// Only ever what we wrote; anything else shows as text and so as a difference.
+fn decimal(text: Cow<'_, str>) -> Cell {
+    if let Some(short) = short(&text) {
+        return Cell::Decimal(short);
+    }
+    text.parse().map_or_else(|_| Cell::Text(text.into_owned()), Cell::Decimal)
+}
+
+/// The decimal if it has few enough digits for 64 bits and is written as we write it; the same as its own crate reads.
+fn short(text: &str) -> Option<BigDecimal> {
+    const DIGITS_MAX: usize = 18;
+    let (is_negative, digits) = match text.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, text),
+    };
+    let (whole, part) = digits.split_once('.').unwrap_or((digits, "0"));
+    let scale = digits.len().checked_sub(whole.len() + 1).unwrap_or(0);
+    if whole.is_empty() || part.is_empty() || digits.len() > DIGITS_MAX {
+        return None;
+    }
+    let mut number = 0_i64;
+    for byte in whole.bytes().chain(part.bytes().take(scale)) {
+        number = number * 10 + i64::from(byte.is_ascii_digit().then(|| byte - b'0')?);
+    }
+    let number = if is_negative { -number } else { number };
+    Some(BigDecimal::new(number.into(), i64::try_from(scale).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn short_decimals_are_read_as_their_own_crate_does(
+            text in "-?[0-9]{0,20}(\\.[0-9]{0,20})?|[-+0-9.eE_ ]{0,6}",
+        ) {
+            if let Some(short) = short(&text) {
+                let read: BigDecimal = text.parse().expect("the same");
+                prop_assert_eq!(format!("{short:?}"), format!("{read:?}"));
+            }
+        }
+
+        #[test]
+        fn decimals_come_back_as_they_went(number: i64, scale in 0_i64..25) {
+            let cell = Cell::Decimal(BigDecimal::new(number.into(), scale));
+            let stored = serde_json::to_string(&cell).expect("JSON");
+            let read: Cell = serde_json::from_str(&stored).expect("a cell");
+            prop_assert_eq!(format!("{cell:?}"), format!("{read:?}"));
+        }
+    }
+
+    #[test]
+    fn stored_as_ever() {
+        let decimal = |text: &str| Cell::Decimal(text.parse::<BigDecimal>().expect("a decimal"));
+        let words = ["b", "a \"q\""].into_iter().map(str::to_owned).collect();
+        let stored = [
+            (Cell::Null, "null"),
+            (Cell::Int(-7), "-7"),
+            (Cell::Int(i64::MAX), "9223372036854775807"),
+            (Cell::Text("a\n\"ü".into()), "\"a\\n\\\"ü\""),
+            (decimal("19.50"), r#"{"d":"19.50"}"#),
+            (decimal("-0.05"), r#"{"d":"-0.05"}"#),
+            (decimal("0.00"), r#"{"d":"0.00"}"#),
+            (decimal("1e3"), r#"{"d":"1000"}"#),
+            (
+                decimal("123456789012345678901234567890.5"),
+                r#"{"d":"123456789012345678901234567890.5"}"#,
+            ),
+            (Cell::Time(-1), r#"{"t":-1}"#),
+            (Cell::Words(words), r#"{"s":["a \"q\"","b"]}"#),
+            (Cell::Words(BTreeSet::new()), r#"{"s":[]}"#),
+        ];
+        for (cell, json) in stored {
+            assert_eq!(serde_json::to_string(&cell).expect("JSON"), json);
+            assert_eq!(serde_json::from_str::<Cell>(json).expect("a cell"), cell);
+            let value: serde_json::Value = serde_json::from_str(json).expect("JSON");
+            assert_eq!(serde_json::from_value::<Cell>(value).expect("a cell"), cell);
+        }
+    }
+
+    #[test]
+    fn what_was_never_stored() {
+        let read = |json: &str| serde_json::from_str::<Cell>(json).ok();
+        assert_eq!(read(r#"{"d":"money"}"#), Some("money".into()), "a difference that shows");
+        assert_eq!(read(r#"{"d":"\u0031"}"#), Some(Cell::Decimal(1.into())));
+        assert_eq!(read(r#"{"later":[1],"t":5}"#), Some(Cell::Time(5)));
+        for json in ["{}", "1.5", "true", "[]", "18446744073709551615", r#"{"d":1}"#] {
+            assert_eq!(read(json), None, "{json}");
+        }
+    }
+}
