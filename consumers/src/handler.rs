@@ -5,9 +5,15 @@
 use crate::source_table::SourceTable;
 use bigdecimal::BigDecimal;
 use debezium::Change;
+use foldhash::fast::RandomState;
 use serde::{Serialize, de::DeserializeOwned};
 use sinks::{Cell, Key, Op, View, Write};
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    any::Any,
+    borrow::Cow,
+    collections::{HashMap, HashSet, hash_map::Entry},
+    fmt,
+};
 
 /// Why a record goes to the DLQ. Names the field and says what to do; never a row value.
 #[derive(Debug, thiserror::Error)]
@@ -61,50 +67,141 @@ pub trait Handler: Send + 'static {
 
 /// Keys of state rows, collected.
 #[derive(Debug, Default)]
-pub struct Keys(pub(crate) BTreeSet<Key>);
+pub struct Keys {
+    all: HashSet<Key, RandomState>,
+    /// Reused for keys of shares: most are asked for often.
+    share: Key,
+}
 impl Keys {
     /// A row that the handler keeps.
     pub fn row(&mut self, key: impl Into<Key>) {
-        self.0.insert(key.into());
+        self.all.insert(key.into());
     }
     /// This partition's share of a view's row.
     pub fn share(&mut self, view: &'static str, key: &[Cell]) {
-        self.0.insert(sinks::share_key(view, key));
+        self.share.clear();
+        sinks::write_share_key(&mut self.share, view, key);
+        if !self.all.contains(&self.share) {
+            self.all.insert(self.share.clone());
+        }
     }
+    /// In key order.
     pub fn iter(&self) -> impl Iterator<Item = &Key> {
-        self.0.iter()
+        let mut keys: Vec<&Key> = self.unordered().collect();
+        keys.sort_unstable();
+        keys.into_iter()
+    }
+    pub(crate) fn unordered(&self) -> impl Iterator<Item = &Key> {
+        self.all.iter()
     }
 }
 
 /// State rows in memory: those a batch may look at, and what it changed.
 #[derive(Debug, Default)]
 pub struct Rows {
-    known: HashMap<Key, Option<Vec<u8>>>,
-    changed: BTreeSet<Key>,
+    known: HashMap<Key, Slot, RandomState>,
+    /// Each key once.
+    changed: Vec<Key>,
     bytes: usize,
     /// A promise was broken (a row nobody asked for, a stored row that cannot be read): halt, apply nothing.
     fault: Option<String>,
 }
+
+#[derive(Debug)]
+struct Slot {
+    row: Kept,
+    is_changed: bool,
+}
+
+/// What stands under a key.
+enum Kept {
+    Nothing,
+    /// As the state has it, or will.
+    Stored(Vec<u8>),
+    /// As the handler kept it: many records of a batch change the same row, and it is encoded once, at the end.
+    Held(Box<dyn Held>),
+}
+/// No row values in logs.
+impl fmt::Debug for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Nothing => "Nothing",
+            Self::Stored(_) => "Stored",
+            Self::Held(_) => "Held",
+        })
+    }
+}
+impl Kept {
+    fn stored(&self) -> Result<Option<Cow<'_, [u8]>>, serde_json::Error> {
+        match self {
+            Self::Nothing => Ok(None),
+            Self::Stored(row) => Ok(Some(Cow::Borrowed(row))),
+            Self::Held(row) => Ok(Some(Cow::Owned(row.encode()?))),
+        }
+    }
+}
+
+/// A row of any type that a handler keeps.
+trait Held: Send {
+    fn encode(&self) -> Result<Vec<u8>, serde_json::Error>;
+    fn as_any(&self) -> &dyn Any;
+}
+impl<T: Serialize + Send + 'static> Held for T {
+    fn encode(&self) -> Result<Vec<u8>, serde_json::Error> {
+        serde_json::to_vec(self)
+    }
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
 impl Rows {
     /// As fetched from the state.
     pub fn learn(&mut self, key: Key, row: Option<Vec<u8>>) {
         self.bytes += key.len() + row.as_ref().map_or(0, Vec::len);
-        self.known.insert(key, row);
+        let row = row.map_or(Kept::Nothing, Kept::Stored);
+        match self.known.entry(key) {
+            Entry::Occupied(mut slot) => slot.get_mut().row = row,
+            Entry::Vacant(place) => {
+                place.insert(Slot { row, is_changed: false });
+            }
+        }
     }
     pub fn knows(&self, key: &[u8]) -> bool {
         self.known.contains_key(key)
     }
-    /// The row, if it is known and there.
-    pub fn peek(&self, key: &[u8]) -> Option<&[u8]> {
-        self.known.get(key)?.as_deref()
+    /// The row as it is stored, if it is known and there. Encodes one that was kept since the last
+    /// [`Rows::take_changed`].
+    pub fn peek(&self, key: &[u8]) -> Option<Cow<'_, [u8]>> {
+        self.known.get(key)?.row.stored().ok().flatten()
     }
-    /// What changed since the last call, in key order.
+    /// What changed since the last call, in key order. See [`Rows::take_fault`] after it: a row that cannot be encoded
+    /// is one.
     pub fn take_changed(&mut self) -> Vec<(Key, Option<Vec<u8>>)> {
-        let changed = std::mem::take(&mut self.changed);
-        changed
-            .into_iter()
-            .map(|key| (key.clone(), self.known.get(&key).cloned().flatten()))
-            .collect()
+        let mut changed = std::mem::take(&mut self.changed);
+        changed.sort_unstable();
+        let mut rows = Vec::with_capacity(changed.len());
+        for key in changed {
+            let Some(slot) = self.known.get_mut(&key) else { continue };
+            slot.is_changed = false;
+            if let Kept::Held(row) = &slot.row {
+                match row.encode() {
+                    Ok(stored) => {
+                        self.bytes += stored.len();
+                        slot.row = Kept::Stored(stored);
+                    }
+                    Err(e) => {
+                        self.fault.get_or_insert(format!("a state row cannot be stored: {e}"));
+                    }
+                }
+            }
+            let row = match &slot.row {
+                Kept::Stored(row) => Some(row.clone()),
+                Kept::Nothing | Kept::Held(_) => None,
+            };
+            rows.push((key, row));
+        }
+        rows
     }
     pub fn take_fault(&mut self) -> Option<String> {
         self.fault.take()
@@ -119,33 +216,63 @@ impl Rows {
     }
     /// A row that the engine keeps itself, in plain text.
     pub(crate) fn text(&mut self, key: &[u8]) -> Option<&str> {
-        std::str::from_utf8(self.get(key)?).ok()
+        match self.get(key)? {
+            Kept::Stored(row) => std::str::from_utf8(row).ok(),
+            Kept::Nothing | Kept::Held(_) => None,
+        }
     }
     pub(crate) fn set_text(&mut self, key: Key, text: Option<&str>) {
-        self.set(key, text.map(|text| text.as_bytes().to_vec()));
+        let row = text.map(|text| text.as_bytes().to_vec());
+        self.bytes += row.as_ref().map_or(0, Vec::len);
+        self.set(key, row.map_or(Kept::Nothing, Kept::Stored));
     }
-    fn get(&mut self, key: &[u8]) -> Option<&[u8]> {
+    fn row<T: DeserializeOwned + Clone + 'static>(&mut self, key: &[u8]) -> Option<T> {
+        let kept = self.get(key)?;
+        if let Kept::Held(held) = kept
+            && let Some(row) = held.as_any().downcast_ref::<T>()
+        {
+            return Some(row.clone());
+        }
+        let read = kept.stored().and_then(|stored| match stored {
+            Some(stored) => serde_json::from_slice(&stored).map(Some),
+            None => Ok(None),
+        });
+        read.unwrap_or_else(|e| {
+            let text = format!("stored state row {} is unreadable: {e}", key.escape_ascii());
+            self.fault.get_or_insert(text);
+            None
+        })
+    }
+    fn get(&mut self, key: &[u8]) -> Option<&Kept> {
         match self.known.get(key) {
-            Some(row) => row.as_deref(),
+            Some(slot) => Some(&slot.row),
             None => {
-                self.fault.get_or_insert_with(|| {
-                    format!(
-                        "the handler used state row {} without asking for it",
-                        key.escape_ascii()
-                    )
-                });
+                self.fault.get_or_insert_with(|| unasked(key));
                 None
             }
         }
     }
-    fn set(&mut self, key: Key, row: Option<Vec<u8>>) {
-        if !self.known.contains_key(&key) {
-            self.get(&key);
+    fn set(&mut self, key: Key, row: Kept) {
+        match self.known.entry(key) {
+            Entry::Occupied(mut place) => {
+                if !place.get().is_changed {
+                    self.bytes += place.key().len();
+                    self.changed.push(place.key().clone());
+                }
+                *place.get_mut() = Slot { row, is_changed: true };
+            }
+            Entry::Vacant(place) => {
+                self.fault.get_or_insert_with(|| unasked(place.key()));
+                self.bytes += place.key().len();
+                self.changed.push(place.key().clone());
+                place.insert(Slot { row, is_changed: true });
+            }
         }
-        self.bytes += key.len() + row.as_ref().map_or(0, Vec::len);
-        self.changed.insert(key.clone());
-        self.known.insert(key, row);
     }
+}
+
+fn unasked(key: &[u8]) -> String {
+    format!("the handler used state row {} without asking for it", key.escape_ascii())
 }
 
 /// One record's chance to look at the state and ask for writes.
@@ -165,28 +292,16 @@ impl<'a> Step<'a> {
         Self { rows, writes, offset, source_ts_ms }
     }
 
-    /// The row kept under this key.
-    pub fn row<T: DeserializeOwned>(&mut self, key: &[u8]) -> Option<T> {
-        let stored = self.rows.get(key)?;
-        match serde_json::from_slice(stored) {
-            Ok(row) => Some(row),
-            Err(e) => {
-                let text = format!("stored state row {} is unreadable: {e}", key.escape_ascii());
-                self.rows.fault.get_or_insert(text);
-                None
-            }
-        }
+    /// The row kept under this key. What comes back of a row is what JSON says of it: a type whose values it changes
+    /// must not be kept.
+    pub fn row<T: DeserializeOwned + Clone + 'static>(&mut self, key: &[u8]) -> Option<T> {
+        self.rows.row(key)
     }
-    pub fn keep<T: Serialize>(&mut self, key: impl Into<Key>, row: &T) {
-        match serde_json::to_vec(row) {
-            Ok(stored) => self.rows.set(key.into(), Some(stored)),
-            Err(e) => {
-                self.rows.fault.get_or_insert(format!("a state row cannot be stored: {e}"));
-            }
-        }
+    pub fn keep<T: Serialize + Clone + Send + 'static>(&mut self, key: impl Into<Key>, row: &T) {
+        self.rows.set(key.into(), Kept::Held(Box::new(row.clone())));
     }
     pub fn drop_row(&mut self, key: impl Into<Key>) {
-        self.rows.set(key.into(), None);
+        self.rows.set(key.into(), Kept::Nothing);
     }
 
     /// The owner's part of a view's row becomes this.

@@ -201,14 +201,25 @@ pub struct Receipt {
 
 /// The state key under which a partition keeps its share of a view's row. All of a view's: prefix [`share_prefix`].
 pub fn share_key(view: &str, key: &[Cell]) -> Key {
-    let mut at = share_prefix(view);
-    serde_json::to_writer(&mut at, key).expect("cells are JSON");
+    let mut at = Key::with_capacity(SHARE_KEY_BYTES);
+    write_share_key(&mut at, view, key);
     at
+}
+/// The same, written behind what is there.
+pub fn write_share_key(at: &mut Key, view: &str, key: &[Cell]) {
+    write_share_prefix(at, view);
+    serde_json::to_writer(at, key).expect("cells are JSON");
 }
 /// `=view` and a zero byte. Handlers' own keys never begin with `=`.
 pub fn share_prefix(view: &str) -> Key {
-    let mut at = vec![b'='];
-    at.extend_from_slice(view.as_bytes());
-    at.push(0);
+    let mut at = Key::with_capacity(SHARE_KEY_BYTES);
+    write_share_prefix(&mut at, view);
     at
 }
+fn write_share_prefix(at: &mut Key, view: &str) {
+    at.push(b'=');
+    at.extend_from_slice(view.as_bytes());
+    at.push(0);
+}
+/// What most keys of shares fit into.
+const SHARE_KEY_BYTES: usize = 48;

@@ -31,7 +31,7 @@ mod view;
 
 pub use batch::{
     Alert, Batch, Checkpoint, Key, Mark, Op, Origin, Partition, Receipt, Span, Write, key_text,
-    share_key, share_prefix,
+    share_key, share_prefix, write_share_key,
 };
 pub use cell::Cell;
 pub use commit::{Committer, Sink};

@@ -53,16 +53,17 @@ impl<H: Handler> Engine<H> {
         loop {
             if round {
                 let mut more = Keys::default();
-                for key in &needs.0 {
+                for key in needs.unordered() {
                     if let Some(row) = lane.rows.peek(key) {
-                        self.handler.follow(key, row, &mut more);
+                        self.handler.follow(key, &row, &mut more);
                     }
                 }
                 needs = more;
             }
-            let keys: Vec<Key> =
-                needs.0.iter().filter(|key| !lane.rows.knows(key)).cloned().collect();
+            let unknown = needs.unordered().filter(|key| !lane.rows.knows(key));
+            let mut keys: Vec<Key> = unknown.cloned().collect();
             if !keys.is_empty() {
+                keys.sort_unstable();
                 return self.begin(partition, Phase::Fetching { chunk, keys, followed: round });
             }
             if round {
@@ -176,6 +177,10 @@ impl<H: Handler> Engine<H> {
         };
         let (start, tag) = (lane.checkpoint.next, lane.table.tag);
         let rows = lane.rows.take_changed();
+        if let Some(why) = lane.rows.take_fault() {
+            let why = format!("before offset {}: {why}", chunk.end);
+            return self.halt(partition, &why);
+        }
         let (name, forgiven) = (partition.clone(), chunk.forgiven);
         let mut batch = Batch::new(name, tag, start, writes, rows, checkpoint, forgiven);
         batch.source_ts_ms = source_ts_ms;
