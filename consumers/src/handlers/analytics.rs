@@ -158,13 +158,19 @@ impl Handler for Analytics {
         match fact {
             Fact::Order { id, row } => {
                 keys.row(fields::row_key(ORDER, *id));
-                if let Some(row) = row.clone() {
-                    Order::new(row, None).ask(keys);
+                if let Some(OrderRow { customer_id, status, created_us, .. }) = row {
+                    let status = match status {
+                        Kept::New(status) => status.as_deref(),
+                        Kept::Unchanged => None,
+                    };
+                    ask(*customer_id, status, *created_us, keys);
                 }
             }
             Fact::Item { id, row } => {
                 keys.row(fields::row_key(ITEM, *id));
-                totals::ask(PRODUCTS, row.as_ref().and_then(Item::sales), keys);
+                if let Some(row) = row {
+                    row.ask(keys);
+                }
             }
         }
     }
@@ -173,12 +179,12 @@ impl Handler for Analytics {
         // A row that cannot be read is reported by `apply`.
         if fields::row_id(ORDER, key).is_some() {
             if let Ok(order) = serde_json::from_slice::<Order>(row) {
-                order.ask(keys);
+                ask(order.customer_id, order.status.as_deref(), order.created_us, keys);
             }
         } else if fields::row_id(ITEM, key).is_some()
             && let Ok(item) = serde_json::from_slice::<Item>(row)
         {
-            totals::ask(PRODUCTS, item.sales(), keys);
+            item.ask(keys);
         }
     }
 
@@ -248,8 +254,32 @@ impl Analytics {
 
 /// `YYYY-MM-DD` in UTC.
 fn day_of(us: i64) -> Option<String> {
-    let time = DateTime::from_timestamp_micros(us)?;
-    (1..=9999).contains(&time.year()).then(|| time.format("%Y-%m-%d").to_string())
+    let date = DateTime::from_timestamp_micros(us)?.date_naive();
+    let year = u64::try_from(date.year()).ok().filter(|year| (1..=9999).contains(year))?;
+    let mut text = Vec::with_capacity(10);
+    fields::push_digits(&mut text, year, 4);
+    for part in [date.month(), date.day()] {
+        text.push(b'-');
+        fields::push_digits(&mut text, u64::from(part), 2);
+    }
+    String::from_utf8(text).ok()
+}
+
+/// What counting an order in or out looks at.
+fn ask(customer_id: Option<i64>, status: Option<&str>, created_us: Option<i64>, keys: &mut Keys) {
+    if let Some(day) = created_us.and_then(day_of) {
+        keys.share(DAILY, &[day.into()]);
+    }
+    if let Some(status) = status {
+        keys.share(STATUS, &[status.into()]);
+    }
+    if let Some(customer) = customer_id {
+        keys.share(CUSTOMERS, &[customer.into()]);
+        keys.row(newest_key(customer));
+        if let Some(us) = created_us {
+            keys.row(times_key(customer, us));
+        }
+    }
 }
 
 impl Order {
@@ -280,21 +310,15 @@ impl Order {
     fn moment(&self) -> Option<(i64, i64)> {
         Some((self.customer_id?, self.created_us?))
     }
-    /// What counting this order in or out looks at.
-    fn ask(&self, keys: &mut Keys) {
-        totals::ask(DAILY, self.of_day(), keys);
-        totals::ask(CUSTOMERS, self.of_customer(), keys);
-        totals::ask(STATUS, self.of_status(), keys);
-        if let Some(customer) = self.customer_id {
-            keys.row(newest_key(customer));
-        }
-        if let Some((customer, us)) = self.moment() {
-            keys.row(times_key(customer, us));
-        }
-    }
 }
 
 impl Item {
+    /// What counting this line in or out looks at.
+    fn ask(&self, keys: &mut Keys) {
+        if let Some(product) = self.product_id {
+            keys.share(PRODUCTS, &[product.into()]);
+        }
+    }
     fn sales(&self) -> Option<totals::Part> {
         let revenue = match (self.quantity, &self.unit_price) {
             (Some(quantity), Cell::Decimal(price)) => price * BigDecimal::from(quantity),
@@ -365,7 +389,10 @@ fn newest_key(customer: i64) -> Key {
     fields::row_key('c', customer)
 }
 fn times_key(customer: i64, us: i64) -> Key {
-    format!("t/{customer}/{}", us.div_euclid(DAY_US)).into_bytes()
+    let mut key = fields::row_key('t', customer);
+    key.push(b'/');
+    fields::push_number(&mut key, us.div_euclid(DAY_US));
+    key
 }
 
 /// An order's time comes to (1) or leaves (-1) its customer's day.

@@ -139,7 +139,29 @@ pub(super) fn onto<T>(kept: Kept<Option<T>>, old: impl FnOnce() -> Option<T>) ->
 
 /// Key of a kept row: a letter for the table, and the primary key.
 pub(super) fn row_key(letter: char, id: i64) -> Key {
-    format!("{letter}/{id}").into_bytes()
+    let mut key = Key::with_capacity(24);
+    key.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes());
+    key.push(b'/');
+    push_number(&mut key, id);
+    key
+}
+/// The number as text, without what formatting costs.
+pub(super) fn push_number(text: &mut Vec<u8>, number: i64) {
+    if number < 0 {
+        text.push(b'-');
+    }
+    push_digits(text, number.unsigned_abs(), 1);
+}
+/// At least so many digits, with zeros in front.
+pub(super) fn push_digits(text: &mut Vec<u8>, mut number: u64, digits_min: usize) {
+    let mut digits = [b'0'; 20];
+    let mut at = digits.len();
+    while number > 0 {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+    text.extend_from_slice(&digits[at.min(digits.len() - digits_min)..]);
 }
 /// Of every row of the table.
 pub(super) fn row_prefix(letter: char) -> Key {
@@ -149,4 +171,32 @@ pub(super) fn row_prefix(letter: char) -> Key {
 pub(super) fn row_id(letter: char, key: &[u8]) -> Option<i64> {
     let (found, id) = std::str::from_utf8(key).ok()?.split_once('/')?;
     if found.chars().eq([letter]) { id.parse().ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn keys_are_as_ever(id: i64) {
+            prop_assert_eq!(row_key('o', id), format!("o/{id}").into_bytes());
+            prop_assert_eq!(row_id('o', &row_key('o', id)), Some(id));
+        }
+
+        #[test]
+        fn digits(number in prop_oneof![0_u64..20_000, any::<u64>()]) {
+            let mut text = vec![b'x'];
+            push_digits(&mut text, number, 4);
+            prop_assert_eq!(text, format!("x{number:04}").into_bytes());
+        }
+    }
+
+    #[test]
+    fn keys_at_the_ends() {
+        for id in [0, -1, i64::MIN, i64::MAX] {
+            assert_eq!(row_key('i', id), format!("i/{id}").into_bytes());
+        }
+    }
 }

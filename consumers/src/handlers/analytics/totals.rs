@@ -1,5 +1,5 @@
 //! The four views of sums, and how one row's part moves from where it counted to where it counts.
-use crate::handler::{Keys, Step, plus};
+use crate::handler::{Step, plus};
 use bigdecimal::{
     BigDecimal,
     num_bigint::{BigInt, Sign},
@@ -84,12 +84,6 @@ fn average(spent: &BigDecimal, orders: i64) -> Option<BigDecimal> {
 pub(super) struct Part {
     pub key: Vec<Cell>,
     pub amounts: Vec<Cell>,
-}
-
-pub(super) fn ask(view: &'static str, part: Option<Part>, keys: &mut Keys) {
-    if let Some(part) = part {
-        keys.share(view, &part.key);
-    }
 }
 
 /// A sum counts null as nothing.
