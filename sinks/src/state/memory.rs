@@ -1,13 +1,14 @@
 //! State and views in memory. Clones share everything, so a test can drop a service and open its state again.
 use super::{
-    part::{LaneId, Part, admit, names_owner},
+    part::{Asked, LaneId, Part, admit, coalesce, names_owner},
     refuse_count, refuse_renamed,
 };
 use crate::{
     Alert, Batch, Cell, Checkpoint, Key, Lane, Partition, Receipt, SinkError, State, TwoOwners,
-    View, Write,
+    View,
 };
 use async_trait::async_trait;
+use foldhash::fast::RandomState;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -24,15 +25,18 @@ pub struct Memory {
     kept: Arc<Mutex<Kept>>,
 }
 
+/// Of one view.
+type ByKey<T> = HashMap<Vec<Cell>, T, RandomState>;
+
 #[derive(Default)]
 struct Kept {
     lanes: HashMap<Partition, Stored>,
     /// How many partitions each topic has.
     counts: HashMap<String, i32>,
     /// In the order of `views`.
-    parts: Vec<BTreeMap<Vec<Cell>, Part>>,
-    /// Whose the rows are, also of those that are deleted: by view and key.
-    owners: HashMap<(usize, Vec<Cell>), LaneId>,
+    parts: Vec<ByKey<Part>>,
+    /// Whose the rows are, also of those that are deleted, in the order of `views`.
+    owners: Vec<ByKey<LaneId>>,
     alerts: BTreeMap<String, Alert>,
 }
 
@@ -43,16 +47,21 @@ impl Kept {
         views: &[View],
         lane: LaneId,
         partition: &Partition,
-        writes: &[(usize, &Write)],
+        writes: &[Asked<'_>],
     ) -> Result<(), TwoOwners> {
-        let owned = || writes.iter().filter(|(at, write)| names_owner(&views[*at], write));
-        for (at, write) in owned() {
-            let owner = self.owners.get(&(*at, write.key.clone())).filter(|owner| **owner != lane);
+        let owned = || writes.iter().filter(|asked| names_owner(&views[asked.at], asked.first));
+        for Asked { at, first, .. } in owned() {
+            let owner = self.owners[*at].get(&first.key).filter(|owner| **owner != lane);
             if let Some((owner, _)) = self.lanes.iter().find(|(_, held)| Some(&held.id) == owner) {
-                return Err(TwoOwners::new(write, partition, owner));
+                return Err(TwoOwners::new(first, partition, owner));
             }
         }
-        self.owners.extend(owned().map(|(at, write)| ((*at, write.key.clone()), lane)));
+        for Asked { at, first, .. } in owned() {
+            match self.owners[*at].get_mut(&first.key) {
+                Some(owner) => *owner = lane,
+                None => drop(self.owners[*at].insert(first.key.clone(), lane)),
+            }
+        }
         Ok(())
     }
 }
@@ -60,7 +69,7 @@ impl Kept {
 struct Stored {
     id: LaneId,
     epoch: u64,
-    rows: BTreeMap<Key, Vec<u8>>,
+    rows: HashMap<Key, Vec<u8>, RandomState>,
     checkpoint: Option<Checkpoint>,
     last: Option<([u8; 16], Receipt)>,
 }
@@ -68,7 +77,9 @@ struct Stored {
 impl Memory {
     /// Without views: state only, writes are not kept.
     pub fn new(views: Vec<View>) -> Self {
-        let kept = Kept { parts: vec![BTreeMap::new(); views.len()], ..Kept::default() };
+        let parts = views.iter().map(|_| ByKey::default()).collect();
+        let owners = views.iter().map(|_| ByKey::default()).collect();
+        let kept = Kept { parts, owners, ..Kept::default() };
         Self { views: views.into(), value_bytes_max: usize::MAX, kept: Arc::new(Mutex::new(kept)) }
     }
 
@@ -139,7 +150,7 @@ impl State for Memory {
         let stored = kept.lanes.entry(partition.clone()).or_insert_with(|| Stored {
             id,
             epoch: 0,
-            rows: BTreeMap::new(),
+            rows: HashMap::default(),
             checkpoint: None,
             last: None,
         });
@@ -185,8 +196,10 @@ impl Lane for MemoryLane {
     async fn scan(&self, prefix: &[u8]) -> Result<Vec<(Key, Vec<u8>)>, SinkError> {
         let mut kept = self.memory.lock();
         let rows = &self.held(&mut kept)?.rows;
-        let from = rows.range(prefix.to_vec()..).take_while(|(key, _)| key.starts_with(prefix));
-        Ok(from.map(|(key, value)| (key.clone(), value.clone())).collect())
+        let found = rows.iter().filter(|(key, _)| key.starts_with(prefix));
+        let mut found: Vec<_> = found.map(|(key, value)| (key.clone(), value.clone())).collect();
+        found.sort_unstable();
+        Ok(found)
     }
 
     async fn commit(&self, batch: &Batch) -> Result<Receipt, SinkError> {
@@ -201,6 +214,7 @@ impl Lane for MemoryLane {
         }
         let id = stored.id;
         let writes = admit(&self.memory.views, batch, self.memory.value_bytes_max)?;
+        let writes = coalesce(&self.memory.views, &writes);
         kept.claim(&self.memory.views, id, &self.partition, &writes)?;
         let stored = self.held(&mut kept)?;
         for (key, value) in &batch.rows {
@@ -211,12 +225,17 @@ impl Lane for MemoryLane {
         }
         stored.checkpoint = Some(batch.checkpoint.clone());
         let mut receipt = Receipt::default();
-        for (at, write) in writes {
+        for asked in writes {
+            let Asked { at, write, .. } = asked;
             let view = &self.memory.views[at];
-            let part = kept.parts[at].entry(write.key.clone()).or_default();
-            let alert = part.apply(view, id, &self.partition, write);
+            let parts = &mut kept.parts[at];
+            let part = match parts.get_mut(&write.key) {
+                Some(part) => part,
+                None => parts.entry(write.key.clone()).or_default(),
+            };
+            let alert = part.apply(view, id, &self.partition, &asked);
             if part.is_spent(view) {
-                kept.parts[at].remove(&write.key);
+                parts.remove(&write.key);
             }
             if let Some(alert) = alert
                 && kept.alerts.insert(alert.name.clone(), alert.clone()).is_none()

@@ -2,7 +2,8 @@
 #![deny(clippy::disallowed_methods)]
 
 use crate::{Alert, Batch, Cell, Kind, Op, Partition, Refusal, SinkError, View, Write};
-use std::collections::BTreeMap;
+use foldhash::fast::RandomState;
+use std::collections::{BTreeMap, HashMap, hash_map::Entry};
 
 /// Number of a lane within a store: partitions are told apart by it inside a part.
 pub(super) type LaneId = i64;
@@ -24,8 +25,9 @@ impl Part {
         view: &View,
         lane: LaneId,
         partition: &Partition,
-        write: &Write,
+        asked: &Asked<'_>,
     ) -> Option<Alert> {
+        let write = asked.write;
         let was_low = view.is_low(self.shown.as_deref());
         match &write.op {
             Op::Put(own) => self.own = Some(own.clone()),
@@ -37,7 +39,7 @@ impl Part {
                 self.shares.insert(lane, share.clone());
             }
         }
-        self.source_ts_ms = self.source_ts_ms.max(write.source_ts_ms);
+        self.source_ts_ms = self.source_ts_ms.max(asked.source_ts_ms);
         self.show(view);
         (!was_low && view.is_low(self.shown.as_deref())).then(|| Alert {
             name: Alert::name(&Alert::cause(&partition.to_string(), write.offset), &write.key),
@@ -57,6 +59,45 @@ impl Part {
     pub fn is_spent(&self, view: &View) -> bool {
         !matches!(view.kind, Kind::Stock { .. }) && self.own.is_none() && self.shares.is_empty()
     }
+}
+
+/// What a batch asks of one key of one view.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked<'a> {
+    /// Index of the view.
+    pub at: usize,
+    pub write: &'a Write,
+    /// The newest of the writes that this one stands for, ms since 1970.
+    pub source_ts_ms: i64,
+    /// The first of them.
+    pub first: &'a Write,
+}
+
+/// Of the writes that stand (in offset order, with the index of their view), those that count, in the order in which
+/// their keys were first written: a key's last one. All of a stock view's: each of them may cross its threshold, and
+/// every crossing is an alert.
+pub(super) fn coalesce<'a>(views: &[View], writes: &[(usize, &'a Write)]) -> Vec<Asked<'a>> {
+    let mut all: Vec<Asked<'a>> = Vec::with_capacity(writes.len());
+    let mut places: HashMap<(usize, &[Cell]), usize, RandomState> = HashMap::default();
+    for (at, write) in writes.iter().copied() {
+        let asked = Asked { at, write, source_ts_ms: write.source_ts_ms, first: write };
+        if matches!(views[at].kind, Kind::Stock { .. }) {
+            all.push(asked);
+            continue;
+        }
+        match places.entry((at, write.key.as_slice())) {
+            Entry::Vacant(place) => {
+                place.insert(all.len());
+                all.push(asked);
+            }
+            Entry::Occupied(place) => {
+                let known = &mut all[*place.get()];
+                let source_ts_ms = known.source_ts_ms.max(write.source_ts_ms);
+                *known = Asked { write, source_ts_ms, ..*known };
+            }
+        }
+    }
+    all
 }
 
 /// Whether the write says whose the row is. Rows without columns say nothing but that they are there: they come and go
@@ -167,7 +208,8 @@ mod tests {
         let write =
             Write { offset: 7, source_ts_ms: 0, view: "stock", key: cells, op: Op::Put(row) };
         let partition = Partition::new("shop.public.products", 2);
-        Part::default().apply(&view, 0, &partition, &write).expect("an alert").name
+        let asked = Asked { at: 0, write: &write, source_ts_ms: 0, first: &write };
+        Part::default().apply(&view, 0, &partition, &asked).expect("an alert").name
     }
     /// In DynamoDB: the item keeps the writer's half of it.
     fn kept_on_items(cells: &[Cell]) -> String {
@@ -180,6 +222,33 @@ mod tests {
             "kept on items of running services"
         );
         Alert::name(&writer.alert(7), cells)
+    }
+
+    #[test]
+    fn the_last_write_of_a_key_stands_for_all_but_where_each_may_be_an_alert() {
+        let key = const { &[Column::new("id", Type::Int)] };
+        let view = |name, kind| View { name, key, columns: &[], kind };
+        let stock = Kind::Stock { mode: StockMode::Derived, low_below: 10 };
+        let views = [view("rows", Kind::Rows), view("stock", stock)];
+        let write = |offset, source_ts_ms, at: usize, id: i64, op| {
+            (at, Write { offset, source_ts_ms, view: views[at].name, key: vec![id.into()], op })
+        };
+        let share = |n: i64| Op::Share(vec![n.into()]);
+        let writes = [
+            write(1, 9, 0, 1, Op::Put(vec![])),
+            write(2, 5, 1, 1, share(1)),
+            write(3, 5, 0, 2, Op::Delete),
+            write(4, 7, 0, 1, Op::Delete),
+            write(5, 5, 1, 1, share(2)),
+        ];
+        let standing: Vec<(usize, &Write)> =
+            writes.iter().map(|(at, write)| (*at, write)).collect();
+        let found = coalesce(&views, &standing);
+        let said = |asked: &Asked<'_>| {
+            (asked.at, asked.first.offset, asked.write.offset, asked.source_ts_ms)
+        };
+        let found: Vec<_> = found.iter().map(said).collect();
+        assert_eq!(found, [(0, 1, 4, 9), (1, 2, 2, 5), (0, 3, 3, 5), (1, 5, 5, 5)]);
     }
 
     #[test]

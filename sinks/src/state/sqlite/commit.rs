@@ -1,5 +1,5 @@
 //! One batch, one transaction.
-use super::super::part::{Part, admit, names_owner};
+use super::super::part::{Asked, Part, admit, coalesce, names_owner};
 use super::{
     Cells, File, Hold, Trouble, json, owner,
     table::{Bound, Table},
@@ -15,6 +15,7 @@ pub fn commit(file: &File, hold: &Hold, batch: &Batch) -> Result<Receipt, Troubl
         return Ok(receipt);
     }
     let writes = admit(&file.views, batch, file.settings.value_bytes_max)?;
+    let writes = coalesce(&file.views, &writes);
     put_rows(&txn, hold, batch)?;
     let receipt = put_views(&txn, &file.tables, hold, &writes)?;
     let sql =
@@ -67,20 +68,21 @@ fn put_views(
     txn: &Transaction<'_>,
     tables: &[Table],
     hold: &Hold,
-    writes: &[(usize, &Write)],
+    writes: &[Asked<'_>],
 ) -> Result<Receipt, Trouble> {
     let mut touched: BTreeMap<(usize, &[Cell]), Part> = BTreeMap::new();
     let mut receipt = Receipt::default();
-    for (at, write) in writes {
+    for asked in writes {
+        let Asked { at, write, first, .. } = asked;
         let table = &tables[*at];
-        if names_owner(&table.view, write) {
-            owner::claim(txn, table, hold, write)?;
+        if names_owner(&table.view, first) {
+            owner::claim(txn, table, hold, first)?;
         }
         let part = match touched.entry((*at, &write.key)) {
             Entry::Occupied(part) => part.into_mut(),
             Entry::Vacant(place) => place.insert(load(txn, table, &write.key)?),
         };
-        if let Some(alert) = part.apply(&table.view, hold.id, &hold.partition, write)
+        if let Some(alert) = part.apply(&table.view, hold.id, &hold.partition, asked)
             && keep_alert(txn, &alert, write)?
         {
             receipt.alerts.push(alert);
