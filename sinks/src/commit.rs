@@ -98,7 +98,7 @@ impl Committer {
     pub async fn commit_showing<F>(
         &self,
         lane: &dyn Lane,
-        batch: &Batch,
+        batch: &Arc<Batch>,
         letters: &[Letter],
         show: impl FnOnce(Vec<Alert>) -> F,
     ) -> Result<Receipt, SinkError>
@@ -110,7 +110,7 @@ impl Committer {
             show(written.alerts.clone()).await?;
             sink.told(&batch.partition, &written.alerts).await?;
         }
-        lane.commit(batch).await
+        lane.commit_shared(batch).await
     }
 
     /// The same for callers that publish all alerts of the receipt themselves, afterwards.

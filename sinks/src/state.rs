@@ -89,6 +89,11 @@ pub trait Lane: Send + Sync {
     /// batch (its receipt is then given again). Otherwise [`SinkError::Fenced`].
     async fn commit(&self, batch: &Batch) -> Result<Receipt, SinkError>;
 
+    /// The same for a batch that is shared already: a store that hands it to another thread need not copy it.
+    async fn commit_shared(&self, batch: &Arc<Batch>) -> Result<Receipt, SinkError> {
+        self.commit(batch).await
+    }
+
     /// Gives the hold back; what is uncommitted is dropped. Later calls fail with [`SinkError::Fenced`].
     async fn close(&self) -> Result<(), SinkError> {
         Ok(())

@@ -86,6 +86,7 @@ async fn commit(fails_at: Option<&'static str>) -> (bool, Vec<&'static str>) {
     let partition = Partition::new("t", 0);
     let checkpoint = Checkpoint { next: 7, ..Checkpoint::default() };
     let batch = Batch::new(partition.clone(), 't', 5, vec![], vec![], checkpoint, BTreeSet::new());
+    let batch = Arc::new(batch);
     let letter = Letter {
         partition,
         offset: 5,

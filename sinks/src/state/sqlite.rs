@@ -333,7 +333,11 @@ impl Lane for SqliteLane {
     }
 
     async fn commit(&self, batch: &Batch) -> Result<Receipt, SinkError> {
-        let (hold, batch) = (self.hold.clone(), batch.clone());
+        self.commit_shared(&Arc::new(batch.clone())).await
+    }
+
+    async fn commit_shared(&self, batch: &Arc<Batch>) -> Result<Receipt, SinkError> {
+        let (hold, batch) = (self.hold.clone(), Arc::clone(batch));
         self.store.run(move |file| commit::commit(file, &hold, &batch)).await
     }
 
