@@ -278,11 +278,20 @@ pub fn changes_key(change: &Change<'_>, table: &SourceTable) -> Result<bool, Str
 
 /// Whether both have the primary key's columns, with other values.
 fn names_another(one: &Row<'_>, other: &Row<'_>, table: &SourceTable) -> bool {
-    let (Ok(left), Ok(right)) = (one.values(&table.key), other.values(&table.key)) else {
-        return false;
+    // Nearly always it is one column, and they are written alike.
+    let is_alike = match table.key.as_slice() {
+        [only] => match (one.fields([only]), other.fields([only])) {
+            (Ok([left]), Ok([right])) => left.raw() == right.raw(),
+            _ => return false,
+        },
+        names => match (one.values(names), other.values(names)) {
+            (Ok(left), Ok(right)) => {
+                left.iter().zip(&right).all(|(left, right)| left.raw() == right.raw())
+            }
+            _ => return false,
+        },
     };
-    // Nearly always they are written alike.
-    if left.iter().zip(&right).all(|(left, right)| left.raw() == right.raw()) {
+    if is_alike {
         return false;
     }
     match (identity(one, table), identity(other, table)) {
