@@ -10,11 +10,12 @@ use async_trait::async_trait;
 use base64::{Engine as _, prelude::BASE64_STANDARD as BASE64};
 use consumers::{
     engine::{Engine, placement::home},
-    handler::{Handler, table_of},
+    handler::Handler,
     handlers::{Analytics, Inventory, Search, analytics, inventory, search},
     policy::Policy,
     runtime::{self, Env, Exit, Monotonic, Observer},
     source::{Bounds, Flow, Headers, Probe, Record, Signal, Source},
+    source_table::of_topic,
 };
 use debezium::{Decoder, Formats, Limits};
 use serde::Deserialize;
@@ -31,7 +32,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-const RECORDING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/demo/shop.ndjson.gz");
+const RECORDING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../cdc/demo/shop.ndjson.gz");
 const PARTITIONS: i32 = 3;
 /// Records of one partition handed over at a time, as a broker's client has them.
 const RUN: usize = 100;
@@ -65,7 +66,7 @@ fn measure<H: Handler>(
     handler: impl Fn() -> H,
 ) -> anyhow::Result<()> {
     let tables = handler().tables();
-    source.lanes.retain(|lane| table_of(&tables, &lane.partition.topic).is_some());
+    source.lanes.retain(|lane| of_topic(&tables, &lane.partition.topic).is_some());
     let views = handler().views();
     let folder = tempfile::tempdir()?;
     let (memory, file) = (Memory::new(views.clone()), folder.path().join("views"));

@@ -280,7 +280,7 @@ pub fn changes_key(change: &Change<'_>, table: &SourceTable) -> Result<bool, Str
 fn names_another(one: &Row<'_>, other: &Row<'_>, table: &SourceTable) -> bool {
     // Nearly always it is one column, and they are written alike.
     let is_alike = match table.key.as_slice() {
-        [only] => match (one.fields([only]), other.fields([only])) {
+        [only] => match (one.fields([only.as_ref()]), other.fields([only.as_ref()])) {
             (Ok([left]), Ok([right])) => left.raw() == right.raw(),
             _ => return false,
         },

@@ -99,7 +99,7 @@ fn short(text: &str) -> Option<BigDecimal> {
         None => (false, text),
     };
     let (whole, part) = digits.split_once('.').unwrap_or((digits, "0"));
-    let scale = digits.len().checked_sub(whole.len() + 1).unwrap_or(0);
+    let scale = digits.len().saturating_sub(whole.len() + 1);
     if whole.is_empty() || part.is_empty() || digits.len() > DIGITS_MAX {
         return None;
     }
