@@ -7,6 +7,7 @@ use bigdecimal::BigDecimal;
 use debezium::Change;
 use foldhash::fast::RandomState;
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::error::Category;
 use sinks::{Cell, Key, Op, View, Write};
 use std::{
     any::Any,
@@ -119,7 +120,11 @@ enum Kept {
     /// As the state has it, or will.
     Stored(Vec<u8>),
     /// As the handler kept it: many records of a batch change the same row, and it is encoded once, at the end.
-    Held(Box<dyn Held>),
+    Held {
+        row: Box<dyn Held>,
+        /// The record that made it so.
+        offset: i64,
+    },
 }
 /// No row values in logs.
 impl fmt::Debug for Kept {
@@ -127,7 +132,7 @@ impl fmt::Debug for Kept {
         f.write_str(match self {
             Self::Nothing => "Nothing",
             Self::Stored(_) => "Stored",
-            Self::Held(_) => "Held",
+            Self::Held { .. } => "Held",
         })
     }
 }
@@ -136,7 +141,7 @@ impl Kept {
         match self {
             Self::Nothing => Ok(None),
             Self::Stored(row) => Ok(Some(Cow::Borrowed(row))),
-            Self::Held(row) => Ok(Some(Cow::Owned(row.encode()?))),
+            Self::Held { row, .. } => Ok(Some(Cow::Owned(row.encode()?))),
         }
     }
 }
@@ -175,33 +180,38 @@ impl Rows {
     pub fn peek(&self, key: &[u8]) -> Option<Cow<'_, [u8]>> {
         self.known.get(key)?.row.stored().ok().flatten()
     }
-    /// What changed since the last call, in key order. See [`Rows::take_fault`] after it: a row that cannot be encoded
-    /// is one.
-    pub fn take_changed(&mut self) -> Vec<(Key, Option<Vec<u8>>)> {
+    /// What changed since the last call, in key order.
+    ///
+    /// # Errors
+    /// A row cannot be stored. What was learned and changed is of no more use then.
+    pub fn take_changed(&mut self) -> Result<Changed, Unstorable> {
         let mut changed = std::mem::take(&mut self.changed);
         changed.sort_unstable();
         let mut rows = Vec::with_capacity(changed.len());
+        let mut unstorable: Option<Unstorable> = None;
         for key in changed {
             let Some(slot) = self.known.get_mut(&key) else { continue };
             slot.is_changed = false;
-            if let Kept::Held(row) = &slot.row {
+            if let Kept::Held { row, offset } = &slot.row {
                 match row.encode() {
                     Ok(stored) => {
                         self.bytes += stored.len();
                         slot.row = Kept::Stored(stored);
                     }
-                    Err(e) => {
-                        self.fault.get_or_insert(format!("a state row cannot be stored: {e}"));
+                    Err(e) if unstorable.as_ref().is_none_or(|known| *offset < known.offset) => {
+                        let why = format!("a state row cannot be stored: {}", without_values(&e));
+                        unstorable = Some(Unstorable { offset: *offset, why });
                     }
+                    Err(_) => {}
                 }
             }
             let row = match &slot.row {
                 Kept::Stored(row) => Some(row.clone()),
-                Kept::Nothing | Kept::Held(_) => None,
+                Kept::Nothing | Kept::Held { .. } => None,
             };
             rows.push((key, row));
         }
-        rows
+        unstorable.map_or(Ok(rows), Err)
     }
     pub fn take_fault(&mut self) -> Option<String> {
         self.fault.take()
@@ -212,13 +222,14 @@ impl Rows {
     }
     pub fn clear(&mut self) {
         self.known.clear();
+        self.changed.clear();
         self.bytes = 0;
     }
     /// A row that the engine keeps itself, in plain text.
     pub(crate) fn text(&mut self, key: &[u8]) -> Option<&str> {
         match self.get(key)? {
             Kept::Stored(row) => std::str::from_utf8(row).ok(),
-            Kept::Nothing | Kept::Held(_) => None,
+            Kept::Nothing | Kept::Held { .. } => None,
         }
     }
     pub(crate) fn set_text(&mut self, key: Key, text: Option<&str>) {
@@ -228,8 +239,8 @@ impl Rows {
     }
     fn row<T: DeserializeOwned + Clone + 'static>(&mut self, key: &[u8]) -> Option<T> {
         let kept = self.get(key)?;
-        if let Kept::Held(held) = kept
-            && let Some(row) = held.as_any().downcast_ref::<T>()
+        if let Kept::Held { row, .. } = kept
+            && let Some(row) = row.as_any().downcast_ref::<T>()
         {
             return Some(row.clone());
         }
@@ -238,7 +249,8 @@ impl Rows {
             None => Ok(None),
         });
         read.unwrap_or_else(|e| {
-            let text = format!("stored state row {} is unreadable: {e}", key.escape_ascii());
+            let why = without_values(&e);
+            let text = format!("stored state row {} is unreadable: {why}", key.escape_ascii());
             self.fault.get_or_insert(text);
             None
         })
@@ -271,6 +283,29 @@ impl Rows {
     }
 }
 
+/// State rows and what they are now; `None`: gone.
+pub type Changed = Vec<(Key, Option<Vec<u8>>)>;
+
+/// A row that a handler kept cannot be written as JSON.
+#[derive(Debug)]
+pub struct Unstorable {
+    /// The record whose handling made the row so; all that came before it can be stored.
+    pub offset: i64,
+    /// Without values of the row.
+    pub why: String,
+}
+
+/// What kind of error it is, and where. Its own text may quote the row.
+fn without_values(error: &serde_json::Error) -> String {
+    let kind = match error.classify() {
+        Category::Io => "it is not written out",
+        Category::Syntax => "it is no JSON",
+        Category::Data => "it has another form than the handler's type",
+        Category::Eof => "it ends too early",
+    };
+    format!("{kind} (column {})", error.column())
+}
+
 fn unasked(key: &[u8]) -> String {
     format!("the handler used state row {} without asking for it", key.escape_ascii())
 }
@@ -298,7 +333,8 @@ impl<'a> Step<'a> {
         self.rows.row(key)
     }
     pub fn keep<T: Serialize + Clone + Send + 'static>(&mut self, key: impl Into<Key>, row: &T) {
-        self.rows.set(key.into(), Kept::Held(Box::new(row.clone())));
+        let (row, offset) = (Box::new(row.clone()), self.offset);
+        self.rows.set(key.into(), Kept::Held { row, offset });
     }
     pub fn drop_row(&mut self, key: impl Into<Key>) {
         self.rows.set(key.into(), Kept::Nothing);
@@ -334,8 +370,12 @@ impl<'a> Step<'a> {
 }
 
 /// `amount` rows, added to or taken from a share column that counts or sums.
+///
+/// The sum's text is the same whether it was stored in between or not: a sum of negative scale (`1E7`, ten million in
+/// one digit) comes back from the state with scale 0.
 pub fn plus(cell: Option<&Cell>, amount: &BigDecimal) -> Cell {
     match cell.and_then(Cell::decimal) {
+        Some(sum) if sum.fractional_digit_count() < 0 => Cell::Decimal(sum.with_scale(0) + amount),
         Some(sum) => Cell::Decimal(sum + amount),
         None => Cell::Decimal(amount.clone()),
     }

@@ -3,7 +3,7 @@ use super::{
     Action, Engine, Millis, Ticket,
     lane::{Chunk, Entry, Phase},
 };
-use crate::handler::{Handler, Keys, Step};
+use crate::handler::{Handler, Keys, Step, Unstorable};
 use sinks::{
     Batch, Checkpoint, Key, Letter, Partition, Receipt, SinkError,
     dlq::{Outcome, Replayed},
@@ -176,11 +176,12 @@ impl<H: Handler> Engine<H> {
             ..lane.checkpoint.clone()
         };
         let (start, tag) = (lane.checkpoint.next, lane.table.tag);
-        let rows = lane.rows.take_changed();
-        if let Some(why) = lane.rows.take_fault() {
-            let why = format!("before offset {}: {why}", chunk.end);
-            return self.halt(partition, &why);
-        }
+        let rows = match lane.rows.take_changed() {
+            Ok(rows) => rows,
+            Err(Unstorable { offset, why }) => {
+                return self.halt_at(partition, offset, &format!("offset {offset}: {why}"));
+            }
+        };
         let (name, forgiven) = (partition.clone(), chunk.forgiven);
         let mut batch = Batch::new(name, tag, start, writes, rows, checkpoint, forgiven);
         batch.source_ts_ms = source_ts_ms;

@@ -5,11 +5,13 @@ mod recorded;
 mod shop;
 
 use super::{analytics, inventory, search};
+use crate::handler::{Rows, Step, plus};
 use bigdecimal::BigDecimal;
 use debezium::Kept;
 use harness::{Rng, World};
 use shop::{Event, Row, Shop};
 use sinks::{Cell, StockMode};
+use std::collections::BTreeMap;
 
 const SEEDS: u64 = 200;
 const STEPS: usize = 200;
@@ -185,4 +187,50 @@ fn a_line_may_come_before_its_product_and_a_row_never_seen_may_be_updated_or_del
     let shown = &world.shown()[inventory::VIEW][&vec![Cell::Int(7)]];
     assert_eq!(shown[0], Cell::Null, "a text that is not known is null");
     assert_eq!(shown[2..], [Cell::Int(12), Cell::Int(3), Cell::Int(9), Cell::Int(1)]);
+}
+
+/// What the state holds of a sum after each batch's amounts were added to it.
+fn stored_sums(batches: &[&[&str]]) -> Vec<String> {
+    let (view, key) = ("sums", vec![Cell::Int(1)]);
+    let (mut stored, mut texts) = (None, vec![]);
+    for amounts in batches {
+        let (mut rows, mut writes) = (Rows::default(), vec![]);
+        rows.learn(sinks::share_key(view, &key), stored.take());
+        for amount in *amounts {
+            let mut step = Step::new(&mut rows, &mut writes, 0, 0);
+            let sum = plus(step.share(view, &key).first(), &amount.parse().expect("a number"));
+            step.set_share(view, key.clone(), vec![sum]);
+        }
+        let mut changed = rows.take_changed().expect("rows that can be stored");
+        stored = changed.pop().expect("the sum").1;
+        texts.push(String::from_utf8(stored.clone().expect("there")).expect("JSON"));
+    }
+    texts
+}
+
+#[test]
+fn a_sums_text_does_not_depend_on_where_batches_are_cut() {
+    // What Java writes of ten million, as `decimal.handling.mode=double` has it: one digit, of negative scale.
+    for amounts in [["1.0E7", "-1.0E7", "0.05"], ["7E+3", "-7E+3", "2E+3"], ["5", "-5", "1E7"]] {
+        let parts: Vec<&[&str]> = amounts.chunks(1).collect();
+        let (alone, together) = (stored_sums(&parts), stored_sums(&[&amounts]));
+        assert_eq!(together.last(), alone.last(), "{amounts:?}");
+        assert_eq!(stored_sums(&[&amounts[..2]]).last(), alone.get(1), "{amounts:?}");
+    }
+}
+
+#[test]
+fn a_row_that_cannot_be_stored_is_named_by_its_record_without_its_values() {
+    let (mut rows, mut writes) = (Rows::default(), vec![]);
+    for key in ["a", "b", "c"] {
+        rows.learn(key.into(), None);
+    }
+    // JSON's names are text: two numbers cannot be one.
+    let unstorable = BTreeMap::from([((4711, 2), 3)]);
+    Step::new(&mut rows, &mut writes, 4, 0).keep("a", &1);
+    Step::new(&mut rows, &mut writes, 6, 0).keep("c", &unstorable);
+    Step::new(&mut rows, &mut writes, 5, 0).keep("b", &unstorable);
+    let error = rows.take_changed().expect_err("it cannot be stored");
+    assert_eq!(error.offset, 5, "all that came before can be");
+    assert!(!error.why.contains("4711"), "{}", error.why);
 }

@@ -613,5 +613,5 @@ fn one_record(
         handler.apply(fact, &mut Step::new(&mut rows, &mut writes, record.offset, 5));
         assert_eq!(rows.take_fault(), None, "the handler keeps its promises");
     }
-    Ok((writes, rows.take_changed()))
+    Ok((writes, rows.take_changed().expect("rows that can be stored")))
 }

@@ -128,7 +128,7 @@ where
             }
             all.append(&mut writes);
         }
-        for (key, row) in rows.take_changed() {
+        for (key, row) in rows.take_changed().expect("rows that can be stored") {
             match row {
                 Some(row) => lane.rows.insert(key, row),
                 None => lane.rows.remove(&key),
