@@ -4,7 +4,7 @@ use super::{Cell, with_plain};
 use bigdecimal::BigDecimal;
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
-    de::{Error, IgnoredAny, MapAccess, Unexpected, Visitor},
+    de::{Error, IgnoredAny, MapAccess, Visitor},
     ser::SerializeStruct,
 };
 use std::{borrow::Cow, collections::BTreeSet, fmt};
@@ -52,8 +52,13 @@ impl<'de> Visitor<'de> for Any {
         Ok(Cell::Int(number))
     }
     fn visit_u64<E: Error>(self, number: u64) -> Result<Cell, E> {
-        let too_large = |_| E::invalid_value(Unexpected::Unsigned(number), &self);
-        i64::try_from(number).map(Cell::Int).map_err(too_large)
+        i64::try_from(number).map(Cell::Int).map_err(|_| no_cell())
+    }
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Cell, E> {
+        Err(no_cell())
+    }
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Cell, E> {
+        Err(no_cell())
     }
     fn visit_str<E>(self, text: &str) -> Result<Cell, E> {
         Ok(Cell::Text(text.to_owned()))
@@ -65,18 +70,25 @@ impl<'de> Visitor<'de> for Any {
         let mut found = None;
         while let Some(Text(name)) = map.next_key()? {
             let cell = match &*name {
-                "d" => decimal(map.next_value::<Text<'de>>()?.0),
-                "t" => Cell::Time(map.next_value()?),
-                "s" => Cell::Words(map.next_value::<BTreeSet<String>>()?),
+                "d" => map.next_value::<Text<'de>>().map(|text| decimal(text.0)),
+                "t" => map.next_value().map(Cell::Time),
+                "s" => map.next_value::<BTreeSet<String>>().map(Cell::Words),
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                     continue;
                 }
             };
-            found.get_or_insert(cell);
+            if found.replace(cell.map_err(|_| no_cell::<A::Error>())?).is_some() {
+                return Err(no_cell());
+            }
         }
-        found.ok_or_else(|| A::Error::invalid_type(Unexpected::Map, &self))
+        found.ok_or_else(no_cell)
     }
+}
+
+/// The error of anything that is no cell. What serde says of it would quote the value.
+fn no_cell<E: Error>() -> E {
+    E::custom("no cell: null, an integer, text, or an object with d, t or s")
 }
 
 /// Text, borrowed where it can be.
@@ -173,6 +185,18 @@ mod tests {
         assert_eq!(read(r#"{"later":[1],"t":5}"#), Some(Cell::Time(5)));
         for json in ["{}", "1.5", "true", "[]", "18446744073709551615", r#"{"d":1}"#] {
             assert_eq!(read(json), None, "{json}");
+        }
+        assert_eq!(read(r#"{"t":5,"d":"1"}"#), None, "it is one or the other");
+        for json in [
+            "18446744073709551615",
+            "1234.5",
+            r#"{"t":"secret"}"#,
+            r#"{"d":1234.5}"#,
+            r#"{"s":[1234]}"#,
+        ] {
+            let text = serde_json::from_str::<Cell>(json).expect_err("no cell").to_string();
+            let quotes = ["184467", "1234", "secret"].into_iter().any(|value| text.contains(value));
+            assert!(!quotes, "an error shows no value: {text}");
         }
     }
 }
