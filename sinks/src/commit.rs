@@ -5,53 +5,7 @@ use std::sync::Arc;
 
 /// Where views live when the state does not keep them itself.
 ///
-/// A sink of one's own, exact because each row remembers the last offset that wrote it:
-///
-/// ```
-/// use async_trait::async_trait;
-/// use sinks::{Batch, Cell, Checkpoint, Op, Partition, Receipt, Sink, SinkError, Write};
-/// use std::{collections::HashMap, sync::Mutex};
-///
-/// /// Stands for a database with conditional writes: (view, key) -> (last offset, row).
-/// #[derive(Default)]
-/// struct Table(Mutex<HashMap<(&'static str, Vec<Cell>), (i64, Option<Vec<Cell>>)>>);
-///
-/// #[async_trait]
-/// impl Sink for Table {
-///     async fn write(&self, batch: &Batch) -> Result<Receipt, SinkError> {
-///         let mut rows = self.0.lock().map_err(|_| SinkError::Fenced)?;
-///         for write in &batch.writes {
-///             let row = match &write.op {
-///                 Op::Put(row) => Some(row.clone()),
-///                 // Kept, as a tombstone: a late, older write must not bring the row back.
-///                 Op::Delete => None,
-///                 Op::Share(_) => return Err(SinkError::fatal(anyhow::anyhow!("keeps no totals"))),
-///             };
-///             let stored = rows.entry((write.view, write.key.clone())).or_insert((-1, None));
-///             // The condition: a repeat, or a stale owner, changes nothing.
-///             if stored.0 < write.offset {
-///                 *stored = (write.offset, row);
-///             }
-///         }
-///         Ok(Receipt::default())
-///     }
-/// }
-///
-/// # let put = |offset, text: &str| Write {
-/// #     offset, source_ts_ms: 0, view: "names", key: vec![Cell::Int(1)], op: Op::Put(vec![text.into()]),
-/// # };
-/// # let batch = |start, writes: Vec<Write>| {
-/// #     let next = writes.last().unwrap().offset + 1;
-/// #     let at = Checkpoint { next, ..Checkpoint::default() };
-/// #     Batch::new(Partition::new("t", 0), 't', start, writes, vec![], at, Default::default())
-/// # };
-/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// let table = Table::default();
-/// table.write(&batch(0, vec![put(0, "old"), put(1, "new")])).await?;
-/// table.write(&batch(0, vec![put(0, "old")])).await?; // again, cut differently
-/// assert_eq!(table.0.lock().unwrap()[&("names", vec![Cell::Int(1)])].1, Some(vec!["new".into()]));
-/// # Ok::<(), SinkError>(()) }).unwrap();
-/// ```
+/// A sink of one's own, put through the suite that every sink must pass, is in `sinks/examples/sink.rs`.
 ///
 /// [`crate::conformance::views`] tells whether it keeps every promise.
 #[async_trait]

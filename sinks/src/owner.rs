@@ -21,7 +21,8 @@ pub struct TwoOwners {
     pub owner: String,
 }
 impl TwoOwners {
-    pub(crate) fn new(write: &Write, partition: &Partition, owner: &Partition) -> Self {
+    /// `write` is the first of a batch of `partition` that asks for the row, `owner` the partition that has it.
+    pub fn new(write: &Write, partition: &Partition, owner: &Partition) -> Self {
         let (view, partition) = (write.view.to_owned(), partition.clone());
         Self { view, partition, offset: write.offset, owner: owner.to_string() }
     }
