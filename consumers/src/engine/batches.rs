@@ -36,7 +36,15 @@ impl<H: Handler> Engine<H> {
             };
             return self.begin(partition, Phase::Scanning { chunk, prefix });
         }
-        self.look_or_fetch(partition, chunk);
+        self.start_chunk(partition, chunk);
+    }
+
+    /// The first step of a chunk that is due: its rows are fetched, unless something has to be looked for before.
+    fn start_chunk(&mut self, partition: &Partition, mut chunk: Chunk<H::Fact>) {
+        match chunk.look.take() {
+            Some(look) => self.begin(partition, Phase::Looking { chunk, look }),
+            None => self.fetch(partition, chunk, false),
+        }
     }
 
     /// Asks for the rows that the chunk needs and the lane does not hold; applies it when it holds them all.

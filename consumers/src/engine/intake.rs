@@ -7,7 +7,11 @@ use super::{
     whose::{self, Moved, Tombstone},
 };
 use crate::{
-    handler::Handler, policy::OnRefusal, replay::Reading, source::Record, source_table::SourceTable,
+    handler::Handler,
+    policy::{OnRefusal, Policy},
+    replay::{Look, Reading},
+    source::Record,
+    source_table::SourceTable,
 };
 use debezium::{Change, Envelope};
 use sinks::{Letter, Partition, dlq::Reason};
@@ -54,7 +58,10 @@ impl<H: Handler> Engine<H> {
         }
         self.tally.records += 1;
         self.tally.bytes += record.value.map_or(0, <[u8]>::len) as u64;
-        let (origin, asked) = self.read_as(record);
+        let (origin, asked) = match self.origin(record) {
+            Ok(Origin::Ordinary) => (Origin::Ordinary, self.read(record)),
+            returned => self.read_returned(record, returned),
+        };
         self.add(now, record, asked, &origin);
     }
 
@@ -225,56 +232,49 @@ impl<H: Handler> Engine<H> {
         }
         let lane = self.lanes.get_mut(record.partition).expect("on_record found it");
         let (asked, dead) = weigh(asked, lane.refused.get(&record.offset), self.policy.on_refusal);
-        // A replay counts towards no flood.
-        if matches!(origin, Origin::Ordinary)
-            && let Some(why) = lane.flood.count(dead.is_some(), &self.policy)
-        {
-            let last = dead.as_ref().map_or("", |(_, text)| text.as_str());
-            let why = format!("{why}. At offset {}: {last}", record.offset);
+        if let Some(why) = self.flood(record, origin, dead.as_ref()) {
             return self.halt_behind(record.partition, &why);
         }
-        let is_fact = matches!(asked, Asked::Change(_));
-        let reading = || Reading::of(&lane.table, self.decoder.formats());
-        let look = is_fact.then(|| origin.look(record, self.whose.as_ref(), reading)).flatten();
-        let (bad_run, is_delete) = (lane.flood.in_a_row(), lane.deleted.is_some());
-        let origins = lane.origins.len();
-        let chunk = lane.chunk_for(now, look.is_some() || matches!(asked, Asked::Truncate(..)));
-        chunk.count(record, is_delete);
-        chunk.closed |= look.is_some();
-        chunk.look = look;
-        (chunk.bad_run, chunk.origins) = (bad_run, origins);
-        let mut bytes = 0;
-        match asked {
-            Asked::Nothing | Asked::Dead(..) | Asked::Halt(_) => {}
-            Asked::Truncate(table, source_ts_ms) => {
-                chunk.truncate = Some((table, source_ts_ms));
-                chunk.closed = true;
-            }
-            Asked::Change(asking) => {
-                bytes += record.value.map_or(0, <[u8]>::len);
-                let (offset, source_ts_ms) = (record.offset, asking.source_ts_ms);
-                let entry = |(fact, owner)| Entry { offset, source_ts_ms, fact, owner };
-                chunk.entries.extend(asking.before.map(|before| entry(*before)));
-                chunk.entries.push(entry((asking.fact, asking.owner)));
-            }
-        }
-        if let Some((reason, text)) = dead {
-            if reason == Reason::Refused {
-                chunk.forgiven.insert(record.offset);
-            }
-            let mut letter = letter(record, reason, &text);
-            letter.replayed = origin.failed();
-            bytes += letter.value.as_ref().map_or(0, Vec::len);
-            chunk.letters.push(letter);
-        }
-        chunk.bytes += bytes;
-        let policy = &self.policy;
-        chunk.closed |=
-            chunk.records >= policy.batch_records_max || chunk.bytes >= policy.batch_bytes_max;
-        lane.buffered += bytes;
-        lane.unsettled += 1;
+        let dead = dead.map(|(reason, text)| Letter {
+            replayed: origin.failed(),
+            ..letter(record, reason, &text)
+        });
+        let look = self.look_for(record, &asked, origin);
+        let lane = self.lanes.get_mut(record.partition).expect("it was there");
+        enter(lane, now, record, asked, dead, look, &self.policy);
         self.hold_back(record.partition);
         self.advance(now, record.partition);
+    }
+
+    /// Counts the record among the dead or the others; `Some`: too many are dead. A replay counts towards no flood.
+    fn flood(
+        &mut self,
+        record: &Record<'_>,
+        origin: &Origin,
+        dead: Option<&(Reason, String)>,
+    ) -> Option<String> {
+        if !matches!(origin, Origin::Ordinary) {
+            return None;
+        }
+        let lane = self.lanes.get_mut(record.partition)?;
+        let why = lane.flood.count(dead.is_some(), &self.policy)?;
+        let last = dead.map_or("", |(_, text)| text.as_str());
+        Some(format!("{why}. At offset {}: {last}", record.offset))
+    }
+
+    /// What has to be read again in the log before a returned letter's change, or a removal, may be applied.
+    fn look_for(
+        &self,
+        record: &Record<'_>,
+        asked: &Asked<H::Fact>,
+        origin: &Origin,
+    ) -> Option<Look> {
+        if !matches!(asked, Asked::Change(_)) {
+            return None;
+        }
+        let lane = self.lanes.get(record.partition)?;
+        let reading = || Reading::of(&lane.table, self.decoder.formats());
+        origin.look(record, self.whose.as_ref(), reading)
     }
 
     /// Why nothing of this record, nor what follows it, may be applied.
@@ -311,6 +311,51 @@ impl<H: Handler> Engine<H> {
             self.actions.push_back(Action::Pause(partition.clone()));
         }
     }
+}
+
+/// Puts what is left to do of a record, and its letter, into the lane's last chunk. A chunk is closed when it is full, and
+/// a truncate and whatever has to be looked for are alone in one.
+fn enter<F>(
+    lane: &mut Lane<F>,
+    now: Millis,
+    record: &Record<'_>,
+    asked: Asked<F>,
+    dead: Option<Letter>,
+    look: Option<Look>,
+    policy: &Policy,
+) {
+    let (bad_run, is_delete) = (lane.flood.in_a_row(), lane.deleted.is_some());
+    let origins = lane.origins.len();
+    let is_alone = look.is_some() || matches!(asked, Asked::Truncate(..));
+    let chunk = lane.chunk_for(now, is_alone);
+    chunk.count(record, is_delete);
+    chunk.look = look;
+    (chunk.bad_run, chunk.origins) = (bad_run, origins);
+    let mut bytes = 0;
+    match asked {
+        Asked::Nothing | Asked::Dead(..) | Asked::Halt(_) => {}
+        Asked::Truncate(table, source_ts_ms) => chunk.truncate = Some((table, source_ts_ms)),
+        Asked::Change(asking) => {
+            bytes += record.value.map_or(0, <[u8]>::len);
+            let (offset, source_ts_ms) = (record.offset, asking.source_ts_ms);
+            let entry = |(fact, owner)| Entry { offset, source_ts_ms, fact, owner };
+            chunk.entries.extend(asking.before.map(|before| entry(*before)));
+            chunk.entries.push(entry((asking.fact, asking.owner)));
+        }
+    }
+    if let Some(letter) = dead {
+        if letter.reason == Reason::Refused {
+            chunk.forgiven.insert(record.offset);
+        }
+        bytes += letter.value.as_ref().map_or(0, Vec::len);
+        chunk.letters.push(letter);
+    }
+    chunk.bytes += bytes;
+    let is_full =
+        chunk.records >= policy.batch_records_max || chunk.bytes >= policy.batch_bytes_max;
+    chunk.closed |= is_alone || is_full;
+    lane.buffered += bytes;
+    lane.unsettled += 1;
 }
 
 /// What is left to do of a record whose writes the sink refused before, and why it is a dead letter, if it is one.

@@ -1,10 +1,7 @@
 //! Letters that come back: a replay of our own takes effect at its new offset, unless its key has moved on; everybody
 //! else's is passed over. Failing again marks the letter, and counts towards no flood, nor ends one: replays are an
 //! operator's doing, and must not stop a service.
-use super::{
-    Action, Engine, Millis, Phase, Ticket,
-    lane::{Asked, Chunk},
-};
+use super::{Action, Engine, Millis, Phase, Ticket, lane::Asked};
 use crate::{
     handler::Handler,
     removal,
@@ -68,14 +65,16 @@ impl<H: Handler> Engine<H> {
         self
     }
 
-    /// Where the record comes from and what it asks for: depends on the record alone.
-    pub(super) fn read_as(&mut self, record: &Record<'_>) -> (Origin, Asked<H::Fact>) {
-        match self.origin(record) {
+    /// What a record asks for that is no ordinary one. Depends on the record alone.
+    pub(super) fn read_returned(
+        &mut self,
+        record: &Record<'_>,
+        origin: Result<Origin, String>,
+    ) -> (Origin, Asked<H::Fact>) {
+        match origin {
             Ok(Origin::Foreign) => {
                 self.tally.skipped += 1;
-                if let Some(lane) = self.lanes.get_mut(record.partition) {
-                    lane.deleted = None;
-                }
+                self.forget_deleted(record.partition);
                 (Origin::Foreign, Asked::Nothing)
             }
             Ok(origin @ Origin::Own(_)) => {
@@ -89,17 +88,23 @@ impl<H: Handler> Engine<H> {
                 (origin, asked)
             }
             Ok(origin @ Origin::Removal(_)) => (origin, self.read_removal(record)),
-            Ok(origin) => (origin, self.read(record)),
+            Ok(Origin::Ordinary) => (Origin::Ordinary, self.read(record)),
             Err(why) => {
-                if let Some(lane) = self.lanes.get_mut(record.partition) {
-                    lane.deleted = None;
-                }
+                self.forget_deleted(record.partition);
                 (Origin::Ordinary, Asked::Dead(Reason::Malformed, why))
             }
         }
     }
 
-    fn origin(&self, record: &Record<'_>) -> Result<Origin, String> {
+    /// The record before was a delete; this one is not the tombstone that follows it.
+    fn forget_deleted(&mut self, partition: &Partition) {
+        if let Some(lane) = self.lanes.get_mut(partition) {
+            lane.deleted = None;
+        }
+    }
+
+    /// Where the record comes from; `Err`: it says what cannot be.
+    pub(super) fn origin(&self, record: &Record<'_>) -> Result<Origin, String> {
         let Some((service, replay)) = Replay::of(record.headers) else {
             return match removal::clean_to(record) {
                 None => Ok(Origin::Ordinary),
@@ -120,12 +125,6 @@ impl<H: Handler> Engine<H> {
             ));
         }
         Ok(Origin::Own(replay))
-    }
-
-    /// The next step of a chunk that is due.
-    pub(super) fn look_or_fetch(&mut self, partition: &Partition, mut chunk: Chunk<H::Fact>) {
-        let Some(look) = chunk.look.take() else { return self.fetch(partition, chunk, false) };
-        self.begin(partition, Phase::Looking { chunk, look });
     }
 
     pub(super) fn on_looked(
