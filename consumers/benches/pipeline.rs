@@ -190,7 +190,7 @@ struct Kept {
     value: Option<Range<usize>>,
 }
 
-struct Lane {
+struct Cursor {
     partition: Partition,
     bytes: Vec<u8>,
     records: Vec<Kept>,
@@ -200,7 +200,7 @@ struct Lane {
 
 /// A log in memory.
 struct Memories {
-    lanes: Vec<Lane>,
+    lanes: Vec<Cursor>,
     headers: Vec<(String, Option<Vec<u8>>)>,
     is_assigned: bool,
 }
@@ -222,14 +222,14 @@ impl Memories {
                 line.value = line.value.take().map(|value| plain(without_schema(&value)));
             }
         }
-        let mut lanes: BTreeMap<(String, i32), Lane> = BTreeMap::new();
+        let mut lanes: BTreeMap<(String, i32), Cursor> = BTreeMap::new();
         for copy in 0..copies {
             for line in &lines {
                 let is_same = line.topic.ends_with(".products");
                 let copy = if is_same { 0 } else { copy };
                 let key = again(&line.key, copy);
                 let index = home(key.as_bytes(), PARTITIONS);
-                let lane = lanes.entry((line.topic.clone(), index)).or_insert_with(|| Lane {
+                let lane = lanes.entry((line.topic.clone(), index)).or_insert_with(|| Cursor {
                     partition: Partition::new(&line.topic, index),
                     bytes: Vec::new(),
                     records: Vec::new(),
@@ -250,7 +250,7 @@ impl Memories {
         Ok(Self { lanes, headers: headers.collect(), is_assigned: false })
     }
 
-    fn lane(&mut self, partition: &Partition) -> Option<&mut Lane> {
+    fn lane(&mut self, partition: &Partition) -> Option<&mut Cursor> {
         self.lanes.iter_mut().find(|lane| lane.partition == *partition)
     }
 }
@@ -378,7 +378,7 @@ impl Source for Memories {
         Ok(())
     }
     fn probe(&self) -> Arc<dyn Probe> {
-        let end = |lane: &Lane| (lane.partition.clone(), lane.records.len() as i64);
+        let end = |lane: &Cursor| (lane.partition.clone(), lane.records.len() as i64);
         Arc::new(Ends(self.lanes.iter().map(end).collect()))
     }
 }

@@ -9,7 +9,9 @@ use crate::{
     replay::{Look, Verdict},
     source::{Flow, Probe, Record, Signal, Source},
 };
-use sinks::{Alert, Batch, Committer, Key, Lane, Partition, Receipt, SinkError, state::find_count};
+use sinks::{
+    Alert, Batch, Committer, Key, Partition, PartitionState, Receipt, SinkError, state::find_count,
+};
 use std::{
     collections::HashMap,
     ops::ControlFlow,
@@ -89,7 +91,7 @@ pub struct Halted(pub String);
 
 /// An answer from the I/O runtime.
 enum Done {
-    Opened(Ticket, Result<(Arc<dyn Lane>, Standing), SinkError>),
+    Opened(Ticket, Result<(Arc<dyn PartitionState>, Standing), SinkError>),
     Fetched(Ticket, Result<Vec<Option<Vec<u8>>>, SinkError>),
     Scanned(Ticket, Result<Vec<(Key, Vec<u8>)>, SinkError>),
     Looked(Ticket, Result<Verdict, SinkError>),
@@ -110,7 +112,7 @@ struct Work {
     io: tokio::runtime::Handle,
     answers: mpsc::Sender<Done>,
     /// Open lanes by life.
-    lanes: HashMap<u64, Arc<dyn Lane>>,
+    lanes: HashMap<u64, Arc<dyn PartitionState>>,
     start: Start,
 }
 
@@ -356,7 +358,7 @@ impl Work {
     }
 
     /// Runs one question about an open lane on the I/O runtime.
-    fn ask<F>(&self, ticket: Ticket, question: impl FnOnce(Arc<dyn Lane>, Ticket) -> F)
+    fn ask<F>(&self, ticket: Ticket, question: impl FnOnce(Arc<dyn PartitionState>, Ticket) -> F)
     where
         F: Future<Output = Done> + Send + 'static,
     {

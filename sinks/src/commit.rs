@@ -1,5 +1,7 @@
 //! The commit promise, in one place: dead letters -> sink writes -> state. Whoever calls acknowledges to Kafka after.
-use crate::{Alert, Batch, Checkpoint, Dlq, Lane, Letter, Partition, Receipt, SinkError, State};
+use crate::{
+    Alert, Batch, Checkpoint, Dlq, Letter, Partition, PartitionState, Receipt, SinkError, State,
+};
 use async_trait::async_trait;
 use std::sync::Arc;
 
@@ -21,7 +23,7 @@ pub trait Sink: Send + Sync {
         &self,
         _partition: &Partition,
         _at: &Checkpoint,
-        _lane: &dyn Lane,
+        _lane: &dyn PartitionState,
     ) -> Result<(), SinkError> {
         Ok(())
     }
@@ -51,7 +53,7 @@ impl Committer {
     /// The receipt tells the alerts of a store that keeps the views itself.
     pub async fn commit_showing<F>(
         &self,
-        lane: &dyn Lane,
+        lane: &dyn PartitionState,
         batch: &Arc<Batch>,
         letters: &[Letter],
         show: impl FnOnce(Vec<Alert>) -> F,
@@ -70,7 +72,7 @@ impl Committer {
     /// The same for callers that publish all alerts of the receipt themselves, afterwards.
     pub async fn commit(
         &self,
-        lane: &dyn Lane,
+        lane: &dyn PartitionState,
         batch: &Batch,
         letters: &[Letter],
     ) -> Result<Receipt, SinkError> {
@@ -93,7 +95,7 @@ impl Committer {
         &self,
         partition: &Partition,
         at: &Checkpoint,
-        lane: &dyn Lane,
+        lane: &dyn PartitionState,
     ) -> Result<(), SinkError> {
         match &self.sink {
             Some(sink) => sink.publish(partition, at, lane).await,

@@ -34,7 +34,7 @@ use aws_sdk_dynamodb::config::{
 };
 use futures::{StreamExt, stream};
 use keyed::{Ask, Shape, Step, Writer};
-use seen::{Lane, Names};
+use seen::{ItemCache, Names};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{
@@ -119,7 +119,7 @@ pub struct DynamoDb {
     in_flight_max: usize,
     slots: Semaphore,
     seen_max: usize,
-    lanes: Mutex<HashMap<Partition, Arc<Lane>>>,
+    lanes: Mutex<HashMap<Partition, Arc<ItemCache>>>,
 }
 
 /// An item of a batch, and everything the batch asks of it.
@@ -157,15 +157,15 @@ impl DynamoDb {
         })
     }
 
-    fn lane(&self, batch: &Batch) -> Arc<Lane> {
+    fn lane(&self, batch: &Batch) -> Arc<ItemCache> {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || Arc::new(Lane::new(batch.tag, batch.partition.clone(), self.seen_max));
+        let new = || Arc::new(ItemCache::new(batch.tag, batch.partition.clone(), self.seen_max));
         lanes.entry(batch.partition.clone()).or_insert_with(new).clone()
     }
-    fn known(&self, partition: &Partition) -> Option<Arc<Lane>> {
+    fn known(&self, partition: &Partition) -> Option<Arc<ItemCache>> {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner).get(partition).cloned()
     }
-    fn writer<'a>(&self, table: &'a Table, lane: &'a Lane) -> Writer<'a> {
+    fn writer<'a>(&self, table: &'a Table, lane: &'a ItemCache) -> Writer<'a> {
         Writer {
             shape: &table.shape,
             generation: self.generation,
@@ -202,7 +202,7 @@ impl DynamoDb {
     /// Sends until the writes of one item are in the table.
     async fn carry_out(
         &self,
-        lane: &Lane,
+        lane: &ItemCache,
         at: (usize, Vec<Cell>),
         ask: Ask,
         stop: &AtomicBool,
@@ -219,7 +219,7 @@ impl DynamoDb {
     }
     async fn land(
         &self,
-        lane: &Lane,
+        lane: &ItemCache,
         at: &(usize, Vec<Cell>),
         mut ask: Ask,
     ) -> Result<Outcome, SinkError> {
@@ -302,7 +302,7 @@ impl DynamoDb {
     }
 
     /// Takes alerts that are published off their items. An item that is not ours any more needs nothing.
-    async fn let_go(&self, lane: &Lane, names: Names) -> Result<(), SinkError> {
+    async fn let_go(&self, lane: &ItemCache, names: Names) -> Result<(), SinkError> {
         for (at, names) in names {
             let table = &self.tables[at.0];
             let writer = self.writer(table, lane);
@@ -371,7 +371,7 @@ impl Sink for DynamoDb {
         &self,
         partition: &Partition,
         at: &Checkpoint,
-        _lane: &dyn crate::Lane,
+        _lane: &dyn crate::PartitionState,
     ) -> Result<(), SinkError> {
         match self.known(partition) {
             Some(lane) => self.let_go(&lane, lane.owed_until(at.next)).await,

@@ -4,7 +4,8 @@
 //! A file is replaced whole, and its rows are never older than those of the file it replaces, also when several
 //! processes share the folder.
 use crate::{
-    Batch, Cell, Checkpoint, Kind, Lane, Partition, Receipt, Sink, SinkError, State, View,
+    Batch, Cell, Checkpoint, Kind, Partition, PartitionState, Receipt, Sink, SinkError, State,
+    View,
     objects::{Dir, Objects, Put, When},
     reports::{Reports, Row, Settings},
     state::sqlite::Sqlite,
@@ -76,7 +77,7 @@ impl Sink for Files {
         &self,
         _partition: &Partition,
         _at: &Checkpoint,
-        _lane: &dyn Lane,
+        _lane: &dyn PartitionState,
     ) -> Result<(), SinkError> {
         for view in &self.views {
             self.publish_view(view).await?;

@@ -3,7 +3,7 @@
 //! A service keeps *views* ([`View`]). A [`Batch`] is what the records of one partition, from one offset to
 //! another, ask of them. It is carried out by [`Committer::commit_showing`], each step durable before the next and each
 //! harmless when repeated: dead letters ([`Dlq`]), sink writes ([`Sink`]), then rows, shares and position in one
-//! atomic write ([`Lane::commit`]). Only then may Kafka hear of it.
+//! atomic write ([`PartitionState::commit`]). Only then may Kafka hear of it.
 //!
 //! * a *transactional* store ([`state::sqlite`], [`state::memory`]) keeps the views too: writes, state and position
 //!   move in one transaction, and there is no separate sink;
@@ -38,5 +38,5 @@ pub use commit::{Committer, Sink};
 pub use dlq::{Dlq, Letter};
 pub use error::{Refusal, SinkError};
 pub use owner::TwoOwners;
-pub use state::{Lane, State};
+pub use state::{PartitionState, State};
 pub use view::{Column, Kind, Merge, StockMode, Type, View};

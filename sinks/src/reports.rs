@@ -23,7 +23,7 @@ pub(crate) use table::Row;
 pub use table::{Figure, Settings, Top};
 
 use crate::{
-    Batch, Checkpoint, Kind, Lane, Partition, Receipt, Sink, SinkError, View,
+    Batch, Checkpoint, Kind, Partition, PartitionState, Receipt, Sink, SinkError, View,
     objects::{Objects, Put, Tag, When, segment},
     share_prefix,
 };
@@ -99,7 +99,7 @@ impl Reports {
         &self,
         partition: &Partition,
         at: &Checkpoint,
-        lane: &dyn Lane,
+        lane: &dyn PartitionState,
     ) -> Result<Bytes, SinkError> {
         let mut part = part::Writer::new(partition, at);
         for view in self.views.iter() {
@@ -223,7 +223,7 @@ impl Sink for Reports {
         &self,
         partition: &Partition,
         at: &Checkpoint,
-        lane: &dyn Lane,
+        lane: &dyn PartitionState,
     ) -> Result<(), SinkError> {
         let bytes = self.make_part(partition, at, lane).await?;
         if !self.put_part(partition, at.next, &bytes).await? {

@@ -32,7 +32,7 @@ pub trait State: Send + Sync {
 
     /// Takes the partition over. Whoever held it before is fenced: its next commit fails.
     /// Refused for a table that is held here under another topic: see [`refuse_renamed`].
-    async fn open(&self, partition: &Partition) -> Result<Arc<dyn Lane>, SinkError>;
+    async fn open(&self, partition: &Partition) -> Result<Arc<dyn PartitionState>, SinkError>;
 }
 
 /// What every `open` asks before it makes anything: `held` are the topics whose lanes this service and generation
@@ -73,7 +73,7 @@ pub fn table_of(topic: &str) -> &str {
 
 /// One owner's hold on one partition.
 #[async_trait]
-pub trait Lane: Send + Sync {
+pub trait PartitionState: Send + Sync {
     /// What stood there when the lane was opened; `None`: nothing yet.
     fn checkpoint(&self) -> Option<Checkpoint>;
 

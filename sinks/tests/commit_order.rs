@@ -2,8 +2,8 @@
 //! step that fails keeps every later one from happening.
 use async_trait::async_trait;
 use sinks::{
-    Alert, Batch, Checkpoint, Committer, Dlq, Key, Lane, Letter, Partition, Receipt, Sink,
-    SinkError, State, dlq::Reason,
+    Alert, Batch, Checkpoint, Committer, Dlq, Key, Letter, Partition, PartitionState, Receipt,
+    Sink, SinkError, State, dlq::Reason,
 };
 use std::{
     collections::BTreeSet,
@@ -58,12 +58,12 @@ impl State for Parts {
     async fn raise_count(&self, _: &str, _: i32) -> Result<(), SinkError> {
         Err(SinkError::Fenced)
     }
-    async fn open(&self, _: &Partition) -> Result<Arc<dyn Lane>, SinkError> {
+    async fn open(&self, _: &Partition) -> Result<Arc<dyn PartitionState>, SinkError> {
         Err(SinkError::Fenced)
     }
 }
 #[async_trait]
-impl Lane for Parts {
+impl PartitionState for Parts {
     fn checkpoint(&self) -> Option<Checkpoint> {
         None
     }

@@ -1,8 +1,8 @@
 //! The suites notice what they are there for: stores and sinks with a bug planted in them fail.
 use async_trait::async_trait;
 use sinks::{
-    Batch, Cell, Checkpoint, Key, Lane, Op, Partition, Receipt, Refusal, Sink, SinkError, State,
-    TwoOwners, View,
+    Batch, Cell, Checkpoint, Key, Op, Partition, PartitionState, Receipt, Refusal, Sink, SinkError,
+    State, TwoOwners, View,
     conformance::{self, Backend, Rows, Shop, Supports},
     state::memory::Memory,
 };
@@ -44,11 +44,11 @@ enum Bug {
 
 /// A state over a sound one, with a bug.
 struct BuggyState(Memory, Bug);
-struct BuggyLane {
+struct BuggyPartition {
     memory: Memory,
     bug: Bug,
     partition: Partition,
-    lane: Arc<dyn Lane>,
+    lane: Arc<dyn PartitionState>,
 }
 
 #[async_trait]
@@ -66,14 +66,14 @@ impl State for BuggyState {
     async fn raise_count(&self, topic: &str, partitions: i32) -> Result<(), SinkError> {
         if self.1 == Bug::CountStays { Ok(()) } else { self.0.raise_count(topic, partitions).await }
     }
-    async fn open(&self, partition: &Partition) -> Result<Arc<dyn Lane>, SinkError> {
+    async fn open(&self, partition: &Partition) -> Result<Arc<dyn PartitionState>, SinkError> {
         let lane = match self.0.open(partition).await {
             Err(SinkError::Fatal(_)) if self.1 == Bug::AnyTopic => {
                 Memory::new(vec![]).open(partition).await?
             }
             opened => opened?,
         };
-        Ok(Arc::new(BuggyLane {
+        Ok(Arc::new(BuggyPartition {
             memory: self.0.clone(),
             bug: self.1,
             partition: partition.clone(),
@@ -83,7 +83,7 @@ impl State for BuggyState {
 }
 
 #[async_trait]
-impl Lane for BuggyLane {
+impl PartitionState for BuggyPartition {
     fn checkpoint(&self) -> Option<Checkpoint> {
         self.lane.checkpoint()
     }
@@ -306,7 +306,7 @@ impl Sink for Derived {
         &self,
         partition: &Partition,
         at: &Checkpoint,
-        lane: &dyn Lane,
+        lane: &dyn PartitionState,
     ) -> Result<(), SinkError> {
         let rows = lane.scan(&sinks::share_prefix(Shop::DAILY)).await?;
         let mut parts = self.parts.lock().unwrap();

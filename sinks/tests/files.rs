@@ -2,8 +2,8 @@
 use bigdecimal::BigDecimal;
 use serde_json::{Value, json};
 use sinks::{
-    Batch, Cell, Checkpoint, Column, Committer, Kind, Lane, Merge, Op, Partition, Type, View,
-    Write, dlq::ObjectDlq, files, objects::Dir, share_key,
+    Batch, Cell, Checkpoint, Column, Committer, Kind, Merge, Op, Partition, PartitionState, Type,
+    View, Write, dlq::ObjectDlq, files, objects::Dir, share_key,
 };
 use std::{collections::BTreeSet, fs, path::Path, sync::Arc};
 
@@ -50,7 +50,7 @@ fn sales() -> Vec<View> {
 /// A service on a folder, as `main` puts it together.
 struct Service {
     committer: Committer,
-    lane: Arc<dyn Lane>,
+    lane: Arc<dyn PartitionState>,
     partition: Partition,
     next: i64,
 }

@@ -6,8 +6,8 @@ use place::{folder, places};
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 use sinks::{
-    Batch, Cell, Checkpoint, Column, Key, Kind, Lane, Mark, Merge, Partition, Receipt, Sink,
-    SinkError, Type, View,
+    Batch, Cell, Checkpoint, Column, Key, Kind, Mark, Merge, Partition, PartitionState, Receipt,
+    Sink, SinkError, Type, View,
     objects::{Objects, Put, When},
     reports::{Figure, Reports, Settings, Top},
     share_key,
@@ -93,7 +93,7 @@ impl Shares {
     }
 }
 #[async_trait]
-impl Lane for Shares {
+impl PartitionState for Shares {
     fn checkpoint(&self) -> Option<Checkpoint> {
         None
     }

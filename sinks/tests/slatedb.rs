@@ -2,7 +2,7 @@
 mod killed;
 
 use sinks::{
-    Batch, Checkpoint, Lane, Partition, SinkError, State, conformance,
+    Batch, Checkpoint, Partition, PartitionState, SinkError, State, conformance,
     state::slatedb::{self, Settings, SlateDb, few_retries, object_store},
 };
 use std::{
@@ -303,7 +303,8 @@ fn files(dir: &Path, partition: &Partition, kind: &str) -> Vec<PathBuf> {
 }
 
 async fn read_everything(dir: &Path) -> Result<usize, SinkError> {
-    let lane: Arc<dyn Lane> = folder(dir).open(&Partition::new("shop.products", 0)).await?;
+    let lane: Arc<dyn PartitionState> =
+        folder(dir).open(&Partition::new("shop.products", 0)).await?;
     let found = lane.scan(b"").await?.len();
     let keys: Vec<Vec<u8>> = (0..2_000_u32).map(|n| n.to_be_bytes().to_vec()).collect();
     lane.get(&keys).await?;
@@ -311,7 +312,7 @@ async fn read_everything(dir: &Path) -> Result<usize, SinkError> {
 }
 
 /// 2,000 rows, most of them in tables, the last in the log.
-async fn fill(dir: &Path, partition: &Partition) -> Arc<dyn Lane> {
+async fn fill(dir: &Path, partition: &Partition) -> Arc<dyn PartitionState> {
     let store = object_store::local::LocalFileSystem::new_with_prefix(dir).unwrap();
     let settings = Settings { table_bytes: 64 << 10, ..Settings::default() };
     let state = SlateDb::with_settings(Arc::new(store), "", 1, "inventory", settings);

@@ -3,7 +3,8 @@ mod killed;
 
 use bigdecimal::BigDecimal;
 use sinks::{
-    Batch, Cell, Checkpoint, Kind, Lane, Op, Partition, SinkError, State, StockMode, View, Write,
+    Batch, Cell, Checkpoint, Kind, Op, Partition, PartitionState, SinkError, State, StockMode,
+    View, Write,
     conformance::{self, Backend, Shop, Supports},
     state::sqlite::{Settings, Sqlite},
 };
@@ -70,7 +71,7 @@ fn batch(partition: &Partition, start: i64, end: i64, writes: Vec<Write>) -> Bat
     Batch::new(partition.clone(), 'p', start, writes, rows, checkpoint, [].into())
 }
 
-async fn lane(store: &Sqlite) -> Arc<dyn Lane> {
+async fn lane(store: &Sqlite) -> Arc<dyn PartitionState> {
     store.open(&partition()).await.unwrap()
 }
 

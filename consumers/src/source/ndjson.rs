@@ -53,7 +53,7 @@ struct Lines {
 }
 
 /// A partition and how far it was delivered.
-struct Lane {
+struct Cursor {
     partition: Partition,
     /// In offset order.
     entries: Arc<Vec<Entry>>,
@@ -64,7 +64,7 @@ struct Lane {
 
 pub struct Ndjson {
     files: Arc<Vec<Lines>>,
-    lanes: Vec<Lane>,
+    lanes: Vec<Cursor>,
     bounds: Arc<BTreeMap<Partition, Bounds>>,
     shown: Arc<BTreeMap<String, Shown>>,
     skipped: BTreeMap<String, u64>,
@@ -116,7 +116,7 @@ impl Ndjson {
         &self.skipped
     }
 
-    fn lane(&mut self, partition: &Partition) -> Option<&mut Lane> {
+    fn lane(&mut self, partition: &Partition) -> Option<&mut Cursor> {
         self.lanes.iter_mut().find(|l| l.partition == *partition)
     }
 
@@ -168,7 +168,7 @@ impl Source for Ndjson {
         }
         // Only the caller can change anything now, and it said how long it has.
         std::thread::sleep(wait);
-        let ended = |l: &Lane| l.next.is_some_and(|next| next >= l.entries.len());
+        let ended = |l: &Cursor| l.next.is_some_and(|next| next >= l.entries.len());
         Ok(if self.lanes.iter().all(ended) { Flow::End } else { Flow::Idle })
     }
 
@@ -271,7 +271,7 @@ impl Probe for Known {
     }
 }
 
-fn lane(partition: Partition, mut entries: Vec<Entry>) -> anyhow::Result<Lane> {
+fn lane(partition: Partition, mut entries: Vec<Entry>) -> anyhow::Result<Cursor> {
     entries.sort_by_key(|e| e.offset);
     if let Some(two) = entries.windows(2).find(|two| two[0].offset == two[1].offset) {
         bail!(
@@ -279,11 +279,11 @@ fn lane(partition: Partition, mut entries: Vec<Entry>) -> anyhow::Result<Lane> {
             two[0].offset
         );
     }
-    Ok(Lane { partition, entries: Arc::new(entries), next: None, paused: true })
+    Ok(Cursor { partition, entries: Arc::new(entries), next: None, paused: true })
 }
 
-fn bounds(lanes: &[Lane], shown: &BTreeMap<String, Shown>) -> BTreeMap<Partition, Bounds> {
-    let one = |lane: &Lane| {
+fn bounds(lanes: &[Cursor], shown: &BTreeMap<String, Shown>) -> BTreeMap<Partition, Bounds> {
+    let one = |lane: &Cursor| {
         let begin = lane.entries.first()?.offset;
         let end = lane.entries.last()?.offset.saturating_add(1);
         let partitions = *shown.get(&*lane.partition.topic)?.counts.first()?;

@@ -1,7 +1,8 @@
 //! A sink and a state that fail now and then: before they did anything, or after all of it, as a lost answer would.
 use super::shop::Dice;
 use crate::{
-    Alert, Batch, Checkpoint, Dlq, Key, Lane, Letter, Partition, Receipt, Sink, SinkError, State,
+    Alert, Batch, Checkpoint, Dlq, Key, Letter, Partition, PartitionState, Receipt, Sink,
+    SinkError, State,
 };
 use anyhow::anyhow;
 use async_trait::async_trait;
@@ -48,7 +49,7 @@ impl Sink for FlakySink {
         &self,
         partition: &Partition,
         at: &Checkpoint,
-        lane: &dyn Lane,
+        lane: &dyn PartitionState,
     ) -> Result<(), SinkError> {
         self.1.around(self.0.publish(partition, at, lane)).await
     }
@@ -76,16 +77,16 @@ impl State for FlakyState {
     async fn raise_count(&self, topic: &str, partitions: i32) -> Result<(), SinkError> {
         self.1.around(self.0.raise_count(topic, partitions)).await
     }
-    async fn open(&self, partition: &Partition) -> Result<Arc<dyn Lane>, SinkError> {
+    async fn open(&self, partition: &Partition) -> Result<Arc<dyn PartitionState>, SinkError> {
         let lane = self.1.around(self.0.open(partition)).await?;
-        Ok(Arc::new(FlakyLane(lane, self.1.clone())))
+        Ok(Arc::new(FlakyPartition(lane, self.1.clone())))
     }
 }
 
-struct FlakyLane(Arc<dyn Lane>, Faults);
+struct FlakyPartition(Arc<dyn PartitionState>, Faults);
 
 #[async_trait]
-impl Lane for FlakyLane {
+impl PartitionState for FlakyPartition {
     fn checkpoint(&self) -> Option<Checkpoint> {
         self.0.checkpoint()
     }

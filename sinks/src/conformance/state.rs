@@ -1,11 +1,11 @@
-//! The promises of [`State`] and [`Lane`].
+//! The promises of [`State`] and [`PartitionState`].
 use crate::{
-    Batch, Checkpoint, Key, Lane, Mark, Origin, Partition, SinkError, State,
+    Batch, Checkpoint, Key, Mark, Origin, Partition, PartitionState, SinkError, State,
     state::{Basis, Shown, find_count},
 };
 use std::{collections::BTreeSet, sync::Arc};
 
-/// Puts a store of states through every promise of [`State`] and [`Lane`].
+/// Puts a store of states through every promise of [`State`] and [`PartitionState`].
 pub async fn state(make: impl AsyncFn(&str) -> Arc<dyn State>) {
     begins_empty(&make).await;
     commits_rows_with_position(&make).await;
@@ -65,17 +65,17 @@ fn batch_of(
     Batch::new(partition.clone(), 'p', start, vec![], rows, checkpoint, BTreeSet::new())
 }
 
-async fn open(state: &Arc<dyn State>, partition: &Partition) -> Arc<dyn Lane> {
+async fn open(state: &Arc<dyn State>, partition: &Partition) -> Arc<dyn PartitionState> {
     state.open(partition).await.unwrap_or_else(|e| panic!("opening {partition} failed: {e}"))
 }
 
-async fn commit(lane: &dyn Lane, batch: &Batch) {
+async fn commit(lane: &dyn PartitionState, batch: &Batch) {
     if let Err(e) = lane.commit(batch).await {
         panic!("the commit {:?} of {} failed: {e}", batch.span, batch.partition);
     }
 }
 
-async fn expect_fenced(lane: &dyn Lane, batch: &Batch, what: &str) {
+async fn expect_fenced(lane: &dyn PartitionState, batch: &Batch, what: &str) {
     match lane.commit(batch).await {
         Err(SinkError::Fenced) => {}
         Err(other) => panic!("{what}: expected Fenced, got: {other}"),
@@ -83,7 +83,7 @@ async fn expect_fenced(lane: &dyn Lane, batch: &Batch, what: &str) {
     }
 }
 
-async fn expect_rows(lane: &dyn Lane, what: &str, rows: Rows<'_>) {
+async fn expect_rows(lane: &dyn PartitionState, what: &str, rows: Rows<'_>) {
     let keys: Vec<Key> = rows.iter().map(|(key, _)| key.as_bytes().to_vec()).collect();
     let found = lane.get(&keys).await.unwrap_or_else(|e| panic!("{what}: reading failed: {e}"));
     let found: Vec<Option<String>> =
@@ -98,7 +98,7 @@ async fn expect_rows(lane: &dyn Lane, what: &str, rows: Rows<'_>) {
     );
 }
 
-fn next(lane: &dyn Lane) -> Option<i64> {
+fn next(lane: &dyn PartitionState) -> Option<i64> {
     lane.checkpoint().map(|at| at.next)
 }
 

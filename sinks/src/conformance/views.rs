@@ -7,8 +7,8 @@ use super::{
     shop::{Dice, Log, Rows, Shop, Supports, expected, logs, partitions},
 };
 use crate::{
-    Alert, Batch, Cell, Committer, Lane, Letter, Op, Partition, Receipt, Sink, SinkError, State,
-    View, dlq::Reason,
+    Alert, Batch, Cell, Committer, Letter, Op, Partition, PartitionState, Receipt, Sink, SinkError,
+    State, View, dlq::Reason,
 };
 use bigdecimal::BigDecimal;
 use std::{
@@ -96,7 +96,7 @@ impl Default for Weather {
 /// One process: its handles, and where it believes each partition stands.
 struct Process {
     committer: Committer,
-    lanes: Vec<Arc<dyn Lane>>,
+    lanes: Vec<Arc<dyn PartitionState>>,
     at: Vec<usize>,
 }
 
@@ -129,7 +129,7 @@ impl<M: AsyncFn(&str) -> Backend, R: AsyncFn(&str, &View) -> Rows> Suite<M, R> {
             sink = sink.map(|sink| Arc::new(FlakySink(sink, faults.clone())) as _);
             state = Arc::new(FlakyState(state, faults.clone()));
         }
-        let (mut lanes, mut at): (Vec<Arc<dyn Lane>>, _) = (vec![], vec![]);
+        let (mut lanes, mut at): (Vec<Arc<dyn PartitionState>>, _) = (vec![], vec![]);
         for log in logs {
             let opened = insist(name, async || state.open(&log.partition).await).await;
             let lane =

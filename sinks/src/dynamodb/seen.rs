@@ -16,7 +16,9 @@ pub type At = (usize, Vec<Cell>);
 /// Alerts on their items.
 pub type Names = BTreeMap<At, BTreeSet<String>>;
 
-pub struct Lane {
+/// What this process knows of the items that one partition writes: how it saw them last, and the alerts that are on them.
+/// It saves reads and proves nothing; each write is conditional on the item itself.
+pub struct ItemCache {
     tag: char,
     partition: Partition,
     /// `p0`, `o63`.
@@ -30,7 +32,7 @@ pub struct Lane {
     /// Other partitions' alerts, and when each was first met.
     others: Mutex<HashMap<String, i64>>,
 }
-impl Lane {
+impl ItemCache {
     pub fn new(tag: char, partition: Partition, seen_max: usize) -> Self {
         let sights = Sights { half: seen_max / 2, ..Sights::default() };
         Self {
@@ -148,7 +150,7 @@ mod tests {
 
     #[test]
     fn an_alert_of_others_is_told_when_it_stands_long() {
-        let lane = Lane::new('p', Partition::new("products", 0), 10);
+        let lane = ItemCache::new('p', Partition::new("products", 0), 10);
         assert!(!lane.stands_long("order_items/1/5", 1_000));
         assert!(!lane.stands_long("order_items/1/5", 999 + ORPHANED_MS));
         assert!(lane.stands_long("order_items/1/5", 1_000 + ORPHANED_MS));
@@ -160,7 +162,7 @@ mod tests {
 
     #[test]
     fn only_what_was_told_is_paid() {
-        let lane = Lane::new('p', Partition::new("products", 0), 10);
+        let lane = ItemCache::new('p', Partition::new("products", 0), 10);
         let at = |n: i64| (0, vec![Cell::Int(n)]);
         let one = |n: i64, name: &str| Names::from([(at(n), BTreeSet::from([name.to_owned()]))]);
         let owe = |end: i64, n: i64, name: &str| lane.owe(end, one(n, name));
@@ -184,7 +186,7 @@ mod tests {
     /// An earlier life of the partition may have written more than the next one has so far.
     #[test]
     fn what_a_longer_batch_found_is_owed_until_the_state_is_there() {
-        let lane = Lane::new('p', Partition::new("products", 0), 10);
+        let lane = ItemCache::new('p', Partition::new("products", 0), 10);
         let one = |n: i64, name: &str| {
             Names::from([((0, vec![Cell::Int(n)]), BTreeSet::from([name.to_owned()]))])
         };

@@ -4,8 +4,8 @@ use super::{
     refuse_count, refuse_renamed,
 };
 use crate::{
-    Alert, Batch, Cell, Checkpoint, Key, Lane, Partition, Receipt, SinkError, State, TwoOwners,
-    View,
+    Alert, Batch, Cell, Checkpoint, Key, Partition, PartitionState, Receipt, SinkError, State,
+    TwoOwners, View,
 };
 use async_trait::async_trait;
 use foldhash::fast::RandomState;
@@ -143,7 +143,7 @@ impl State for Memory {
         Ok(())
     }
 
-    async fn open(&self, partition: &Partition) -> Result<Arc<dyn Lane>, SinkError> {
+    async fn open(&self, partition: &Partition) -> Result<Arc<dyn PartitionState>, SinkError> {
         let mut kept = self.lock();
         refuse_renamed(kept.lanes.keys().map(|held| &*held.topic), &partition.topic)?;
         let id = kept.lanes.len() as LaneId;
@@ -155,7 +155,7 @@ impl State for Memory {
             last: None,
         });
         stored.epoch += 1;
-        Ok(Arc::new(MemoryLane {
+        Ok(Arc::new(MemoryPartition {
             memory: self.clone(),
             partition: partition.clone(),
             epoch: stored.epoch,
@@ -164,14 +164,14 @@ impl State for Memory {
     }
 }
 
-struct MemoryLane {
+struct MemoryPartition {
     memory: Memory,
     partition: Partition,
     epoch: u64,
     checkpoint: Option<Checkpoint>,
 }
 
-impl MemoryLane {
+impl MemoryPartition {
     /// What the lane stands on, or `Fenced` once somebody else opened it.
     fn held<'a>(&self, kept: &'a mut Kept) -> Result<&'a mut Stored, SinkError> {
         kept.lanes
@@ -182,7 +182,7 @@ impl MemoryLane {
 }
 
 #[async_trait]
-impl Lane for MemoryLane {
+impl PartitionState for MemoryPartition {
     fn checkpoint(&self) -> Option<Checkpoint> {
         self.checkpoint.clone()
     }

@@ -9,8 +9,8 @@
 //! * Generations lie beside each other and never mix; delete the folder of an old one when nobody needs it.
 //! * While the object store does not answer, calls end with `Transient` after [`Settings::answer_ms_max`]. A commit
 //!   that ended so may still take effect: only the same batch may follow it, another one is `Fenced`.
-mod lane;
 mod look;
+mod partition;
 mod recorder;
 mod size;
 mod store;
@@ -19,10 +19,10 @@ pub use look::Glance;
 pub use size::{Size, show, size};
 
 use super::{refuse_count, refuse_renamed};
-use crate::{Checkpoint, Lane, Partition, SinkError, State};
+use crate::{Checkpoint, Partition, PartitionState, SinkError, State};
 use anyhow::anyhow;
 use async_trait::async_trait;
-use lane::SlateLane;
+use partition::SlatePartition;
 use recorder::Recorder;
 use serde::{Deserialize, Serialize};
 pub use slatedb::object_store;
@@ -321,7 +321,7 @@ impl State for SlateDb {
         place.stored("PutObject", &object, put).await.map(drop)
     }
 
-    async fn open(&self, partition: &Partition) -> Result<Arc<dyn Lane>, SinkError> {
+    async fn open(&self, partition: &Partition) -> Result<Arc<dyn PartitionState>, SinkError> {
         let place = self.place(self.path(partition));
         self.check_topic(&partition.topic, &place).await?;
         let id = self.opened.fetch_add(1, Ordering::Relaxed);
@@ -333,7 +333,7 @@ impl State for SlateDb {
         let db = place.answer(opening).await?;
         size::follow(partition, &db);
         let reads_at_once_max = self.settings.reads_at_once_max;
-        Ok(Arc::new(SlateLane::of(db, place, partition.clone(), reads_at_once_max).await?))
+        Ok(Arc::new(SlatePartition::of(db, place, partition.clone(), reads_at_once_max).await?))
     }
 }
 

@@ -17,8 +17,8 @@ pub use look::{Find, Look, show_anew};
 
 use super::{memory::Rows, refuse_count, refuse_renamed};
 use crate::{
-    Alert, Batch, Cell, Checkpoint, Key, Lane, Partition, Receipt, SinkError, State, TwoOwners,
-    View,
+    Alert, Batch, Cell, Checkpoint, Key, Partition, PartitionState, Receipt, SinkError, State,
+    TwoOwners, View,
 };
 use anyhow::anyhow;
 use async_trait::async_trait;
@@ -247,7 +247,7 @@ impl State for Sqlite {
         self.run(raise).await
     }
 
-    async fn open(&self, partition: &Partition) -> Result<Arc<dyn Lane>, SinkError> {
+    async fn open(&self, partition: &Partition) -> Result<Arc<dyn PartitionState>, SinkError> {
         let at = partition.clone();
         let take = move |file: &File| {
             let mut writer = file.writer();
@@ -268,7 +268,7 @@ impl State for Sqlite {
         };
         let (id, epoch, checkpoint) = self.run(take).await?;
         let hold = Hold { id, epoch, partition: partition.clone() };
-        Ok(Arc::new(SqliteLane { store: self.clone(), hold, checkpoint }))
+        Ok(Arc::new(SqlitePartition { store: self.clone(), hold, checkpoint }))
     }
 }
 
@@ -280,14 +280,14 @@ struct Hold {
     partition: Partition,
 }
 
-struct SqliteLane {
+struct SqlitePartition {
     store: Sqlite,
     hold: Hold,
     checkpoint: Option<Checkpoint>,
 }
 
 #[async_trait]
-impl Lane for SqliteLane {
+impl PartitionState for SqlitePartition {
     fn checkpoint(&self) -> Option<Checkpoint> {
         self.checkpoint.clone()
     }

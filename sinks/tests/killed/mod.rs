@@ -1,5 +1,5 @@
 //! A process that commits until it is killed, and what must stand afterwards.
-use sinks::{Batch, Cell, Checkpoint, Lane, Op, Partition, State, Write};
+use sinks::{Batch, Cell, Checkpoint, Op, Partition, PartitionState, State, Write};
 use std::{
     io::{BufRead, BufReader, Write as _},
     path::Path,
@@ -56,7 +56,7 @@ pub fn kill_after(test: &str, dir: &Path, commits: usize) -> i64 {
 }
 
 /// Rows and position are of one commit, and none that was told is missing. Its number.
-pub async fn check(lane: &Arc<dyn Lane>, told: i64) -> i64 {
+pub async fn check(lane: &Arc<dyn PartitionState>, told: i64) -> i64 {
     let stands = lane.checkpoint().expect("a checkpoint").next - 1;
     assert!(stands >= told, "commit {told} was told, but the state stands at {stands}");
     let rows = lane.scan(b"row ").await.unwrap();

@@ -1,7 +1,7 @@
 //! Publications that come late: by an owner of the past, of what it read while it was the owner.
 use super::{Process, Suite, settled};
 use crate::{
-    Batch, Checkpoint, Key, Lane, Receipt, SinkError, View,
+    Batch, Checkpoint, Key, PartitionState, Receipt, SinkError, View,
     conformance::shop::{Log, Rows, logs},
 };
 use async_trait::async_trait;
@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, sync::Arc};
 struct Read(BTreeMap<Key, Vec<u8>>);
 
 #[async_trait]
-impl Lane for Read {
+impl PartitionState for Read {
     fn checkpoint(&self) -> Option<Checkpoint> {
         None
     }

@@ -1,7 +1,7 @@
 //! A lane of somebody else, read without taking it over.
 use super::{
     CHECKPOINT, Place, SlateDb,
-    lane::{Stored, row_key},
+    partition::{Stored, row_key},
     store::Shared,
 };
 use crate::{Checkpoint, Key, Partition, SinkError};

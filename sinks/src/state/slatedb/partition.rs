@@ -1,6 +1,6 @@
 //! A partition's database in one owner's hands.
 use super::{CHECKPOINT, KEY_BYTES_MAX, Place, ROW, store::Shared};
-use crate::{Batch, Checkpoint, Key, Lane, Partition, Receipt, SinkError};
+use crate::{Batch, Checkpoint, Key, Partition, PartitionState, Receipt, SinkError};
 use anyhow::anyhow;
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -29,7 +29,7 @@ struct Now {
     unsure: Option<([u8; 16], Option<WriteHandle>)>,
 }
 
-pub struct SlateLane {
+pub struct SlatePartition {
     place: Place,
     partition: Partition,
     reads_at_once_max: usize,
@@ -41,7 +41,7 @@ pub struct SlateLane {
     now: tokio::sync::Mutex<Now>,
 }
 
-impl SlateLane {
+impl SlatePartition {
     pub async fn of(
         db: Db,
         place: Place,
@@ -69,7 +69,7 @@ impl SlateLane {
 }
 
 #[async_trait]
-impl Lane for SlateLane {
+impl PartitionState for SlatePartition {
     fn checkpoint(&self) -> Option<Checkpoint> {
         self.stood.clone()
     }
@@ -120,7 +120,7 @@ impl Lane for SlateLane {
     }
 }
 
-impl SlateLane {
+impl SlatePartition {
     async fn write(&self, batch: &Batch) -> Result<Receipt, SinkError> {
         self.check_open()?;
         let mut now = self.now.lock().await;
@@ -200,7 +200,7 @@ impl SlateLane {
 }
 
 /// A lane that is dropped without `close`, as when its task ends early, must not leave its background work behind.
-impl Drop for SlateLane {
+impl Drop for SlatePartition {
     fn drop(&mut self) {
         if self.closed.swap(true, Ordering::SeqCst) {
             return;
