@@ -5,6 +5,7 @@
 mod check;
 mod exceptions;
 mod places;
+mod reading;
 mod settings;
 mod show;
 
@@ -175,7 +176,7 @@ impl Config {
         env: &[(String, String)],
         problems: Vec<String>,
     ) -> Result<Self, Problems> {
-        let mut check = check::Check { given: settings::given(matches, service), problems };
+        let mut check = reading::Check { given: settings::given(matches, service), problems };
         let properties = settings::properties(matches, env).unwrap_or_else(|wrong| {
             check.problems.extend(wrong);
             BTreeMap::new()

@@ -1,8 +1,7 @@
 //! From settings to a [`Config`]: each value read, all of them held against each other.
 use super::{
-    Aws, Config, Given, Givens, Http, Logs, Origin, Service, Sink, Source, State, misspelt, places,
-    settings::{BUCKET, TABLE},
-    without_userinfo,
+    Aws, Config, Given, Http, Logs, Origin, Service, Sink, Source, State, misspelt, places,
+    reading::Check, settings::BUCKET,
 };
 use crate::{
     handlers::{OrderItems, Orders, Products, analytics, inventory, search},
@@ -15,59 +14,10 @@ use debezium::{Formats, FormatsError};
 use sinks::{StockMode, objects::Place};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt,
-    str::FromStr,
     time::Duration,
 };
 
-/// Reads settings one by one and collects what is wrong with them.
-pub struct Check {
-    pub given: Givens,
-    pub problems: Vec<String>,
-}
-
 impl Check {
-    pub(super) fn text(&self, name: &str) -> Option<String> {
-        self.given.get(name).and_then(|g| g.value.clone())
-    }
-
-    pub(super) fn wrong(&mut self, name: &str, why: &str) {
-        let env = TABLE.env_of(name);
-        let origin = self.given.get(name).map_or(Origin::Default, |g| g.origin);
-        let value = match self.text(name) {
-            Some(value) => format!("`{}` (from the {origin})", without_userinfo(&value)),
-            None => "not given".to_owned(),
-        };
-        self.problems.push(format!("--{name} or {env}: {value}: {why}"));
-    }
-
-    fn parse<T: FromStr>(&mut self, name: &str, form: &str) -> Option<T>
-    where
-        T::Err: fmt::Display,
-    {
-        let text = self.text(name)?;
-        text.parse().inspect_err(|why| self.wrong(name, &format!("{why}. {form}"))).ok()
-    }
-
-    fn number(&mut self, name: &str, min: u64, max: u64) -> Option<u64> {
-        let text = self.text(name)?;
-        let number = text.replace('_', "").parse().ok().filter(|n| (min..=max).contains(n));
-        if number.is_none() {
-            self.wrong(name, &format!("give a whole number from {min} to {max}."));
-        }
-        number
-    }
-
-    pub(super) fn one_of<T: Copy>(&mut self, name: &str, choices: &[(&str, T)]) -> Option<T> {
-        let text = self.text(name)?;
-        let found = choices.iter().find(|(choice, _)| *choice == text).map(|(_, value)| *value);
-        if found.is_none() {
-            let names: Vec<&str> = choices.iter().map(|(choice, _)| *choice).collect();
-            self.wrong(name, &format!("give one of: {}.", names.join(", ")));
-        }
-        found
-    }
-
     pub fn config(
         &mut self,
         service: Service,

@@ -1,5 +1,5 @@
 //! What an operator vouches for: source tables and key columns that the service would halt at.
-use super::check::Check;
+use super::reading::Check;
 use crate::{engine::Exceptions, source_table::SourceTable};
 
 impl Check {

@@ -1,5 +1,5 @@
 //! Where records come from and where things are kept, as people write it: with `~/`, as URLs, as on Windows.
-use super::{Placement, Sink, Source, check::Check};
+use super::{Placement, Sink, Source, reading::Check};
 use sinks::objects::Place;
 use std::collections::BTreeMap;
 
