@@ -36,7 +36,7 @@ use crate::{
         breaker::{Breaker, State},
         react,
     },
-    replay::{Look, Verdict, Whose},
+    replay::{LogCheck, Verdict, Whose},
     source::{Bounds, Record},
     source_table::{self, SourceTable},
 };
@@ -79,7 +79,7 @@ pub enum Event<'a> {
     Opened(Ticket, Result<Standing, SinkError>),
     Fetched(Ticket, Result<Vec<Option<Vec<u8>>>, SinkError>),
     Scanned(Ticket, Result<Vec<(Key, Vec<u8>)>, SinkError>),
-    Looked(Ticket, Result<Verdict, SinkError>),
+    LogChecked(Ticket, Result<Verdict, SinkError>),
     Committed(Ticket, Result<Receipt, SinkError>),
     Published(Ticket, Result<(), SinkError>),
     Tick,
@@ -101,7 +101,7 @@ pub enum Action {
     Fetch(Ticket, Vec<Key>),
     Scan(Ticket, Key),
     /// Has the key of a replayed letter moved on, in this part of the log?
-    Look(Ticket, Look),
+    CheckLog(Ticket, LogCheck),
     Commit(Ticket, Arc<Batch>, Arc<[Letter]>),
     /// With what is committed now.
     Publish(Ticket, Checkpoint),
@@ -303,7 +303,7 @@ impl<H: Handler> Engine<H> {
             Event::Opened(ticket, result) => self.on_opened(now, ticket, result),
             Event::Fetched(ticket, result) => self.on_fetched(now, &ticket, result),
             Event::Scanned(ticket, result) => self.on_scanned(now, &ticket, result),
-            Event::Looked(ticket, result) => self.on_looked(now, &ticket, result),
+            Event::LogChecked(ticket, result) => self.on_log_checked(now, &ticket, result),
             Event::Committed(ticket, result) => self.on_committed(now, ticket, result),
             Event::Published(ticket, result) => self.on_published(now, &ticket, result),
             Event::Tick => self.on_tick(now),

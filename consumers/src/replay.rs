@@ -3,8 +3,9 @@
 //! A replayed record has the letter's key, value and headers, and four headers more. It takes effect at its new
 //! offset N, for the letter's service and generation alone, if no newer record of the same key, and no truncate, lies
 //! between the letter's offset and N. A tombstone is one, unless the letter is a delete itself: then the tombstone says
-//! the same. Other letters' replays are none: they change nothing for this one. Up to `cdc-replay-clean-to` (E) the command looked before it sent; from E to N the engine
-//! looks when it meets the record. Both looks read the log alone, so a crash and a second look decide the same.
+//! the same. Other letters' replays are none: they change nothing for this one. The command checked the log up to
+//! `cdc-replay-clean-to` (E) before it sent the record; the engine checks it from E to N when it meets the record. Both
+//! checks read the log alone, so a crash and a second check decide the same.
 #![deny(clippy::disallowed_methods)]
 
 use crate::{
@@ -165,7 +166,7 @@ impl KeyForm {
     }
 }
 
-/// What a look found first.
+/// What a check of the log found first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     Clean,
@@ -201,8 +202,9 @@ fn is_delete(decoder: &mut Decoder, topic: &str, key: Option<&[u8]>, value: Opti
     }
 }
 
-/// Judges letters of one partition by the records that came after them, shown in order.
-pub struct Judge {
+/// Checks whether the keys of letters have moved on, by the records of their partition that came after them, shown in
+/// order ([`LogChecker::see`]).
+pub struct LogChecker {
     /// `None`: the key of a removal is looked for.
     whose: Option<Whose>,
     decoder: Decoder,
@@ -212,7 +214,7 @@ pub struct Judge {
     open: usize,
 }
 
-impl Judge {
+impl LogChecker {
     pub fn new(topic: &str, whose: Whose, reading: Reading) -> Self {
         Self::of(topic, Some(whose), reading)
     }
@@ -339,7 +341,7 @@ impl Judge {
 
 /// What the engine asks when it meets a replay of its own, or a removal: is its key in the log between `from` and `to`?
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Look {
+pub struct LogCheck {
     /// `None`: a removal's.
     pub whose: Option<Whose>,
     pub reading: Reading,
@@ -348,18 +350,19 @@ pub struct Look {
     /// The letter's; of a removal, the last that it was judged by.
     pub offset: i64,
     pub from: i64,
-    /// The record itself is here, and not looked at.
+    /// Where the record itself is, which is no part of the check.
     pub to: i64,
 }
-impl Look {
-    pub fn judge(&self, topic: &str) -> Judge {
-        let mut judge = Judge::of(topic, self.whose.clone(), self.reading.clone());
-        judge.seek(self.key.as_deref(), self.value.as_deref(), self.offset, None);
-        judge
+impl LogCheck {
+    /// What the records of the topic from `from` to `to` are to be shown to.
+    pub fn checker(&self, topic: &str) -> LogChecker {
+        let mut checker = LogChecker::of(topic, self.whose.clone(), self.reading.clone());
+        checker.seek(self.key.as_deref(), self.value.as_deref(), self.offset, None);
+        checker
     }
     /// After every record from `from` to `to` was seen.
-    pub fn verdict(&self, judge: &Judge) -> Verdict {
-        judge.verdicts().get(&self.offset).copied().unwrap_or(Verdict::Unknown)
+    pub fn verdict(&self, checker: &LogChecker) -> Verdict {
+        checker.verdicts().get(&self.offset).copied().unwrap_or(Verdict::Unknown)
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
     engine::{Action, Engine, Event, Standing, Ticket},
     handler::Handler,
     policy::{Millis, Start},
-    replay::{Look, Verdict},
+    replay::{LogCheck, Verdict},
     source::{Flow, Probe, Record, Signal, Source},
 };
 use sinks::{
@@ -94,7 +94,7 @@ enum Done {
     Opened(Ticket, Result<(Arc<dyn PartitionState>, Standing), SinkError>),
     Fetched(Ticket, Result<Vec<Option<Vec<u8>>>, SinkError>),
     Scanned(Ticket, Result<Vec<(Key, Vec<u8>)>, SinkError>),
-    Looked(Ticket, Result<Verdict, SinkError>),
+    LogChecked(Ticket, Result<Verdict, SinkError>),
     Committed(Ticket, Result<Receipt, SinkError>, Arc<Batch>, Duration),
     Published(Ticket, Result<(), SinkError>, Duration),
     /// A sink's alerts: shown whoever holds the partition by now; the commit goes on when the sender is answered.
@@ -227,7 +227,7 @@ impl Work {
             Done::Opened(ticket, Err(error)) => Event::Opened(ticket, Err(error)),
             Done::Fetched(ticket, result) => Event::Fetched(ticket, result),
             Done::Scanned(ticket, result) => Event::Scanned(ticket, result),
-            Done::Looked(ticket, result) => Event::Looked(ticket, result),
+            Done::LogChecked(ticket, result) => Event::LogChecked(ticket, result),
             Done::Committed(ticket, result, batch, took) => {
                 observer.committed(&batch, took, result.is_ok());
                 Event::Committed(ticket, result)
@@ -264,7 +264,7 @@ impl Work {
                 let rows = lane.scan(&prefix).await;
                 Done::Scanned(ticket, rows)
             }),
-            Action::Look(ticket, look) => self.look(ticket, look),
+            Action::CheckLog(ticket, check) => self.check_log(ticket, check),
             Action::Commit(ticket, batch, letters) => {
                 let (committer, answers) = (self.committer.clone(), self.answers.clone());
                 self.ask(ticket, move |lane, ticket| async move {
@@ -335,13 +335,14 @@ impl Work {
         });
     }
 
-    fn look(&self, ticket: Ticket, look: Look) {
+    fn check_log(&self, ticket: Ticket, check: LogCheck) {
         let (probe, answers, io) = (self.probe.clone(), self.answers.clone(), self.io.clone());
         self.io.spawn(async move {
             let partition = ticket.partition.clone();
-            let asked = io.spawn_blocking(move || look_at(&*probe, &partition, &look)).await;
+            let asked =
+                io.spawn_blocking(move || read_for_check(&*probe, &partition, &check)).await;
             let result = asked.map_err(SinkError::transient).flatten();
-            let _ = answers.send(Done::Looked(ticket, result));
+            let _ = answers.send(Done::LogChecked(ticket, result));
         });
     }
 
@@ -371,15 +372,19 @@ impl Work {
 }
 
 /// Reads the part of the log that a replay's look is about.
-fn look_at(probe: &dyn Probe, partition: &Partition, look: &Look) -> Result<Verdict, SinkError> {
-    let mut judge = look.judge(&partition.topic);
+fn read_for_check(
+    probe: &dyn Probe,
+    partition: &Partition,
+    check: &LogCheck,
+) -> Result<Verdict, SinkError> {
+    let mut checker = check.checker(&partition.topic);
     let mut see = |record: &Record<'_>| {
-        judge.see(record);
-        if judge.is_done() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        checker.see(record);
+        if checker.is_done() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let whole =
-        probe.read(partition, look.from, look.to, &mut see).map_err(SinkError::Transient)?;
-    Ok(if whole { look.verdict(&judge) } else { Verdict::Unknown })
+        probe.read(partition, check.from, check.to, &mut see).map_err(SinkError::Transient)?;
+    Ok(if whole { check.verdict(&checker) } else { Verdict::Unknown })
 }
 
 /// Has the poll thread show a sink's alerts.

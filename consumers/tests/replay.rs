@@ -8,7 +8,7 @@ use consumers::{
     handlers::inventory::{Inventory, Settings},
     policy::Policy,
     removal::CLEAN_TO,
-    replay::{Look, Replay, Verdict},
+    replay::{LogCheck, Replay, Verdict},
     source::{Bounds, Headers, Record},
 };
 use debezium::Decoder;
@@ -106,9 +106,9 @@ fn run(log: &[Logged], generation: u64, refuses: Option<i64>) -> Seen {
                     let rows = vec![None; keys.len()];
                     engine.handle(now, Event::Fetched(ticket, Ok(rows)));
                 }
-                Action::Look(ticket, look) => {
+                Action::CheckLog(ticket, check) => {
                     seen.looks += 1;
-                    engine.handle(now, Event::Looked(ticket, Ok(judged(log, &look))));
+                    engine.handle(now, Event::LogChecked(ticket, Ok(judged(log, &check))));
                 }
                 Action::Commit(ticket, batch, letters) => {
                     let refused = refuses.filter(|at| {
@@ -136,12 +136,12 @@ fn run(log: &[Logged], generation: u64, refuses: Option<i64>) -> Seen {
     seen
 }
 
-fn judged(log: &[Logged], look: &Look) -> Verdict {
-    let mut judge = look.judge(&partition().topic);
-    let range = look.from..look.to;
+fn judged(log: &[Logged], check: &LogCheck) -> Verdict {
+    let mut checker = check.checker(&partition().topic);
+    let range = check.from..check.to;
     let records = log.iter().filter(|record| range.contains(&record.offset));
-    records.for_each(|record| record.shown(|record| judge.see(record)));
-    look.verdict(&judge)
+    records.for_each(|record| record.shown(|record| checker.see(record)));
+    check.verdict(&checker)
 }
 
 fn commit(
@@ -280,7 +280,7 @@ fn a_look_that_fails_is_tried_again_and_one_that_cannot_tell_halts() {
         };
         let ticket = |actions: Vec<Action>| -> Option<Ticket> {
             actions.into_iter().find_map(|action| match action {
-                Action::Open(ticket) | Action::Look(ticket, _) => Some(ticket),
+                Action::Open(ticket) | Action::CheckLog(ticket, _) => Some(ticket),
                 Action::Fetch(ticket, _) | Action::Commit(ticket, ..) => Some(ticket),
                 _ => None,
             })
@@ -294,17 +294,17 @@ fn a_look_that_fails_is_tried_again_and_one_that_cannot_tell_halts() {
         find(&mut engine);
         let record = replayed(2, 1, "7", replay_of(0, 1));
         record.shown(|record| engine.handle(1, Event::Record(*record)));
-        let look = ticket(find(&mut engine)).expect("looks");
+        let check = ticket(find(&mut engine)).expect("looks");
         let lost = SinkError::transient(anyhow::anyhow!("no broker"));
-        engine.handle(2, Event::Looked(look.clone(), Err(lost)));
+        engine.handle(2, Event::LogChecked(check.clone(), Err(lost)));
         find(&mut engine);
         let at = engine.deadline().expect("tries again");
         engine.handle(at, Event::Tick);
         let again = ticket(find(&mut engine)).expect("looks again");
         // The answer to the first question comes late: ignored.
-        engine.handle(at, Event::Looked(look, Ok(Verdict::MovedOn { at: 1 })));
+        engine.handle(at, Event::LogChecked(check, Ok(Verdict::MovedOn { at: 1 })));
         assert!(find(&mut engine).is_empty());
-        engine.handle(at, Event::Looked(again, Ok(first)));
+        engine.handle(at, Event::LogChecked(again, Ok(first)));
         let mut seen = Seen::default();
         let mut queue = find(&mut engine);
         while let Some(action) = queue.pop() {

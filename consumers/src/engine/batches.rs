@@ -41,8 +41,8 @@ impl<H: Handler> Engine<H> {
 
     /// The first step of a chunk that is due: its rows are fetched, unless something has to be looked for before.
     fn start_chunk(&mut self, partition: &Partition, mut chunk: Chunk<H::Fact>) {
-        match chunk.look.take() {
-            Some(look) => self.begin(partition, Phase::Looking { chunk, look }),
+        match chunk.check.take() {
+            Some(check) => self.begin(partition, Phase::CheckingLog { chunk, check }),
             None => self.fetch(partition, chunk, false),
         }
     }

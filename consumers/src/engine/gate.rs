@@ -25,7 +25,7 @@ impl<H: Handler> Engine<H> {
             Phase::Opening => Action::Open(ticket),
             Phase::Fetching { keys, .. } => Action::Fetch(ticket, keys.clone()),
             Phase::Scanning { prefix, .. } => Action::Scan(ticket, prefix.clone()),
-            Phase::Looking { look, .. } => Action::Look(ticket, look.clone()),
+            Phase::CheckingLog { check, .. } => Action::CheckLog(ticket, check.clone()),
             Phase::Committing { batch, letters } => {
                 Action::Commit(ticket, batch.clone(), letters.clone())
             }

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     handler::Handler,
     policy::{OnRefusal, Policy},
-    replay::{Look, Reading},
+    replay::{LogCheck, Reading},
     source::Record,
     source_table::SourceTable,
 };
@@ -239,9 +239,9 @@ impl<H: Handler> Engine<H> {
             replayed: origin.failed(),
             ..letter(record, reason, &text)
         });
-        let look = self.look_for(record, &asked, origin);
+        let check = self.log_check(record, &asked, origin);
         let lane = self.lanes.get_mut(record.partition).expect("it was there");
-        enter(lane, now, record, asked, dead, look, &self.policy);
+        enter(lane, now, record, asked, dead, check, &self.policy);
         self.hold_back(record.partition);
         self.advance(now, record.partition);
     }
@@ -263,18 +263,18 @@ impl<H: Handler> Engine<H> {
     }
 
     /// What has to be read again in the log before a returned letter's change, or a removal, may be applied.
-    fn look_for(
+    fn log_check(
         &self,
         record: &Record<'_>,
         asked: &Asked<H::Fact>,
         origin: &Origin,
-    ) -> Option<Look> {
+    ) -> Option<LogCheck> {
         if !matches!(asked, Asked::Change(_)) {
             return None;
         }
         let lane = self.lanes.get(record.partition)?;
         let reading = || Reading::of(&lane.table, self.decoder.formats());
-        origin.look(record, self.whose.as_ref(), reading)
+        origin.log_check(record, self.whose.as_ref(), reading)
     }
 
     /// Why nothing of this record, nor what follows it, may be applied.
@@ -321,15 +321,15 @@ fn enter<F>(
     record: &Record<'_>,
     asked: Asked<F>,
     dead: Option<Letter>,
-    look: Option<Look>,
+    check: Option<LogCheck>,
     policy: &Policy,
 ) {
     let (bad_run, is_delete) = (lane.flood.in_a_row(), lane.deleted.is_some());
     let origins = lane.origins.len();
-    let is_alone = look.is_some() || matches!(asked, Asked::Truncate(..));
+    let is_alone = check.is_some() || matches!(asked, Asked::Truncate(..));
     let chunk = lane.chunk_for(now, is_alone);
     chunk.count(record, is_delete);
-    chunk.look = look;
+    chunk.check = check;
     (chunk.bad_run, chunk.origins) = (bad_run, origins);
     let mut bytes = 0;
     match asked {

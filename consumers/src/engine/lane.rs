@@ -8,7 +8,7 @@ use crate::{
     fingerprint,
     handler::Rows,
     policy::{Flood, Policy},
-    replay::Look,
+    replay::LogCheck,
     source::Record,
     source_table::SourceTable,
 };
@@ -38,9 +38,9 @@ pub(super) enum Phase<F> {
         prefix: Key,
     },
     /// Whether the key of the replay that is alone in this chunk has moved on.
-    Looking {
+    CheckingLog {
         chunk: Chunk<F>,
-        look: Look,
+        check: LogCheck,
     },
     Committing {
         batch: Arc<Batch>,
@@ -103,7 +103,7 @@ pub(super) struct Chunk<F> {
     /// State rows of a truncate that say which table its rows were of.
     pub owners_gone: Vec<Key>,
     /// What has to be looked for in the log before the replay that is alone in this chunk takes effect.
-    pub look: Option<Look>,
+    pub check: Option<LogCheck>,
     pub records: usize,
     pub bytes: usize,
     /// When its first record was read.
@@ -127,7 +127,7 @@ impl<F> Chunk<F> {
             forgiven: BTreeSet::new(),
             truncate: None,
             owners_gone: Vec::new(),
-            look: None,
+            check: None,
             records: 0,
             bytes: 0,
             opened,
@@ -403,7 +403,7 @@ fn end_of<F>(phase: &Phase<F>) -> Option<i64> {
     match phase {
         Phase::Fetching { chunk, .. }
         | Phase::Scanning { chunk, .. }
-        | Phase::Looking { chunk, .. } => Some(chunk.end),
+        | Phase::CheckingLog { chunk, .. } => Some(chunk.end),
         Phase::Committing { batch, .. } => Some(batch.span.end),
         _ => None,
     }

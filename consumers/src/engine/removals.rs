@@ -5,7 +5,7 @@ use super::{
 };
 use crate::{
     handler::Handler,
-    replay::{Look, Verdict},
+    replay::{LogCheck, Verdict},
     source::Record,
 };
 use sinks::Partition;
@@ -21,14 +21,14 @@ impl<H: Handler> Engine<H> {
         self.read_tombstone(record, &table, false)
     }
 
-    pub(super) fn on_looked_for_removal(
+    pub(super) fn on_removal_checked(
         &mut self,
         partition: &Partition,
         mut chunk: Chunk<H::Fact>,
-        look: &Look,
+        check: &LogCheck,
         verdict: Verdict,
     ) {
-        let at = look.to;
+        let at = check.to;
         let newer = match verdict {
             Verdict::Clean => return self.fetch(partition, chunk, false),
             // An earlier life may have judged it, and written: to leave it out now would not take that back.
@@ -37,7 +37,7 @@ impl<H: Handler> Engine<H> {
                     "offset {at} removes a row that the source no longer had, and the log no longer reaches back to \
                      offset {}: nobody can tell whether the row was made anew since; start with a new GENERATION, and \
                      let the topic keep its records longer",
-                    look.from
+                    check.from
                 );
                 return self.halt(partition, &why);
             }

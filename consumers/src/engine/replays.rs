@@ -5,7 +5,7 @@ use super::{Action, Engine, Millis, Phase, Ticket, lane::Asked};
 use crate::{
     handler::Handler,
     removal,
-    replay::{Look, Reading, Replay, Verdict, Whose},
+    replay::{LogCheck, Reading, Replay, Verdict, Whose},
     source::Record,
 };
 use sinks::{
@@ -25,18 +25,18 @@ pub(super) enum Origin {
 impl Origin {
     /// A record between which and the command's look others may have come must be looked for.
     /// Keys are read as the record itself is.
-    pub fn look(
+    pub fn log_check(
         &self,
         record: &Record<'_>,
         whose: Option<&Whose>,
         reading: impl FnOnce() -> Reading,
-    ) -> Option<Look> {
+    ) -> Option<LogCheck> {
         let (whose, offset, from) = match self {
             Self::Own(replay) => (Some(whose?.clone()), replay.offset, replay.clean_to),
             Self::Removal(clean_to) => (None, clean_to - 1, *clean_to),
             Self::Ordinary | Self::Foreign => return None,
         };
-        (record.offset > from).then(|| Look {
+        (record.offset > from).then(|| LogCheck {
             whose,
             reading: reading(),
             key: record.key.map(<[u8]>::to_vec),
@@ -127,7 +127,7 @@ impl<H: Handler> Engine<H> {
         Ok(Origin::Own(replay))
     }
 
-    pub(super) fn on_looked(
+    pub(super) fn on_log_checked(
         &mut self,
         now: Millis,
         ticket: &Ticket,
@@ -135,18 +135,20 @@ impl<H: Handler> Engine<H> {
     ) {
         let Some(lane) = self.live(ticket) else { return };
         let phase = std::mem::replace(&mut lane.phase, Phase::Open);
-        let Phase::Looking { mut chunk, look } = phase else {
+        let Phase::CheckingLog { mut chunk, check } = phase else {
             lane.phase = phase;
             return;
         };
-        let (of, at) = (look.offset, look.to);
+        let (of, at) = (check.offset, check.to);
         let verdict = match result {
             Ok(verdict) => verdict,
-            Err(error) => return self.react(now, ticket, Phase::Looking { chunk, look }, error),
+            Err(error) => {
+                return self.react(now, ticket, Phase::CheckingLog { chunk, check }, error);
+            }
         };
         self.worked(now, ticket);
-        if look.whose.is_none() {
-            return self.on_looked_for_removal(&ticket.partition, chunk, &look, verdict);
+        if check.whose.is_none() {
+            return self.on_removal_checked(&ticket.partition, chunk, &check, verdict);
         }
         let why = match verdict {
             Verdict::Clean => return self.fetch(&ticket.partition, chunk, false),
@@ -156,7 +158,7 @@ impl<H: Handler> Engine<H> {
                     "offset {at} replays the letter of offset {of}, and the log no longer reaches back to offset {}: \
                      nobody can tell whether its row was changed since; start with a new GENERATION, which passes it \
                      over, and let the topic keep its records longer",
-                    look.from
+                    check.from
                 );
                 return self.halt(&ticket.partition, &why);
             }

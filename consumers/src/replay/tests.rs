@@ -56,19 +56,19 @@ fn keys_are_equal_however_they_are_written() {
 }
 
 struct Shown {
-    judge: Judge,
+    checker: LogChecker,
     partition: Partition,
 }
 impl Shown {
     fn new() -> Self {
         let whose = Whose { service: "s".into(), generation: 2 };
         Self {
-            judge: Judge::new("t", whose, Reading::default()),
+            checker: LogChecker::new("t", whose, Reading::default()),
             partition: Partition::new("t", 0),
         }
     }
     fn see(&mut self, offset: i64, key: Option<&str>, value: Option<&str>, headers: &List) {
-        self.judge.see(&Record {
+        self.checker.see(&Record {
             partition: &self.partition,
             offset,
             timestamp_ms: 0,
@@ -83,21 +83,21 @@ const KEY: &str = r#"{"id":1}"#;
 #[test]
 fn the_same_key_later_has_moved_on_and_the_first_one_counts() {
     let mut shown = Shown::new();
-    shown.judge.seek(Some(KEY.as_bytes()), Some(b"{"), 10, None);
-    shown.judge.seek(Some(br#"{"id":2}"#), Some(b"{"), 11, None);
+    shown.checker.seek(Some(KEY.as_bytes()), Some(b"{"), 10, None);
+    shown.checker.seek(Some(br#"{"id":2}"#), Some(b"{"), 11, None);
     shown.see(10, Some(KEY), Some("{"), &vec![]);
     shown.see(12, Some(r#"{"id":3}"#), Some("{"), &vec![]);
-    assert!(shown.judge.verdicts().values().all(|verdict| *verdict == Verdict::Clean));
+    assert!(shown.checker.verdicts().values().all(|verdict| *verdict == Verdict::Clean));
     // What cannot be read otherwise counts too.
     shown.see(13, Some(r#"{"id": 1}"#), Some("{"), &vec![]);
     shown.see(14, Some(KEY), Some("{"), &vec![]);
-    let verdicts = shown.judge.verdicts();
+    let verdicts = shown.checker.verdicts();
     assert_eq!((verdicts[&10], verdicts[&11]), (Verdict::MovedOn { at: 13 }, Verdict::Clean));
-    assert!(!shown.judge.is_done());
+    assert!(!shown.checker.is_done());
     let truncate = r#"{"before":null,"after":null,"source":{"connector":"postgresql","ts_ms":5,"table":"t"},"op":"t","ts_ms":6}"#;
     shown.see(15, None, Some(truncate), &vec![]);
-    assert_eq!(shown.judge.verdicts()[&11], Verdict::MovedOn { at: 15 });
-    assert!(shown.judge.is_done());
+    assert_eq!(shown.checker.verdicts()[&11], Verdict::MovedOn { at: 15 });
+    assert!(shown.checker.is_done());
 }
 
 /// `id` went from bigint to numeric(20,0) between the letter and the next change: with a schema, and by configuration.
@@ -117,10 +117,10 @@ fn a_key_that_was_widened_is_the_same_key() {
             formats: Formats::parse(formats).unwrap(),
             ..Reading::default()
         };
-        shown.judge = Judge::of("t", shown.judge.whose.clone(), reading);
-        shown.judge.seek(Some(KEY.as_bytes()), Some(b"{"), 10, None);
+        shown.checker = LogChecker::of("t", shown.checker.whose.clone(), reading);
+        shown.checker.seek(Some(KEY.as_bytes()), Some(b"{"), 10, None);
         shown.see(12, Some(key), Some("{"), &vec![]);
-        assert_eq!(shown.judge.verdicts()[&10], wanted, "{formats} {key}");
+        assert_eq!(shown.checker.verdicts()[&10], wanted, "{formats} {key}");
     }
 }
 
@@ -132,20 +132,20 @@ fn a_tombstone_is_newer_than_what_is_no_delete_itself() {
     for is_delete in [false, true] {
         let mut shown = Shown::new();
         let value: &[u8] = if is_delete { DELETE.as_bytes() } else { b"{" };
-        shown.judge.seek(Some(KEY.as_bytes()), Some(value), 10, None);
+        shown.checker.seek(Some(KEY.as_bytes()), Some(value), 10, None);
         shown.see(11, Some(r#"{"id":2}"#), None, &vec![]);
         shown.see(12, Some(KEY), None, &vec![]);
         let wanted = if is_delete { Verdict::Clean } else { Verdict::MovedOn { at: 12 } };
-        assert_eq!(shown.judge.verdicts()[&10], wanted, "{is_delete}");
+        assert_eq!(shown.checker.verdicts()[&10], wanted, "{is_delete}");
         let delete = r#"{"before":{"id":1},"after":null,"source":{"connector":"postgresql","ts_ms":5,"table":"t"},"op":"d","ts_ms":6}"#;
         shown.see(13, Some(KEY), Some(delete), &vec![]);
         let wanted = if is_delete { Verdict::MovedOn { at: 13 } } else { wanted };
-        assert_eq!(shown.judge.verdicts()[&10], wanted, "{is_delete}");
+        assert_eq!(shown.checker.verdicts()[&10], wanted, "{is_delete}");
     }
     let mut shown = Shown::new();
-    shown.judge.seek(Some(b"Struct{id=1}"), Some(b"{"), 10, None);
+    shown.checker.seek(Some(b"Struct{id=1}"), Some(b"{"), 10, None);
     shown.see(11, Some("Struct{id=1}"), None, &vec![]);
-    assert_eq!(shown.judge.verdicts()[&10], Verdict::Clean, "it names no row");
+    assert_eq!(shown.checker.verdicts()[&10], Verdict::Clean, "it names no row");
 }
 
 #[test]
@@ -160,14 +160,14 @@ fn an_earlier_replay_of_the_letter_counts_unless_it_failed_and_no_other_does() {
         (None, Replay { generation: 1, ..replay(10) }, Verdict::Clean),
     ] {
         let mut shown = Shown::new();
-        shown.judge.seek(Some(KEY.as_bytes()), Some(b"{"), 10, failed_to);
+        shown.checker.seek(Some(KEY.as_bytes()), Some(b"{"), 10, failed_to);
         shown.see(20, Some(KEY), Some("{"), &list(&whose));
-        assert_eq!(shown.judge.verdicts()[&10], wanted, "{failed_to:?} {whose:?}");
+        assert_eq!(shown.checker.verdicts()[&10], wanted, "{failed_to:?} {whose:?}");
         // Nor does a truncate that somebody sent again.
         let truncate = r#"{"before":null,"after":null,"source":{"connector":"postgresql","ts_ms":5,"table":"t"},"op":"t","ts_ms":6}"#;
         let other = Replay { service: "x".into(), ..replay(10) };
         shown.see(21, None, Some(truncate), &list(&other));
-        assert_eq!(shown.judge.verdicts()[&10], wanted, "{failed_to:?} {whose:?}");
+        assert_eq!(shown.checker.verdicts()[&10], wanted, "{failed_to:?} {whose:?}");
     }
 }
 
@@ -191,15 +191,15 @@ fn a_row_is_the_same_however_its_key_is_written() {
             let mut shown = Shown::new();
             let reading =
                 Reading { table: "t".into(), key: vec!["id".into()], ..Reading::default() };
-            shown.judge = Judge::of("t", shown.judge.whose.clone(), reading);
+            shown.checker = LogChecker::of("t", shown.checker.whose.clone(), reading);
             let value = change("u", 1, "null");
-            shown.judge.seek(letter.map(str::as_bytes), Some(value.as_bytes()), 10, None);
+            shown.checker.seek(letter.map(str::as_bytes), Some(value.as_bytes()), 10, None);
             let elsewhere = newer.map(|key| key.replace('1', "2"));
             shown.see(11, elsewhere.as_deref(), Some(&change("u", 2, "null")), &vec![]);
-            assert_eq!(shown.judge.verdicts()[&10], Verdict::Clean, "{letter:?} {newer:?}");
+            assert_eq!(shown.checker.verdicts()[&10], Verdict::Clean, "{letter:?} {newer:?}");
             shown.see(12, newer, Some(&change("u", 1, "null")), &vec![]);
             assert_eq!(
-                shown.judge.verdicts()[&10],
+                shown.checker.verdicts()[&10],
                 Verdict::MovedOn { at: 12 },
                 "{letter:?} {newer:?}"
             );
@@ -207,9 +207,13 @@ fn a_row_is_the_same_however_its_key_is_written() {
     }
     let mut shown = Shown::new();
     let reading = Reading { table: "t".into(), key: vec!["id".into()], ..Reading::default() };
-    shown.judge = Judge::of("t", shown.judge.whose.clone(), reading);
-    shown.judge.seek(Some(KEY.as_bytes()), Some(change("u", 1, "null").as_bytes()), 10, None);
+    shown.checker = LogChecker::of("t", shown.checker.whose.clone(), reading);
+    shown.checker.seek(Some(KEY.as_bytes()), Some(change("u", 1, "null").as_bytes()), 10, None);
     let moved = change("u", 2, r#"{"id":1}"#);
     shown.see(11, Some(r#"{"id":2}"#), Some(&moved), &vec![]);
-    assert_eq!(shown.judge.verdicts()[&10], Verdict::MovedOn { at: 11 }, "it has another key now");
+    assert_eq!(
+        shown.checker.verdicts()[&10],
+        Verdict::MovedOn { at: 11 },
+        "it has another key now"
+    );
 }

@@ -74,7 +74,7 @@ fn kind(told: &Result<Told, SinkError>) -> &'static str {
         Ok(Told::Opened(..)) => "late: opened",
         Ok(Told::Rows(_)) => "late: rows",
         Ok(Told::Scanned(_)) => "late: scanned",
-        Ok(Told::Looked(_)) => "late: looked",
+        Ok(Told::LogChecked(_)) => "late: looked",
         Ok(Told::Committed) => "late: committed",
         Ok(Told::Published) => "late: published",
         Err(_) => "late: errors",

@@ -132,7 +132,7 @@ fn sent(action: &Action) -> Option<&Ticket> {
         Action::Open(ticket)
         | Action::Fetch(ticket, _)
         | Action::Scan(ticket, _)
-        | Action::Look(ticket, _)
+        | Action::CheckLog(ticket, _)
         | Action::Commit(ticket, ..)
         | Action::Publish(ticket, _) => Some(ticket),
         _ => None,
@@ -144,7 +144,7 @@ fn again(action: &Action) -> Option<Action> {
         Action::Open(ticket) => Action::Open(ticket.clone()),
         Action::Fetch(ticket, keys) => Action::Fetch(ticket.clone(), keys.clone()),
         Action::Scan(ticket, prefix) => Action::Scan(ticket.clone(), prefix.clone()),
-        Action::Look(ticket, look) => Action::Look(ticket.clone(), look.clone()),
+        Action::CheckLog(ticket, check) => Action::CheckLog(ticket.clone(), check.clone()),
         Action::Commit(ticket, batch, letters) => {
             Action::Commit(ticket.clone(), batch.clone(), letters.clone())
         }

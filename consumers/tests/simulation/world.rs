@@ -14,7 +14,7 @@ use consumers::{
     handler::Handler,
     handlers::inventory::{Inventory, Settings},
     policy::{OnRefusal, Policy, breaker::State},
-    replay::{Look, Verdict},
+    replay::{LogCheck, Verdict},
     source::{Bounds, Headers, Record},
 };
 use late::Late;
@@ -55,7 +55,7 @@ enum Step {
     Open,
     Fetch(Vec<Key>),
     Scan(Key),
-    Look(Look),
+    CheckLog(LogCheck),
     /// Dead letters, then sink writes one by one, then the state.
     Commit {
         batch: Arc<Batch>,
@@ -448,7 +448,7 @@ impl World {
             Action::Open(ticket) => (ticket, Step::Open),
             Action::Fetch(ticket, keys) => (ticket, Step::Fetch(keys)),
             Action::Scan(ticket, prefix) => (ticket, Step::Scan(prefix)),
-            Action::Look(ticket, look) => (ticket, Step::Look(look)),
+            Action::CheckLog(ticket, check) => (ticket, Step::CheckLog(check)),
             Action::Publish(ticket, _) => (ticket, Step::Publish),
             Action::Commit(ticket, batch, letters) => {
                 (ticket, Step::Commit { batch, letters, stage: Stage::Letters })
@@ -588,20 +588,20 @@ impl World {
                     found.map(|(key, row)| (key.clone(), row.clone())).collect(),
                 )))
             }
-            Step::Look(look) => {
+            Step::CheckLog(check) => {
                 self.story.add("looks", 1);
-                let blind = look.whose.is_none() && self.bug == Bug::BlindRemoval;
-                if look.whose.is_none() {
+                let blind = check.whose.is_none() && self.bug == Bug::BlindRemoval;
+                if check.whose.is_none() {
                     self.story.add("looks for removals", 1);
                 }
                 if blind || self.bug == Bug::NoLook {
-                    return Some(Ok(Told::Looked(Verdict::Clean)));
+                    return Some(Ok(Told::LogChecked(Verdict::Clean)));
                 }
-                let mut judge = look.judge(&partition.topic);
-                let range = look.from..look.to;
+                let mut checker = check.checker(&partition.topic);
+                let range = check.from..check.to;
                 let records = self.log[&partition].iter().filter(|r| range.contains(&r.offset));
-                records.for_each(|record| judge.see(&shown(&partition, record)));
-                Some(Ok(Told::Looked(look.verdict(&judge))))
+                records.for_each(|record| checker.see(&shown(&partition, record)));
+                Some(Ok(Told::LogChecked(check.verdict(&checker))))
             }
             Step::Publish => {
                 let stored = self.disk.stored.get_mut(&partition)?;
@@ -644,13 +644,13 @@ impl World {
             (_, Ok(Told::Opened(_, standing))) => Event::Opened(ticket, Ok(standing)),
             (_, Ok(Told::Rows(rows))) => Event::Fetched(ticket, Ok(rows)),
             (_, Ok(Told::Scanned(rows))) => Event::Scanned(ticket, Ok(rows)),
-            (_, Ok(Told::Looked(verdict))) => Event::Looked(ticket, Ok(verdict)),
+            (_, Ok(Told::LogChecked(verdict))) => Event::LogChecked(ticket, Ok(verdict)),
             (_, Ok(Told::Committed)) => Event::Committed(ticket, Ok(Receipt::default())),
             (_, Ok(Told::Published)) => Event::Published(ticket, Ok(())),
             (Step::Open, Err(error)) => Event::Opened(ticket, Err(error)),
             (Step::Fetch(_), Err(error)) => Event::Fetched(ticket, Err(error)),
             (Step::Scan(_), Err(error)) => Event::Scanned(ticket, Err(error)),
-            (Step::Look(_), Err(error)) => Event::Looked(ticket, Err(error)),
+            (Step::CheckLog(_), Err(error)) => Event::LogChecked(ticket, Err(error)),
             (Step::Commit { .. }, Err(error)) => Event::Committed(ticket, Err(error)),
             (Step::Publish, Err(error)) => Event::Published(ticket, Err(error)),
         };
@@ -758,7 +758,7 @@ enum Told {
     Opened(u64, Standing),
     Rows(Vec<Option<Vec<u8>>>),
     Scanned(Vec<(Key, Vec<u8>)>),
-    Looked(Verdict),
+    LogChecked(Verdict),
     Committed,
     Published,
 }
@@ -779,7 +779,7 @@ fn copy(told: &Result<Told, SinkError>) -> Result<Told, SinkError> {
         Ok(Told::Opened(epoch, standing)) => Ok(Told::Opened(*epoch, standing.clone())),
         Ok(Told::Rows(rows)) => Ok(Told::Rows(rows.clone())),
         Ok(Told::Scanned(rows)) => Ok(Told::Scanned(rows.clone())),
-        Ok(Told::Looked(verdict)) => Ok(Told::Looked(*verdict)),
+        Ok(Told::LogChecked(verdict)) => Ok(Told::LogChecked(*verdict)),
         Ok(Told::Committed) => Ok(Told::Committed),
         Ok(Told::Published) => Ok(Told::Published),
         Err(SinkError::Fenced) => Err(SinkError::Fenced),

@@ -1,7 +1,7 @@
 //! Letters of one partition: looked for in its log in one pass, then sent one by one.
 use super::{Item, Replay, Sent, Stop, kafka::Log, partition};
 use consumers::{
-    replay::{self, Judge, KeyForm, PREFIX, Reading, Verdict, Whose},
+    replay::{self, KeyForm, LogChecker, PREFIX, Reading, Verdict, Whose},
     source::Record,
     source_table,
 };
@@ -209,11 +209,16 @@ fn look(
 ) -> anyhow::Result<Looked> {
     let (begin, end) = log.range.bounds(at)?;
     let mut looked = Looked { begin, end, verdicts: BTreeMap::new(), others: BTreeSet::new() };
-    let mut judge = Judge::new(&at.topic, whose, reading);
+    let mut checker = LogChecker::new(&at.topic, whose, reading);
     let ours = |letter: &&Sought| letter.offset >= begin - 1 && letter.offset < end;
     let mut from = end;
     for letter in sought.iter().filter(ours) {
-        judge.seek(letter.key.as_deref(), letter.value.as_deref(), letter.offset, letter.failed_at);
+        checker.seek(
+            letter.key.as_deref(),
+            letter.value.as_deref(),
+            letter.offset,
+            letter.failed_at,
+        );
         from = from.min(letter.offset.max(begin));
     }
     let originals: BTreeMap<i64, &Sought> = sought.iter().map(|l| (l.offset, l)).collect();
@@ -226,11 +231,11 @@ fn look(
                 others.insert(record.offset);
             }
         }
-        judge.see(record);
+        checker.see(record);
         ControlFlow::Continue(())
     };
     if log.range.read(at, from, end, &mut see)? {
-        looked.verdicts = judge.verdicts();
+        looked.verdicts = checker.verdicts();
     }
     looked.others = others;
     Ok(looked)
