@@ -27,8 +27,10 @@ use std::{
 use traces::Traces;
 
 /// SlateDB and its store say much at info, and call it an error that another owner took a partition over, as it ought to;
-/// rdkafka calls it one that we closed its queue ourselves.
+/// rdkafka calls it one that we closed its queue ourselves. What is said of the log itself (`log level changed`) is shown
+/// under every filter.
 pub const QUIET: Quiet = &[
+    ("serving", ",serving=info"),
     ("slatedb", ",slatedb=warn,slatedb::dispatcher=off,object_store=warn"),
     ("rdkafka", ",rdkafka::consumer::base_consumer=off"),
 ];
