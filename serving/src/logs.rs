@@ -15,8 +15,8 @@ pub struct Logs {
     pub filter: String,
 }
 
-/// Directives for libraries that say too much, too little, or call an error what is none: each counts unless the filter names the
-/// library (the first text), so whoever asks for its lines gets them. The second text begins with a comma.
+/// Directives for libraries that say too much, too little, or call an error what is none: each counts unless the filter
+/// names the library (the first text), so whoever asks for its lines gets them. The second text begins with a comma.
 pub type Quiet = &'static [(&'static str, &'static str)];
 
 /// Whether a filter can be read.
