@@ -86,7 +86,7 @@ impl Keys {
             self.all.insert(self.share.clone());
         }
     }
-    /// In key order.
+    /// The collected keys, smallest first.
     pub fn iter(&self) -> impl Iterator<Item = &Key> {
         let mut keys: Vec<&Key> = self.unordered().collect();
         keys.sort_unstable();
@@ -332,10 +332,12 @@ impl<'a> Step<'a> {
     pub fn row<T: DeserializeOwned + Clone + 'static>(&mut self, key: &[u8]) -> Option<T> {
         self.rows.row(key)
     }
+    /// Keeps a row under this key, in place of the one that was there.
     pub fn keep<T: Serialize + Clone + Send + 'static>(&mut self, key: impl Into<Key>, row: &T) {
         let (row, offset) = (Box::new(row.clone()), self.offset);
         self.rows.set(key.into(), Kept::Held { row, offset });
     }
+    /// Keeps no row under this key any more.
     pub fn drop_row(&mut self, key: impl Into<Key>) {
         self.rows.set(key.into(), Kept::Nothing);
     }
@@ -348,11 +350,11 @@ impl<'a> Step<'a> {
         self.write(view, key, Op::Delete);
     }
 
-    /// This partition's share of a view's row; empty: none.
+    /// This partition's share of a view's row; empty if it has none.
     pub fn share(&mut self, view: &'static str, key: &[Cell]) -> Vec<Cell> {
         self.row(&sinks::share_key(view, key)).unwrap_or_default()
     }
-    /// It becomes this; empty: none. Kept in the state and written to the view.
+    /// Makes this the partition's share of a view's row, in the state and in the view; an empty one removes it.
     pub fn set_share(&mut self, view: &'static str, key: Vec<Cell>, share: Vec<Cell>) {
         let at = sinks::share_key(view, &key);
         if share.is_empty() {

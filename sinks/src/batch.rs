@@ -205,7 +205,7 @@ pub fn share_key(view: &str, key: &[Cell]) -> Key {
     write_share_key(&mut at, view, key);
     at
 }
-/// The same, written behind what is there.
+/// Writes the key of a share, as [`share_key`] makes it, behind what is in `at`.
 pub fn write_share_key(at: &mut Key, view: &str, key: &[Cell]) {
     write_share_prefix(at, view);
     serde_json::to_writer(at, key).expect("cells are JSON");

@@ -89,7 +89,8 @@ pub trait PartitionState: Send + Sync {
     /// batch (its receipt is then given again). Otherwise [`SinkError::Fenced`].
     async fn commit(&self, batch: &Batch) -> Result<Receipt, SinkError>;
 
-    /// The same for a batch that is shared already: a store that hands it to another thread need not copy it.
+    /// Commits as [`PartitionState::commit`] does, a batch that is shared already: a store that hands it to another
+    /// thread need not copy it.
     async fn commit_shared(&self, batch: &Arc<Batch>) -> Result<Receipt, SinkError> {
         self.commit(batch).await
     }

@@ -232,49 +232,25 @@ impl<H: Handler> Engine<H> {
         }
         let lane = self.lanes.get_mut(record.partition).expect("on_record found it");
         let (asked, dead) = weigh(asked, lane.refused.get(&record.offset), self.policy.on_refusal);
-        if let Some(why) = self.flood(record, origin, dead.as_ref()) {
+        // A replay counts towards no flood.
+        if matches!(origin, Origin::Ordinary)
+            && let Some(why) = lane.flood.count(dead.is_some(), &self.policy)
+        {
+            let last = dead.as_ref().map_or("", |(_, text)| text.as_str());
+            let why = format!("{why}. At offset {}: {last}", record.offset);
             return self.halt_behind(record.partition, &why);
         }
         let dead = dead.map(|(reason, text)| Letter {
             replayed: origin.failed(),
             ..letter(record, reason, &text)
         });
-        let check = self.log_check(record, &asked, origin);
-        let lane = self.lanes.get_mut(record.partition).expect("it was there");
+        let reading = || Reading::of(&lane.table, self.decoder.formats());
+        let is_change = matches!(asked, Asked::Change(_));
+        let whose = self.whose.as_ref();
+        let check = is_change.then(|| origin.log_check(record, whose, reading)).flatten();
         enter(lane, now, record, asked, dead, check, &self.policy);
         self.hold_back(record.partition);
         self.advance(now, record.partition);
-    }
-
-    /// Counts the record among the dead or the others; `Some`: too many are dead. A replay counts towards no flood.
-    fn flood(
-        &mut self,
-        record: &Record<'_>,
-        origin: &Origin,
-        dead: Option<&(Reason, String)>,
-    ) -> Option<String> {
-        if !matches!(origin, Origin::Ordinary) {
-            return None;
-        }
-        let lane = self.lanes.get_mut(record.partition)?;
-        let why = lane.flood.count(dead.is_some(), &self.policy)?;
-        let last = dead.map_or("", |(_, text)| text.as_str());
-        Some(format!("{why}. At offset {}: {last}", record.offset))
-    }
-
-    /// What has to be read again in the log before a returned letter's change, or a removal, may be applied.
-    fn log_check(
-        &self,
-        record: &Record<'_>,
-        asked: &Asked<H::Fact>,
-        origin: &Origin,
-    ) -> Option<LogCheck> {
-        if !matches!(asked, Asked::Change(_)) {
-            return None;
-        }
-        let lane = self.lanes.get(record.partition)?;
-        let reading = || Reading::of(&lane.table, self.decoder.formats());
-        origin.log_check(record, self.whose.as_ref(), reading)
     }
 
     /// Why nothing of this record, nor what follows it, may be applied.

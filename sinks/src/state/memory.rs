@@ -25,7 +25,7 @@ pub struct Memory {
     kept: Arc<Mutex<Kept>>,
 }
 
-/// Of one view.
+/// What is kept for each key of one view.
 type ByKey<T> = HashMap<Vec<Cell>, T, RandomState>;
 
 #[derive(Default)]
