@@ -14,8 +14,6 @@
 
 mod aws;
 mod batch;
-pub mod canonical;
-mod cell;
 mod commit;
 pub mod conformance;
 pub mod credentials;
@@ -27,16 +25,14 @@ pub mod objects;
 mod owner;
 pub mod reports;
 pub mod state;
-mod view;
 
 pub use batch::{
     Alert, Batch, Checkpoint, Key, Mark, Op, Origin, Partition, Receipt, Span, Write, key_text,
     share_key, share_prefix, write_share_key,
 };
-pub use cell::Cell;
 pub use commit::{Committer, Sink};
 pub use dlq::{Dlq, Letter};
 pub use error::{Refusal, SinkError};
 pub use owner::TwoOwners;
 pub use state::{PartitionState, State};
-pub use view::{Column, Kind, Merge, StockMode, Type, View};
+pub use views::{Cell, Column, Kind, Merge, StockMode, Type, View, canonical};

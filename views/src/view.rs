@@ -80,9 +80,9 @@ impl StockMode {
 
 #[derive(Debug, Clone)]
 pub enum Kind {
-    /// A row has one owner: the partition its record is in. Shown as written ([`crate::Op::Put`]).
+    /// A row has one owner: the partition its record is in. Shown as written (a put).
     Rows,
-    /// A row is the merge of every partition's share ([`crate::Op::Share`]) of its key. The first column of a share
+    /// A row is the merge of every partition's share  of its key. The first column of a share
     /// counts source rows: at 0 the row does not exist. `finish` makes the shown columns of the merged ones.
     Totals { merge: &'static [Merge], finish: fn(&[Cell]) -> Vec<Cell> },
     /// `inventory_realtime`. Owner's part (`Put`): name, price, base_stock. Shares: sold. Shown:

@@ -1,0 +1,11 @@
+//! What a view is. Pure: no I/O, no clock, nothing of Kafka, Debezium or a store.
+//!
+//! A [`View`] has keys and rows of [`Cell`]s. The rows that people see are made of *parts*: what the partition that owns
+//! the row says, and what each partition adds to it.
+
+pub mod canonical;
+mod cell;
+mod view;
+
+pub use cell::Cell;
+pub use view::{Column, Kind, Merge, StockMode, Type, View};
