@@ -178,7 +178,8 @@ impl Job {
         let (state, sink): (Arc<dyn State>, Option<Arc<dyn Sink>>) = if into_files {
             policy.publish_every_ms = Some(1_000);
             let folder = self.dir.join("lake");
-            let lake = self.io.block_on(files::open(&folder, 1, service, views))?;
+            let lake =
+                self.io.block_on(files::open(&folder, 1, service, views, analytics::reports()))?;
             (lake.state, Some(lake.sink))
         } else {
             (Arc::new(Sqlite::open(self.dir.join("shop.db"), 1, service, views)?), None)

@@ -27,6 +27,7 @@ use anyhow::Context;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use consumers::{
     config::{self, Config, EXIT_CONFIG, Service, Sink},
+    handlers::analytics,
     service,
 };
 use outcome::Outcome;
@@ -34,7 +35,7 @@ use serving::postgres::Dsn;
 use session::Session;
 use sinks::{
     objects::{Dir, Place},
-    reports::{self, Reports},
+    reports::Reports,
 };
 use std::{
     path::PathBuf,
@@ -288,7 +289,7 @@ fn open_reports(config: &Config, io: &Runtime) -> anyhow::Result<Reports> {
             io.block_on(place.open(&service::endpoint(&config.aws)))?
         }
     };
-    let settings = reports::Settings::sales();
+    let settings = analytics::reports();
     Ok(Reports::new(objects, service::views(config), settings, config.generation))
 }
 

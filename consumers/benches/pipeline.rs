@@ -11,7 +11,11 @@ use base64::{Engine as _, prelude::BASE64_STANDARD as BASE64};
 use consumers::{
     engine::{Engine, placement::home},
     handler::Handler,
-    handlers::{Analytics, Inventory, Search, analytics, inventory, search},
+    handlers::{
+        Analytics, Inventory, Search, analytics,
+        inventory::{self, StockMode},
+        search,
+    },
     policy::Policy,
     runtime::{self, Env, Exit, Monotonic, Observer},
     source::{Bounds, Flow, Headers, Probe, Record, Signal, Source},
@@ -20,7 +24,7 @@ use consumers::{
 use debezium::{Decoder, Formats, Limits};
 use serde::Deserialize;
 use sinks::{
-    Batch, Committer, Dlq, Letter, Partition, Receipt, Sink, SinkError, StockMode,
+    Batch, Committer, Dlq, Letter, Partition, Receipt, Sink, SinkError,
     state::{memory::Memory, sqlite::Sqlite},
 };
 use std::{

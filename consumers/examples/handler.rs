@@ -13,7 +13,7 @@ use consumers::{
 };
 use debezium::{Change, Decoder, Field};
 use sinks::{
-    Cell, Column, Committer, Key, Kind, Merge, Type, View,
+    Cell, Column, Committer, Key, Merge, Type, View,
     dlq::ObjectDlq,
     objects::{Endpoint, Place},
     state::memory::Memory,
@@ -31,10 +31,9 @@ impl Handler for Countries {
         vec![customers.key("id", SourceType::Int).column("country", SourceType::Text)]
     }
     fn views(&self) -> Vec<View> {
-        let kind = Kind::Totals { merge: &[Merge::Sum], finish: |total| total.to_vec() };
         let key = const { &[Column::new("country", Type::Text)] };
         let columns = const { &[Column::new("customers", Type::Decimal)] };
-        vec![View { name: "customers_by_country", key, columns, kind }]
+        vec![View::totals("customers_by_country", key, &[Merge::Sum], columns)]
     }
     fn fingerprint(&self) -> String {
         "countries rules 1".into()

@@ -17,6 +17,7 @@ pub use serving::{
 pub use settings::{arguments, given, misspelt, some};
 pub use show::table;
 
+use crate::handlers::inventory::StockMode;
 use crate::{
     engine::Exceptions,
     handlers::{OrderItems, Orders, Products},
@@ -26,7 +27,7 @@ use crate::{
 };
 use clap::ArgMatches;
 use debezium::Formats;
-use sinks::{StockMode, objects::Place};
+use sinks::objects::Place;
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 /// Exit code of a run that read to the end of what there was while the views do not show all of it (dead letters, topics

@@ -264,7 +264,8 @@ async fn committer(config: &Config, views: Vec<View>) -> anyhow::Result<Committe
         return Ok(Committer { dlq, sink: None, state });
     }
     if let Sink::Dir(dir) = &config.sink {
-        let Folder { state, sink } = files::open(dir, generation, service, views).await?;
+        let Folder { state, sink } =
+            files::open(dir, generation, service, views, analytics::reports()).await?;
         return Ok(Committer { dlq, sink: Some(sink), state });
     }
     let state: Arc<dyn sinks::State> = match &config.state {
@@ -289,7 +290,7 @@ async fn sink(
     }
     let bucket = config.aws.bucket.clone().context("S3_BUCKET is not set")?;
     let objects = Place::S3 { bucket, prefix: String::new() }.open(endpoint).await?;
-    let settings = reports::Settings::sales();
+    let settings = analytics::reports();
     Ok(Arc::new(reports::Reports::new(objects, views, settings, config.generation)))
 }
 

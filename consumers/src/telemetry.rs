@@ -194,7 +194,7 @@ impl<H: Handler> Observer<H> for Watch {
         tracing::warn!(
             alert = alert.name,
             product_id = sinks::key_text(&alert.key),
-            stock = alert.stock_quantity,
+            stock = alert.value,
             threshold = self.low_stock_threshold,
             "low stock"
         );

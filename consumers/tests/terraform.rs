@@ -15,7 +15,7 @@ use consumers::{
 };
 use hcl::{BUCKET, Json, Terraform, table_arn};
 use serde_json::json;
-use sinks::{Kind, View};
+use sinks::View;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::OnceLock,
@@ -349,7 +349,7 @@ fn bucket_faults(terraform: &Terraform) -> Result<Vec<String>, String> {
     let mut faults = Vec::new();
     let mut reports: BTreeSet<String> = views(Service::Analytics)
         .iter()
-        .filter(|view| matches!(view.kind, Kind::Totals { .. }))
+        .filter(|view| view.is_totals())
         .map(|view| view.name.to_owned())
         .collect();
     reports.insert("summary".to_owned());

@@ -159,15 +159,16 @@ impl Batch {
     }
 }
 
-/// Stock fell below the threshold. Raised once a crossing, under a name that a repeat raises again.
+/// A row came to be one that its view raises an alert for ([`crate::AlertWhen`]). Raised once each time, under a name
+/// that a repeat raises again.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Alert {
     /// `topic/partition/offset` of the record that crossed (the last one, where writes were coalesced), `/` and key: made
     /// by [`Alert::name`].
     pub name: String,
     pub key: Vec<Cell>,
-    /// As it was when it crossed, where the sink knows.
-    pub stock_quantity: Option<i64>,
+    /// What the view tells with it, as it was when it was raised, where the sink knows.
+    pub value: Option<i64>,
 }
 impl Alert {
     /// `topic/partition/offset` of the record that crossed; `source` is its partition as text.

@@ -4,7 +4,7 @@
 //! A suite asks for storage by name: the same name twice must give two handles on the same storage, as two processes
 //! would have, and a new name must give empty storage.
 mod faults;
-mod shop;
+pub mod shop;
 mod state;
 mod views;
 

@@ -24,8 +24,8 @@ pub use look::{Cursor, Mend, Mended, Seen};
 pub use tables::{Facts, Fault, Inspection, create_tables, generation_seen, inspect, try_access};
 
 use crate::{
-    Alert, Batch, Cell, Checkpoint, Column, Kind, Partition, Receipt, Refusal, Sink, SinkError,
-    Type, View, Write, aws,
+    Alert, Batch, Cell, Checkpoint, Condition, Expr, Merge, Partition, Receipt, Refusal, Sink,
+    SinkError, Type, View, Write, aws,
 };
 use anyhow::anyhow;
 use async_trait::async_trait;
@@ -247,12 +247,12 @@ impl DynamoDb {
                     due.retain(|name| {
                         writer.is_own(name) || fresh && lane.stands_long(name, writer.now_ms)
                     });
-                    let with_stock = |name: String| {
-                        let stock = crossed.as_ref().filter(|c: &&(String, i64)| c.0 == name);
-                        let stock = stock.map(|c| c.1);
-                        (name, stock)
+                    let with_value = |name: String| {
+                        let value = crossed.as_ref().filter(|c: &&(String, i64)| c.0 == name);
+                        let value = value.map(|c| c.1);
+                        (name, value)
                     };
-                    let due = due.into_iter().map(with_stock).collect();
+                    let due = due.into_iter().map(with_value).collect();
                     return Ok(Outcome::Stands(at.0, at.1.clone(), due));
                 }
             };
@@ -261,9 +261,9 @@ impl DynamoDb {
                 Answer::Refused(reason) => return Ok(refusal(&ask, &reason)),
                 Answer::Done(item) => {
                     let sight = self.sight(&writer, table, &item)?;
-                    let stock = i64::try_from(sight.stock).ok();
+                    let value = i64::try_from(sight.quantity).ok();
                     crossed =
-                        stock.filter(|_| sight.due.contains(&name)).map(|stock| (name, stock));
+                        value.filter(|_| sight.due.contains(&name)).map(|value| (name, value));
                     Some(sight)
                 }
                 Answer::Failed(item) => {
@@ -345,9 +345,9 @@ impl Sink for DynamoDb {
                 Outcome::Failed(_) => {}
                 Outcome::Refused(list) => refused.extend(list),
                 Outcome::Stands(table, key, due) => {
-                    for (name, stock_quantity) in due {
+                    for (name, value) in due {
                         let full = Alert::name(&name, &key);
-                        let alert = Alert { name: full.clone(), key: key.clone(), stock_quantity };
+                        let alert = Alert { name: full.clone(), key: key.clone(), value };
                         alerts.insert(full, alert);
                         owed.entry((table, key.clone())).or_default().insert(name);
                     }
@@ -420,29 +420,50 @@ fn shape_of(view: &View) -> Result<Shape, SinkError> {
     {
         return wrong(&format!("column `{name}` is ours"));
     }
-    match &view.kind {
-        Kind::Totals { .. } => wrong("it is a report; only rows and stock are"),
-        Kind::Rows => {
-            let declared: Vec<_> = view.columns.iter().filter(|column| column.indexed).collect();
-            let indexed = match declared[..] {
-                [] => false,
-                [
-                    Column { name: "name", kind: Type::Text, .. },
-                    Column { name: "price", kind: Type::Decimal, .. },
-                ] => true,
-                _ => {
-                    return wrong(
-                        "there are indexes for a text `name` and a decimal `price` together, no others",
-                    );
-                }
-            };
-            Ok(Shape::Row { columns: names, indexed })
-        }
-        Kind::Stock { mode, low_below } => {
-            if names.get(2..) != Some(&[keyed::BASE, keyed::SOLD, keyed::STOCK, keyed::LOW]) {
-                return wrong("its columns are not those of a stock view");
+    match (view.own, view.totals) {
+        (None, _) => wrong("it is a report; only rows, and rows with one sum, are"),
+        (Some(own), []) => {
+            if own != view.columns || view.exists != Condition::Always {
+                return wrong("its rows are not shown as they are written");
             }
-            Ok(Shape::Stock { mode: *mode, low_below: *low_below, columns: names[..3].to_vec() })
+            let keys = view.indexes.iter().flat_map(|index| index.key).copied().collect();
+            Ok(Shape::Row(keyed::Row { columns: names, indexed: keys }))
         }
+        (Some(own), totals) => match sum_of(view, own.len(), totals) {
+            Some(sum) => Ok(Shape::Sum(sum)),
+            None => wrong(
+                "beside the owner's columns it shows something else than a sum, a quantity made of a column and the \
+                 sum, and a flag that raises alerts below a limit",
+            ),
+        },
     }
+}
+
+/// The columns are the owner's `own`, the sum, the quantity and the flag; anything else cannot be written as a
+/// difference to what stands there.
+fn sum_of(view: &View, own: usize, totals: &[Merge]) -> Option<keyed::Sum> {
+    let names: Vec<&'static str> = view.columns.iter().map(|column| column.name).collect();
+    let (as_written, made) = view.shows.split_at_checked(own)?;
+    let [sum, quantity, Expr::When(condition, _)] = made else { return None };
+    let Condition::Below(flagged, below) = condition.as_ref() else { return None };
+    let Condition::Known(Expr::Own(base)) = &view.exists else { return None };
+    let (base, alert) = (*base, view.alert?);
+    let is_sum = *sum == Expr::Total(0).or_zero() && totals == [Merge::Sum];
+    let is_less_sum = *quantity == Expr::Own(base).minus(sum.clone());
+    let fits = as_written.iter().enumerate().all(|(at, shown)| *shown == Expr::Own(at))
+        && is_sum
+        && (is_less_sum || *quantity == Expr::Own(base))
+        && flagged == quantity
+        && base < own
+        && view.columns[base].kind == Type::Int
+        && (alert.flag, alert.value) == (own + 2, own + 1);
+    fits.then(|| keyed::Sum {
+        columns: names[..own].to_vec(),
+        base,
+        sum: names[own],
+        quantity: names[own + 1],
+        is_less_sum,
+        flag: names[own + 2],
+        below: *below,
+    })
 }

@@ -4,8 +4,7 @@
 //! A file is replaced whole, and its rows are never older than those of the file it replaces, also when several
 //! processes share the folder.
 use crate::{
-    Batch, Cell, Checkpoint, Kind, Partition, PartitionState, Receipt, Sink, SinkError, State,
-    View,
+    Batch, Cell, Checkpoint, Partition, PartitionState, Receipt, Sink, SinkError, State, View,
     objects::{Dir, Objects, Put, When},
     reports::{Reports, Row, Settings},
     state::sqlite::Sqlite,
@@ -104,22 +103,23 @@ pub struct Folder {
     pub sink: Arc<dyn Sink>,
 }
 
-/// Reports where all views are totals (the state then keeps their shares only), files of rows otherwise.
+/// Reports, by these settings, where all views are totals (the state then keeps their shares only), files of rows
+/// otherwise.
 pub async fn open(
     folder: &Path,
     generation: u64,
     service: &str,
     views: Vec<View>,
+    reports: Settings,
 ) -> Result<Folder, SinkError> {
     let objects: Arc<dyn Objects> = Arc::new(Dir::open(folder).await?);
-    let is_total = |view: &View| matches!(view.kind, Kind::Totals { .. });
-    let is_reported = views.iter().all(is_total);
+    let is_reported = views.iter().all(View::is_totals);
     let kept = if is_reported { Vec::new() } else { views.clone() };
     let (path, service) = (folder.join(STATE), service.to_owned());
     let opened = spawn_blocking(move || Sqlite::open(path, generation, &service, kept));
     let state = Arc::new(opened.await.map_err(SinkError::transient)??);
     let sink: Arc<dyn Sink> = if is_reported {
-        Arc::new(Reports::new(objects, views, Settings::sales(), generation))
+        Arc::new(Reports::new(objects, views, reports, generation))
     } else {
         Arc::new(Files::new(objects, views, state.clone()))
     };

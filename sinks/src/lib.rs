@@ -35,4 +35,6 @@ pub use dlq::{Dlq, Letter};
 pub use error::{Refusal, SinkError};
 pub use owner::TwoOwners;
 pub use state::{PartitionState, State};
-pub use views::{Cell, Column, Kind, Merge, StockMode, Type, View, canonical};
+pub use views::{
+    AlertWhen, Cell, Column, Condition, Expr, Index, IndexKey, Merge, Rules, Type, View, canonical,
+};

@@ -23,7 +23,7 @@ pub(crate) use table::Row;
 pub use table::{Figure, Settings, Top};
 
 use crate::{
-    Batch, Checkpoint, Kind, Partition, PartitionState, Receipt, Sink, SinkError, View,
+    Batch, Checkpoint, Partition, PartitionState, Receipt, Sink, SinkError, View,
     objects::{Objects, Put, Tag, When, segment},
     share_prefix,
 };
@@ -60,15 +60,14 @@ struct Ours {
 }
 
 impl Reports {
-    /// `views`: those of kind [`Kind::Totals`] are reported, each under its name; others are left out.
+    /// `views`: those whose rows are made of shares alone are reported, each under its name; others are left out.
     pub fn new(
         objects: Arc<dyn Objects>,
         views: Vec<View>,
         settings: Settings,
         generation: u64,
     ) -> Self {
-        let is_total = |view: &View| matches!(view.kind, Kind::Totals { .. });
-        let mut views: Vec<View> = views.into_iter().filter(is_total).collect();
+        let mut views: Vec<View> = views.into_iter().filter(View::is_totals).collect();
         // The order of a part's lines.
         views.sort_by_key(|view| view.name);
         let settings = Arc::new(settings);

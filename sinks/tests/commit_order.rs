@@ -37,7 +37,7 @@ impl Dlq for Parts {
 impl Sink for Parts {
     async fn write(&self, _: &Batch) -> Result<Receipt, SinkError> {
         self.step("writes")?;
-        let alert = Alert { name: "t/0/6/1".into(), key: vec![1.into()], stock_quantity: Some(3) };
+        let alert = Alert { name: "t/0/6/1".into(), key: vec![1.into()], value: Some(3) };
         Ok(Receipt { alerts: vec![alert] })
     }
     async fn told(&self, _: &Partition, _: &[Alert]) -> Result<(), SinkError> {

@@ -191,7 +191,7 @@ impl Keyed {
         let view = self.views.iter().find(|view| view.name == write.view).unwrap();
         let mut items = self.items.lock().unwrap();
         let item = items.entry((write.view, write.key.clone())).or_default();
-        let was_low = view.is_low(Self::show(view, item).as_deref());
+        let was_low = view.is_alerting(Self::show(view, item).as_deref());
         let at = item.shares.get(partition).map_or(-1, |share| share.0);
         match &write.op {
             Op::Put(own) if write.offset > item.own_at || self.bug == Bug::LastWriteWins => {
@@ -215,11 +215,11 @@ impl Keyed {
         }
         let shown = Self::show(view, item);
         let crossed =
-            view.is_low(shown.as_deref()) && (!was_low || self.bug == Bug::AlertEachWrite);
+            view.is_alerting(shown.as_deref()) && (!was_low || self.bug == Bug::AlertEachWrite);
         let alert = sinks::Alert {
             name: format!("{partition}/{}/{}", write.offset, write.key[0]),
             key: write.key.clone(),
-            stock_quantity: None,
+            value: None,
         };
         Receipt { alerts: if crossed { vec![alert] } else { vec![] } }
     }

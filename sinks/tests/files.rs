@@ -2,49 +2,53 @@
 use bigdecimal::BigDecimal;
 use serde_json::{Value, json};
 use sinks::{
-    Batch, Cell, Checkpoint, Column, Committer, Kind, Merge, Op, Partition, PartitionState, Type,
-    View, Write, dlq::ObjectDlq, files, objects::Dir, share_key,
+    Batch, Cell, Checkpoint, Column, Committer, Expr, Merge, Op, Partition, PartitionState, Type,
+    View, Write,
+    dlq::ObjectDlq,
+    files,
+    objects::Dir,
+    reports::{Figure, Settings, Top},
+    share_key,
 };
 use std::{collections::BTreeSet, fs, path::Path, sync::Arc};
 
 fn products() -> Vec<View> {
-    vec![View {
-        name: "product_search_index",
-        key: const { &[Column::new("product_id", Type::Int)] },
-        columns: const { &[Column::new("name", Type::Text), Column::new("price", Type::Decimal)] },
-        kind: Kind::Rows,
-    }]
+    let key = const { &[Column::new("product_id", Type::Int)] };
+    let columns = const { &[Column::new("name", Type::Text), Column::new("price", Type::Decimal)] };
+    vec![View::rows("product_search_index", key, columns)]
 }
 
-/// The views that `Settings::sales` is about.
+/// The views that [`reports`] are made of.
 fn sales() -> Vec<View> {
-    let total = |name, key, columns, merge, finish| {
-        let kind = Kind::Totals { merge, finish };
-        View { name, key, columns, kind }
-    };
+    const ORDERS: Column = Column::new("orders", Type::Int);
+    const REVENUE: Column = Column::new("revenue", Type::Decimal);
+    let two = &[Merge::Sum, Merge::Sum];
+    let day = const { &[Column::new("day", Type::Text)] };
+    let product = const { &[Column::new("product_id", Type::Int)] };
+    let customer = const { &[Column::new("customer_id", Type::Int)] };
+    let spent = const { &[ORDERS, Column::new("spent", Type::Decimal)] };
+    let counted = vec![Expr::Total(1), Expr::Total(2)];
+    let quantities = const { &[Column::new("quantity", Type::Int), REVENUE] };
     vec![
-        total(
-            "daily_sales",
-            const { &[Column::new("day", Type::Text)] },
-            const { &[Column::new("orders", Type::Int), Column::new("revenue", Type::Decimal)] },
-            &[Merge::Sum, Merge::Sum],
-            <[Cell]>::to_vec,
-        ),
-        total(
-            "product_sales",
-            const { &[Column::new("product_id", Type::Int)] },
-            const { &[Column::new("quantity", Type::Int), Column::new("revenue", Type::Decimal)] },
-            &[Merge::Sum, Merge::Sum, Merge::Sum],
-            |total| total[1..].to_vec(),
-        ),
-        total(
-            "customer_metrics",
-            const { &[Column::new("customer_id", Type::Int)] },
-            const { &[Column::new("orders", Type::Int), Column::new("spent", Type::Decimal)] },
-            &[Merge::Sum, Merge::Sum],
-            <[Cell]>::to_vec,
-        ),
+        View::totals("daily_sales", day, two, const { &[ORDERS, REVENUE] }),
+        View::totals("product_sales", product, &[Merge::Sum, Merge::Sum, Merge::Sum], &[])
+            .showing(quantities, counted),
+        View::totals("customer_metrics", customer, two, spent),
     ]
+}
+fn reports() -> Settings {
+    let top = |view, by| Top { view, by, rows: 100 };
+    Settings {
+        tops: vec![top("product_sales", "revenue"), top("customer_metrics", "spent")],
+        summary: vec![
+            ("orders", Figure::Sum("daily_sales", "orders")),
+            ("revenue", Figure::Sum("daily_sales", "revenue")),
+            ("customers", Figure::Rows("customer_metrics")),
+            ("products_sold", Figure::Rows("product_sales")),
+            ("units", Figure::Sum("product_sales", "quantity")),
+            ("average_order_value", Figure::Ratio("revenue", "orders")),
+        ],
+    }
 }
 
 /// A service on a folder, as `main` puts it together.
@@ -56,7 +60,7 @@ struct Service {
 }
 impl Service {
     async fn open(folder: &Path, name: &str, views: Vec<View>, index: i32) -> Self {
-        let opened = files::open(folder, 1, name, views).await.unwrap();
+        let opened = files::open(folder, 1, name, views, reports()).await.unwrap();
         let letters = Arc::new(Dir::open(folder.join("dlq")).await.unwrap());
         let dlq = Arc::new(ObjectDlq::new(letters, name, 1));
         let committer = Committer { dlq, sink: Some(opened.sink), state: opened.state };

@@ -7,6 +7,7 @@ use sinks::{
     conformance::{Backend, Rows, Shop, Supports, views},
     files::{self, Files},
     objects::Dir,
+    reports::Settings,
     state::sqlite::Sqlite,
 };
 use std::{fs, path::Path, sync::Arc};
@@ -33,7 +34,9 @@ async fn files_keep_every_promise() {
     let supports = Supports { text_bytes, ..supports(2) };
     let make = async |name: &str| {
         let folder = root.path().join(name);
-        let opened = files::open(&folder, 1, "shop", Shop::views(&supports)).await.unwrap();
+        let opened = files::open(&folder, 1, "shop", Shop::views(&supports), Settings::default())
+            .await
+            .unwrap();
         Backend { sink: Some(opened.sink), state: opened.state }
     };
     let read = async |name: &str, view: &View| file(&root.path().join(name), view);

@@ -6,7 +6,7 @@ use place::{folder, places};
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 use sinks::{
-    Batch, Cell, Checkpoint, Column, Key, Kind, Mark, Merge, Partition, PartitionState, Receipt,
+    Batch, Cell, Checkpoint, Column, Expr, Key, Mark, Merge, Partition, PartitionState, Receipt,
     Sink, SinkError, Type, View,
     objects::{Objects, Put, When},
     reports::{Figure, Reports, Settings, Top},
@@ -15,33 +15,29 @@ use sinks::{
 use std::{collections::BTreeMap, sync::Arc};
 
 fn views() -> Vec<View> {
-    vec![
-        View {
-            name: "product_sales",
-            key: const { &[Column::new("product_id", Type::Int)] },
-            columns: const {
-                &[Column::new("quantity", Type::Int), Column::new("revenue", Type::Decimal)]
-            },
-            kind: Kind::Totals {
-                merge: &[Merge::Sum, Merge::Sum, Merge::Sum],
-                finish: |total| total[1..].to_vec(),
-            },
-        },
-        View {
-            name: "daily_sales",
-            key: const { &[Column::new("day", Type::Text)] },
-            columns: const { &[Column::new("orders", Type::Int), Column::new("revenue", Type::Decimal)] },
-            kind: Kind::Totals { merge: &[Merge::Sum, Merge::Sum], finish: <[Cell]>::to_vec },
-        },
-        View {
-            name: "customer_metrics",
-            key: const { &[Column::new("customer_id", Type::Int)] },
-            columns: const {
-                &[Column::new("orders", Type::Int), Column::new("last_order_at", Type::Time)]
-            },
-            kind: Kind::Totals { merge: &[Merge::Sum, Merge::Max], finish: <[Cell]>::to_vec },
-        },
-    ]
+    const QUANTITY: Column = Column::new("quantity", Type::Int);
+    const REVENUE: Column = Column::new("revenue", Type::Decimal);
+    const ORDERS: Column = Column::new("orders", Type::Int);
+    let products = View::totals(
+        "product_sales",
+        const { &[Column::new("product_id", Type::Int)] },
+        &[Merge::Sum, Merge::Sum, Merge::Sum],
+        &[],
+    );
+    let daily = View::totals(
+        "daily_sales",
+        const { &[Column::new("day", Type::Text)] },
+        &[Merge::Sum, Merge::Sum],
+        const { &[ORDERS, REVENUE] },
+    );
+    let customers = View::totals(
+        "customer_metrics",
+        const { &[Column::new("customer_id", Type::Int)] },
+        &[Merge::Sum, Merge::Max],
+        const { &[ORDERS, Column::new("last_order_at", Type::Time)] },
+    );
+    let counted = vec![Expr::Total(1), Expr::Total(2)];
+    vec![products.showing(const { &[QUANTITY, REVENUE] }, counted), daily, customers]
 }
 
 fn settings(rows: usize) -> Settings {

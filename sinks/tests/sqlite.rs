@@ -3,9 +3,8 @@ mod killed;
 
 use bigdecimal::BigDecimal;
 use sinks::{
-    Batch, Cell, Checkpoint, Kind, Op, Partition, PartitionState, SinkError, State, StockMode,
-    View, Write,
-    conformance::{self, Backend, Shop, Supports},
+    Batch, Cell, Checkpoint, Op, Partition, PartitionState, SinkError, State, View, Write,
+    conformance::{self, Backend, Shop, Supports, shop},
     state::sqlite::{Settings, Sqlite},
 };
 use std::{path::Path, sync::Arc};
@@ -201,7 +200,7 @@ async fn another_generation_or_shape_needs_another_file() {
         );
     }
     let mut changed = views();
-    changed[0].kind = Kind::Stock { mode: StockMode::Source, low_below: 10 };
+    changed[0] = shop::stock(false, 10);
     let text = fatal(Sqlite::open(&path, 1, "shop", changed));
     assert!(text.contains("inventory_realtime was made with other columns or settings"), "{text}");
     assert_eq!(store.rows(Shop::STOCK).await.unwrap().len(), 1, "nothing was changed");

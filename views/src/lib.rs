@@ -5,7 +5,9 @@
 
 pub mod canonical;
 mod cell;
+mod expr;
 mod view;
 
 pub use cell::Cell;
-pub use view::{Column, Kind, Merge, StockMode, Type, View};
+pub use expr::{Condition, Expr, Parts};
+pub use view::{AlertWhen, Column, Index, IndexKey, Merge, Rules, Type, View};

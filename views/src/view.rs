@@ -1,9 +1,14 @@
 //! What a view is: its key, its columns, and how the parts that partitions hold make the row that people see.
 #![deny(clippy::disallowed_methods)]
 
-use crate::Cell;
+use crate::{
+    Cell,
+    canonical::Text,
+    expr::{Condition, Expr, Parts},
+};
 use bigdecimal::BigDecimal;
 
+/// What the values of a column are. Any of them may be null, but for those of most keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Type {
     Int,
@@ -25,23 +30,15 @@ impl Type {
     }
 }
 
+/// A column of a key, of a shown row or of an owner's part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Column {
     pub name: &'static str,
     pub kind: Type,
-    /// People look rows up by it: see [`Column::indexed`].
-    pub indexed: bool,
 }
 impl Column {
     pub const fn new(name: &'static str, kind: Type) -> Self {
-        Self { name, kind, indexed: false }
-    }
-    /// Declares that people look rows up by this column: a sink that needs an index for that keeps one. Never guessed
-    /// from a column's name.
-    #[must_use]
-    pub const fn indexed(mut self) -> Self {
-        self.indexed = true;
-        self
+        Self { name, kind }
     }
 }
 
@@ -61,56 +58,193 @@ impl Merge {
     }
 }
 
+/// By what people look rows up, beside the key. Declared, and never guessed from the names of columns: a sink that
+/// needs an index for that keeps one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StockMode {
-    /// `stock_quantity` = base stock - sold.
-    Derived,
-    /// `stock_quantity` is the source's own column; `sold` is information only.
-    Source,
-}
-impl StockMode {
-    /// As it is set, stored and compared: never another word.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Derived => "derived",
-            Self::Source => "source",
-        }
-    }
+pub struct Index {
+    pub name: &'static str,
+    /// One or two: what is looked up, and by what it is ordered.
+    pub key: &'static [IndexKey],
+    /// The columns that are found there, beside those of the keys.
+    pub shows: &'static [&'static str],
 }
 
+/// What an index is ordered by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IndexKey {
+    /// A shown column.
+    Column(&'static str),
+    /// The text column `of` in lower case, cut to what a key may have, as an attribute `name`.
+    Lower { name: &'static str, of: &'static str },
+    /// The same text in every row, as an attribute `name`: for an index over all rows.
+    Same { name: &'static str, text: &'static str },
+}
+
+/// When a row raises an alert: once, each time it comes to be flagged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AlertWhen {
+    /// The shown column that is not null as long as the alert stands.
+    pub flag: usize,
+    /// The shown column whose value is told with the alert.
+    pub value: usize,
+    /// Where a store of tables keeps the alerts that were raised.
+    pub table: &'static str,
+}
+
+/// What else, beside key and columns, shapes a view's rows: stores that keep rows compare it with what they were made
+/// with.
 #[derive(Debug, Clone)]
-pub enum Kind {
-    /// A row has one owner: the partition its record is in. Shown as written (a put).
-    Rows,
-    /// A row is the merge of every partition's share  of its key. The first column of a share
-    /// counts source rows: at 0 the row does not exist. `finish` makes the shown columns of the merged ones.
-    Totals { merge: &'static [Merge], finish: fn(&[Cell]) -> Vec<Cell> },
-    /// `inventory_realtime`. Owner's part (`Put`): name, price, base_stock. Shares: sold. Shown:
-    /// name, price, base_stock, sold, stock_quantity, low_stock (1 or null).
-    Stock { mode: StockMode, low_below: i64 },
+pub struct Rules {
+    /// Settings under the names that people know.
+    pub text: Text,
+    /// Reads what an earlier version of this program wrote for such rules; `None`: it is no such text.
+    pub earlier: fn(&str) -> Option<Text>,
 }
 
-/// A materialized view. Keys and rows are lists of cells in the order of `key` and `columns`.
+/// A materialized view: a star of one owner's part and any number of shares.
+///
+/// The *owner's part* of a row is what the partition says in which the row's own record is: it is put and deleted
+/// whole. A *share* is what one partition says about a key that any partition may add to; shares are merged column by
+/// column. The row that people see is made of both, by [`View::show`].
+///
+/// ```
+/// use views::{Cell, Column, Expr, Merge, Type, View};
+///
+/// // select c.id, c.name, coalesce(t.orders, 0) as orders
+/// // from customers c left join (select customer_id, count(*) as orders from orders group by 1) t on t.customer_id = c.id
+/// const ID: Column = Column::new("id", Type::Int);
+/// const NAME: Column = Column::new("name", Type::Text);
+/// const ORDERS: Column = Column::new("orders", Type::Int);
+/// let customers = View::rows("customers", &[ID], &[NAME])
+///     .with_totals(&[Merge::Sum])
+///     .showing(&[NAME, ORDERS], vec![Expr::Own(0), Expr::Total(0).or_zero()]);
+/// let total = customers.total([[Cell::Int(2)], [Cell::Int(3)]].iter().map(|share| &share[..]));
+/// let shown = customers.show(Some(&["Ada".into()]), &total);
+/// assert_eq!(shown, Some(vec!["Ada".into(), Cell::Int(5)]));
+/// assert_eq!(customers.show(None, &total), None, "orders of a customer that is not there yet");
+/// ```
 #[derive(Debug, Clone)]
 pub struct View {
     pub name: &'static str,
     pub key: &'static [Column],
     /// What people see, after the key.
     pub columns: &'static [Column],
-    pub kind: Kind,
+    /// The columns of the owner's part; `None`: there is no owner, and rows are made of shares alone.
+    pub own: Option<&'static [Column]>,
+    /// How each column of the shares is merged; empty: there are no shares.
+    pub totals: &'static [Merge],
+    /// How each of `columns` is made.
+    pub shows: Vec<Expr>,
+    /// When there is a row. Where there are owners, only as long as the owner's part is there, too.
+    pub exists: Condition,
+    pub alert: Option<AlertWhen>,
+    pub indexes: &'static [Index],
+    pub rules: Rules,
 }
 
 impl View {
+    /// A view whose rows have one owner each, shown as they are written.
+    pub fn rows(name: &'static str, key: &'static [Column], columns: &'static [Column]) -> Self {
+        Self {
+            name,
+            key,
+            columns,
+            own: Some(columns),
+            totals: &[],
+            shows: (0..columns.len()).map(Expr::Own).collect(),
+            exists: Condition::Always,
+            alert: None,
+            indexes: &[],
+            rules: Rules {
+                text: Text::new("rows"),
+                earlier: |text| (text == "rows").then(|| Text::new("rows")),
+            },
+        }
+    }
+
+    /// A view whose rows are the merge of every partition's share of their key. The first column of a share counts
+    /// source rows: where it is 0, there is no row. Shown are all merged columns.
+    pub fn totals(
+        name: &'static str,
+        key: &'static [Column],
+        merge: &'static [Merge],
+        columns: &'static [Column],
+    ) -> Self {
+        let text = merged(merge.iter().map(|merge| merge.as_str()).collect());
+        let rules = Rules { text, earlier: merged_of_earlier };
+        Self {
+            own: None,
+            totals: merge,
+            shows: (0..columns.len()).map(Expr::Total).collect(),
+            exists: Condition::NotZero(Expr::Total(0)),
+            rules,
+            ..Self::rows(name, key, columns)
+        }
+    }
+
+    /// Adds shares to a view of rows.
+    #[must_use]
+    pub fn with_totals(mut self, merge: &'static [Merge]) -> Self {
+        self.totals = merge;
+        self
+    }
+
+    /// Shows these columns, each made by its expression.
+    ///
+    /// # Panics
+    /// If there is not one expression for each column.
+    #[must_use]
+    pub fn showing(mut self, columns: &'static [Column], shows: Vec<Expr>) -> Self {
+        assert_eq!(columns.len(), shows.len(), "{}: one expression a column", self.name);
+        (self.columns, self.shows) = (columns, shows);
+        self
+    }
+
+    /// There is a row only where this holds.
+    #[must_use]
+    pub fn existing(mut self, exists: Condition) -> Self {
+        self.exists = exists;
+        self
+    }
+
+    /// Raises alerts.
+    #[must_use]
+    pub fn alerting(mut self, alert: AlertWhen) -> Self {
+        self.alert = Some(alert);
+        self
+    }
+
+    #[must_use]
+    pub fn indexed(mut self, indexes: &'static [Index]) -> Self {
+        self.indexes = indexes;
+        self
+    }
+
+    /// Says in words of its own what shapes the rows: see [`Rules`].
+    #[must_use]
+    pub fn ruled(mut self, rules: Rules) -> Self {
+        self.rules = rules;
+        self
+    }
+
+    /// Whether a row has an owner and nothing else: it is shown as its owner says, whatever stood there before.
+    pub fn is_rows(&self) -> bool {
+        self.own.is_some() && self.totals.is_empty()
+    }
+    /// Whether a row is made of shares alone.
+    pub fn is_totals(&self) -> bool {
+        self.own.is_none()
+    }
+    /// Whether a row is made of an owner's part and of shares.
+    pub fn is_star(&self) -> bool {
+        self.own.is_some() && !self.totals.is_empty()
+    }
+
     /// Merges the partitions' shares of one key; empty for views without shares.
     pub fn total<'a>(&self, shares: impl Iterator<Item = &'a [Cell]>) -> Vec<Cell> {
-        let merge: &[Merge] = match &self.kind {
-            Kind::Rows => &[],
-            Kind::Totals { merge, .. } => merge,
-            Kind::Stock { .. } => &[Merge::Sum],
-        };
-        let mut total = vec![Cell::Null; merge.len()];
+        let mut total = vec![Cell::Null; self.totals.len()];
         for share in shares {
-            for ((sum, cell), how) in total.iter_mut().zip(share).zip(merge) {
+            for ((sum, cell), how) in total.iter_mut().zip(share).zip(self.totals) {
                 let old = std::mem::replace(sum, Cell::Null);
                 *sum = match how {
                     Merge::Sum => add(old, cell),
@@ -123,29 +257,38 @@ impl View {
 
     /// The row that people see, or `None` where there is none. `own`: the owner's part; `total`: of [`View::total`].
     pub fn show(&self, own: Option<&[Cell]>, total: &[Cell]) -> Option<Vec<Cell>> {
-        match &self.kind {
-            Kind::Rows => own.map(<[Cell]>::to_vec),
-            Kind::Totals { finish, .. } => (!total.first()?.is_zero()).then(|| finish(total)),
-            Kind::Stock { mode, low_below } => {
-                let own = own?;
-                let base = own.get(2)?.int()?;
-                let sold = total.first().and_then(Cell::int).unwrap_or(0);
-                let stock = match mode {
-                    StockMode::Derived => base.saturating_sub(sold),
-                    StockMode::Source => base,
-                };
-                let mut row = own.to_vec();
-                row.extend([Cell::Int(sold), Cell::Int(stock)]);
-                row.push(if stock < *low_below { Cell::Int(1) } else { Cell::Null });
-                Some(row)
-            }
+        if self.own.is_some() && own.is_none() {
+            return None;
         }
+        let parts = Parts { own: own.unwrap_or_default(), totals: total };
+        let is_there = self.exists.holds(parts);
+        is_there.then(|| self.shows.iter().map(|shown| shown.of(parts)).collect())
     }
 
-    /// Whether a row as shown is low on stock: the only thing that raises alerts.
-    pub fn is_low(&self, shown: Option<&[Cell]>) -> bool {
-        matches!(self.kind, Kind::Stock { .. }) && shown.is_some_and(|row| row[5] == Cell::Int(1))
+    /// Whether a row as shown is one that an alert stands for.
+    pub fn is_alerting(&self, shown: Option<&[Cell]>) -> bool {
+        let flag = self.alert.and_then(|alert| shown?.get(alert.flag));
+        flag.is_some_and(|flag| *flag != Cell::Null)
     }
+
+    /// The value that an alert tells of this row.
+    pub fn alert_value(&self, shown: Option<&[Cell]>) -> Option<i64> {
+        shown?.get(self.alert?.value)?.int()
+    }
+}
+
+fn merged(words: Vec<&str>) -> Text {
+    Text::new("totals").with("merge", words.join(", "))
+}
+/// `totals of [Sum, Max]`.
+fn merged_of_earlier(text: &str) -> Option<Text> {
+    let list = text.strip_prefix("totals of [")?.strip_suffix(']')?;
+    let words = list.split(", ").map(|merge| match merge {
+        "Sum" => Some(Merge::Sum.as_str()),
+        "Max" => Some(Merge::Max.as_str()),
+        _ => None,
+    });
+    words.collect::<Option<_>>().map(merged)
 }
 
 fn add(a: Cell, b: &Cell) -> Cell {

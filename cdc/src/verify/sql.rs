@@ -4,12 +4,12 @@
 //! A patch (`$1`, `$2`: JSON, one for each table) holds for each row touched what it is at the position that is
 //! verified. All other rows are as in the snapshot. With keys (the last parameter) only these rows of the view are
 //! computed, each with the patch rows made `for` it: each may stand at a position of its own.
+use consumers::handlers::inventory::StockMode;
 use consumers::{
     config::Config,
     handlers::{analytics, inventory, search},
     source_table::{SourceColumn, SourceTable, SourceType},
 };
-use sinks::StockMode;
 
 /// A table of the shop, as a statement sees it.
 #[derive(Debug, Clone)]

@@ -3,6 +3,7 @@ use super::{
     Aws, Config, Given, Http, Logs, Origin, Service, Sink, Source, State, misspelt, places,
     reading::Check, settings::BUCKET,
 };
+use crate::handlers::inventory::StockMode;
 use crate::{
     handlers::{OrderItems, Orders, Products, analytics, inventory, search},
     policy::{OnRefusal, Policy, Start},
@@ -11,7 +12,7 @@ use crate::{
 };
 use chrono::DateTime;
 use debezium::{Formats, FormatsError};
-use sinks::{StockMode, objects::Place};
+use sinks::objects::Place;
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,

@@ -3,10 +3,11 @@
 //! written; the tests hold texts that it wrote.
 //!
 //! These words are history: they do not follow when today's code is renamed.
+use crate::handlers::inventory::StockMode;
 use crate::handlers::{
     Limits, OrderItems, Orders, Products, analytics, canonical as texts, inventory, search,
 };
-use sinks::{StockMode, canonical};
+use sinks::canonical;
 use std::str::FromStr;
 
 /// Today's text of the rules and settings that an earlier version wrote. `None`: it did not write this.

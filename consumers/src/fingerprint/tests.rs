@@ -1,10 +1,10 @@
 use super::*;
 use crate::handler::Handler;
+use crate::handlers::inventory::StockMode;
 use crate::handlers::{
     Analytics, Inventory, Limits, OrderItems, Products, Search, canonical::of_inventory, inventory,
 };
 use proptest::prelude::*;
-use sinks::StockMode;
 
 const FORMATS: &str =
     "orders.created_at=micros,orders.total=decimal-text,products.price=decimal-text";

@@ -38,7 +38,7 @@ use sinks::{Cell, Key, View};
 use std::collections::BTreeMap;
 
 mod totals;
-pub use totals::{CUSTOMERS, DAILY, PRODUCTS, STATUS};
+pub use totals::{CUSTOMERS, DAILY, PRODUCTS, STATUS, reports};
 
 /// Another number when the same record is read or counted otherwise than before.
 const RULES: u32 = 1;

@@ -20,7 +20,10 @@ use bigdecimal::BigDecimal;
 use debezium::{Change, Kept};
 use fields::Name;
 use serde::{Deserialize, Serialize};
-use sinks::{Cell, Column, Key, Kind, StockMode, Type, View};
+use sinks::{
+    AlertWhen, Cell, Column, Condition, Expr, Index, IndexKey, Key, Merge, Rules, Type, View,
+    canonical::Text,
+};
 use std::collections::BTreeMap;
 
 pub const VIEW: &str = "inventory_realtime";
@@ -36,7 +39,6 @@ pub struct Settings {
     pub order_items: OrderItems,
     /// A product is low on stock below this.
     pub low_below: i64,
-    #[serde(with = "StockModeText")]
     pub stock_mode: StockMode,
     pub limits: Limits,
 }
@@ -51,11 +53,23 @@ impl Default for Settings {
         }
     }
 }
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "StockMode", rename_all = "lowercase")]
-enum StockModeText {
+/// What a product's stock is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StockMode {
+    /// The base stock less what was sold.
     Derived,
+    /// The base stock: the source lowers it by itself, and `sold` is information only.
     Source,
+}
+impl StockMode {
+    /// As it is set, stored and compared: never another word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Derived => "derived",
+            Self::Source => "source",
+        }
+    }
 }
 
 pub struct Inventory {
@@ -67,6 +81,60 @@ impl Inventory {
     pub fn new(settings: Settings, formats: &str) -> Self {
         Self { settings, formats: formats.to_owned() }
     }
+}
+
+/// A product as its partition says it, and the sum of what all partitions' lines sold.
+fn view(mode: StockMode, low_below: i64) -> View {
+    const NAME: Column = Column::new("name", Type::Text);
+    const PRICE: Column = Column::new("price", Type::Decimal);
+    const BASE_STOCK: Column = Column::new("base_stock", Type::Int);
+    const SHOWN: &[Column] = &[
+        NAME,
+        PRICE,
+        BASE_STOCK,
+        Column::new("sold", Type::Int),
+        Column::new("stock_quantity", Type::Int),
+        Column::new("low_stock", Type::Int),
+    ];
+    const INDEXES: &[Index] = &[Index {
+        name: "low-stock-index",
+        key: &[IndexKey::Column("low_stock"), IndexKey::Column("stock_quantity")],
+        shows: &["name", "price", "base_stock", "sold", "updated_at"],
+    }];
+    let [name, price, base_stock] = [0, 1, 2].map(Expr::Own);
+    let sold = Expr::Total(0).or_zero();
+    let stock = match mode {
+        StockMode::Derived => base_stock.clone().minus(sold.clone()),
+        StockMode::Source => base_stock.clone(),
+    };
+    let is_low = stock.clone().flag_below(low_below);
+    let exists = Condition::Known(base_stock.clone());
+    View::rows(
+        VIEW,
+        const { &[Column::new("product_id", Type::Int)] },
+        const { &[NAME, PRICE, BASE_STOCK] },
+    )
+    .with_totals(&[Merge::Sum])
+    .showing(SHOWN, vec![name, price, base_stock, sold, stock, is_low])
+    .existing(exists)
+    .alerting(AlertWhen { flag: 5, value: 4, table: "low_stock_alerts" })
+    .indexed(INDEXES)
+    .ruled(Rules { text: rules(mode, low_below), earlier: rules_of_earlier })
+}
+
+/// What files are bound to, beside key and columns: never to be changed.
+fn rules(mode: StockMode, low_below: i64) -> Text {
+    Text::new("stock").with("stock_mode", mode.as_str()).with("low_stock_threshold", low_below)
+}
+/// `stock Derived, low below 10`.
+fn rules_of_earlier(text: &str) -> Option<Text> {
+    let (mode, low_below) = text.strip_prefix("stock ")?.split_once(", low below ")?;
+    let mode = match mode {
+        "Derived" => StockMode::Derived,
+        "Source" => StockMode::Source,
+        _ => return None,
+    };
+    Some(rules(mode, low_below.parse().ok()?))
 }
 
 /// The tables that the view is made of.
@@ -119,22 +187,7 @@ impl Handler for Inventory {
     }
 
     fn views(&self) -> Vec<View> {
-        let Settings { stock_mode, low_below, .. } = self.settings;
-        vec![View {
-            name: VIEW,
-            key: const { &[Column::new("product_id", Type::Int)] },
-            columns: const {
-                &[
-                    Column::new("name", Type::Text),
-                    Column::new("price", Type::Decimal),
-                    Column::new("base_stock", Type::Int),
-                    Column::new("sold", Type::Int),
-                    Column::new("stock_quantity", Type::Int),
-                    Column::new("low_stock", Type::Int),
-                ]
-            },
-            kind: Kind::Stock { mode: stock_mode, low_below },
-        }]
+        vec![view(self.settings.stock_mode, self.settings.low_below)]
     }
 
     fn fingerprint(&self) -> String {

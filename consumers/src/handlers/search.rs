@@ -21,7 +21,7 @@ use bigdecimal::BigDecimal;
 use debezium::{Change, Kept};
 use fields::Name;
 use serde::{Deserialize, Serialize};
-use sinks::{Cell, Column, Key, Kind, Type, View};
+use sinks::{Cell, Column, Index, IndexKey, Key, Type, View};
 use std::collections::BTreeSet;
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -130,26 +130,28 @@ impl Handler for Search {
     }
 
     fn views(&self) -> Vec<View> {
-        let index = View {
-            name: INDEX,
-            key: const { &[Column::new("product_id", Type::Int)] },
-            columns: const {
-                &[
-                    Column::new("name", Type::Text).indexed(),
-                    Column::new("description", Type::Text),
-                    Column::new("price", Type::Decimal).indexed(),
-                    Column::new("category", Type::Text),
-                    Column::new("search_tokens", Type::Words),
-                ]
+        const ID: Column = Column::new("product_id", Type::Int);
+        const COLUMNS: &[Column] = &[
+            Column::new("name", Type::Text),
+            Column::new("description", Type::Text),
+            Column::new("price", Type::Decimal),
+            Column::new("category", Type::Text),
+            Column::new("search_tokens", Type::Words),
+        ];
+        const INDEXES: &[Index] = &[
+            Index {
+                name: "name-index",
+                key: &[IndexKey::Lower { name: "name_lower", of: "name" }],
+                shows: &["name", "description", "price", "category"],
             },
-            kind: Kind::Rows,
-        };
-        let tokens = View {
-            name: TOKENS,
-            key: const { &[Column::new("token", Type::Text), Column::new("product_id", Type::Int)] },
-            columns: &[],
-            kind: Kind::Rows,
-        };
+            Index {
+                name: "price-index",
+                key: &[IndexKey::Same { name: "catalog", text: "all" }, IndexKey::Column("price")],
+                shows: &["name", "description", "category"],
+            },
+        ];
+        let index = View::rows(INDEX, &[ID], COLUMNS).indexed(INDEXES);
+        let tokens = View::rows(TOKENS, const { &[Column::new("token", Type::Text), ID] }, &[]);
         vec![index, tokens]
     }
 

@@ -4,13 +4,14 @@ mod oracle;
 mod recorded;
 mod shop;
 
+use super::inventory::StockMode;
 use super::{analytics, inventory, search};
 use crate::handler::{Rows, Step, plus};
 use bigdecimal::BigDecimal;
 use debezium::Kept;
 use harness::{Rng, World};
 use shop::{Event, Row, Shop};
-use sinks::{Cell, StockMode};
+use sinks::Cell;
 use std::collections::BTreeMap;
 
 const SEEDS: u64 = 200;

@@ -2,8 +2,7 @@
 //! so that the world may stop, repeat, delay or reorder between any two of them.
 use crate::{Bug, history::REFUSED};
 use sinks::{
-    Batch, Cell, Checkpoint, Key, Kind, Letter, Op, Partition, Refusal, SinkError, View,
-    dlq::Outcome,
+    Batch, Cell, Checkpoint, Key, Letter, Op, Partition, Refusal, SinkError, View, dlq::Outcome,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -212,7 +211,7 @@ impl Disk {
 
     /// Product -> (base stock, sold), as readers see it.
     pub fn view(&self, view: &View) -> BTreeMap<i64, (i64, i64)> {
-        assert!(matches!(view.kind, Kind::Stock { .. }), "the view that items are made for");
+        assert!(view.is_star(), "the view that items are made for");
         let shown = |(id, item): (&i64, &Item)| {
             let newest = item.own.values().max_by_key(|own| own.0).and_then(|own| own.1)?;
             Some((*id, (newest, item.shares.values().map(|share| share.1).sum())))

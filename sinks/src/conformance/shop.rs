@@ -1,7 +1,7 @@
 //! A small made-up shop: its views, its partitions' logs as writes, and what the views must show in the end.
 use crate::{
-    Batch, Cell, Checkpoint, Column, Key, Kind, Mark, Merge, Op, Partition, StockMode, Type, View,
-    Write, share_key,
+    AlertWhen, Batch, Cell, Checkpoint, Column, Condition, Expr, Index, IndexKey, Key, Mark, Merge,
+    Op, Partition, Rules, Type, View, Write, canonical::Text, share_key,
 };
 use bigdecimal::BigDecimal;
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,7 +38,7 @@ impl Shop {
     pub fn views(supports: &Supports) -> Vec<View> {
         let mut views = vec![];
         if supports.stock {
-            views.push(stock());
+            views.push(stock(true, 10));
         }
         if supports.rows {
             views.extend([index(), tokens()]);
@@ -51,58 +51,87 @@ impl Shop {
 }
 
 const PRODUCT_ID: Column = Column::new("product_id", Type::Int);
+const NAME: Column = Column::new("name", Type::Text);
+const PRICE: Column = Column::new("price", Type::Decimal);
+const BASE_STOCK: Column = Column::new("base_stock", Type::Int);
 
-fn stock() -> View {
-    View {
-        name: Shop::STOCK,
-        key: &[PRODUCT_ID],
-        columns: const {
-            &[
-                Column::new("name", Type::Text),
-                Column::new("price", Type::Decimal),
-                Column::new("base_stock", Type::Int),
-                Column::new("sold", Type::Int),
-                Column::new("stock_quantity", Type::Int),
-                Column::new("low_stock", Type::Int),
-            ]
-        },
-        kind: Kind::Stock { mode: StockMode::Derived, low_below: 10 },
-    }
+/// A row and a sum, with an alert: a product's stock is its base stock less what was sold (`derived`), or the base
+/// stock itself, and is low below a threshold.
+pub fn stock(derived: bool, low_below: i64) -> View {
+    const COLUMNS: &[Column] = &[
+        NAME,
+        PRICE,
+        BASE_STOCK,
+        Column::new("sold", Type::Int),
+        Column::new("stock_quantity", Type::Int),
+        Column::new("low_stock", Type::Int),
+    ];
+    let (base, sold) = (Expr::Own(2), Expr::Total(0).or_zero());
+    let quantity = if derived { base.clone().minus(sold.clone()) } else { base.clone() };
+    let shows = vec![
+        Expr::Own(0),
+        Expr::Own(1),
+        base.clone(),
+        sold,
+        quantity.clone(),
+        quantity.flag_below(low_below),
+    ];
+    View::rows(Shop::STOCK, &[PRODUCT_ID], const { &[NAME, PRICE, BASE_STOCK] })
+        .with_totals(&[Merge::Sum])
+        .showing(COLUMNS, shows)
+        .existing(Condition::Known(base))
+        .alerting(AlertWhen { flag: 5, value: 4, table: "low_stock_alerts" })
+        .indexed(&[Index {
+            name: "low-stock-index",
+            key: &[IndexKey::Column("low_stock"), IndexKey::Column("stock_quantity")],
+            shows: &["name", "price", "base_stock", "sold", "updated_at"],
+        }])
+        .ruled(Rules { text: stock_rules(derived, low_below), earlier: stock_rules_of_earlier })
+}
+fn stock_rules(derived: bool, low_below: i64) -> Text {
+    let mode = if derived { "derived" } else { "source" };
+    Text::new("stock").with("stock_mode", mode).with("low_stock_threshold", low_below)
+}
+fn stock_rules_of_earlier(text: &str) -> Option<Text> {
+    let low_below = text.strip_prefix("stock Derived, low below ")?;
+    Some(stock_rules(true, low_below.parse().ok()?))
 }
 
-fn index() -> View {
-    View {
-        name: Shop::INDEX,
-        key: &[PRODUCT_ID],
-        columns: const {
-            &[
-                Column::new("name", Type::Text).indexed(),
-                Column::new("description", Type::Text),
-                Column::new("price", Type::Decimal).indexed(),
-                Column::new("category", Type::Text),
-                Column::new("search_tokens", Type::Words),
-            ]
+/// Rows with every type of value, found also by name and by price.
+pub fn index() -> View {
+    const COLUMNS: &[Column] = &[
+        NAME,
+        Column::new("description", Type::Text),
+        PRICE,
+        Column::new("category", Type::Text),
+        Column::new("search_tokens", Type::Words),
+    ];
+    View::rows(Shop::INDEX, &[PRODUCT_ID], COLUMNS).indexed(&[
+        Index {
+            name: "name-index",
+            key: &[IndexKey::Lower { name: "name_lower", of: "name" }],
+            shows: &["name", "description", "price", "category"],
         },
-        kind: Kind::Rows,
-    }
+        Index {
+            name: "price-index",
+            key: &[IndexKey::Same { name: "catalog", text: "all" }, IndexKey::Column("price")],
+            shows: &["name", "description", "category"],
+        },
+    ])
 }
 
-fn tokens() -> View {
-    View {
-        name: Shop::TOKENS,
-        key: const { &[Column::new("token", Type::Text), PRODUCT_ID] },
-        columns: &[],
-        kind: Kind::Rows,
-    }
+/// Rows with a key of two columns and no others.
+pub fn tokens() -> View {
+    View::rows(Shop::TOKENS, const { &[Column::new("token", Type::Text), PRODUCT_ID] }, &[])
 }
 
 fn daily() -> View {
-    View {
-        name: Shop::DAILY,
-        key: const { &[Column::new("day", Type::Text)] },
-        columns: const { &[Column::new("orders", Type::Int), Column::new("revenue", Type::Decimal)] },
-        kind: Kind::Totals { merge: &[Merge::Sum, Merge::Sum], finish: <[Cell]>::to_vec },
-    }
+    View::totals(
+        Shop::DAILY,
+        const { &[Column::new("day", Type::Text)] },
+        &[Merge::Sum, Merge::Sum],
+        const { &[Column::new("orders", Type::Int), Column::new("revenue", Type::Decimal)] },
+    )
 }
 
 /// Every partition that the suite writes to, so that a derived sink knows which lanes to publish.

@@ -283,11 +283,11 @@ impl<M: AsyncFn(&str) -> Backend, R: AsyncFn(&str, &View) -> Rows> Suite<M, R> {
             "{told} (left: raised)"
         );
         for (name, (key, stock)) in due {
-            let Alert { key: raised_key, stock_quantity, .. } = &raised[&name];
+            let Alert { key: raised_key, value, .. } = &raised[&name];
             assert_eq!(*raised_key, key, "{told}: key of {name}");
             assert!(
-                stock_quantity.is_none_or(|s| s == stock),
-                "{told}: {name}: {stock_quantity:?}, not {stock}"
+                value.is_none_or(|value| value == stock),
+                "{told}: {name}: {value:?}, not {stock}"
             );
         }
         self.check_views(told, name, &logs).await;

@@ -1,4 +1,4 @@
-//! A partition's entry in a stock item, as bytes.
+//! A partition's entry in an item with a sum, as bytes.
 #![deny(clippy::disallowed_methods)]
 
 /// Offset as varint, share as zigzag varint: 3 to 20 bytes. One value has one form, so entries compare as bytes.

@@ -5,13 +5,13 @@
 //! that this partition contributes. The parts that an item gets from one partition are a function of the log alone,
 //! and an item always holds a prefix of them. So:
 //!
-//! * a stock write says which entry it replaces; where another stands, the condition fails, the item comes back, and
+//! * a write to a row with a sum says which entry it replaces; where another stands, the condition fails, the item comes back, and
 //!   the write is aimed anew. A row has one owner and no sum: its write says which offsets it may replace;
 //! * `own` names the partition that writes the owner's part, from its first write on, also of a deleted row. Each such
 //!   write says that it is this one, or none yet: a second one is never stored, and its partition stops;
 //! * no write carries an offset at or below the one seen in the item: it is there already;
 //! * a write without visible effect is sent all the same: it moves the offset;
-//! * a deleted row leaves a hidden tombstone, which holds the offset (and what was sold) against late writes;
+//! * a deleted row leaves a hidden tombstone, which holds the offset (and the sum) against late writes;
 //! * an older generation's item is replaced whole, once; a newer generation's stops this one for good;
 //! * flag and alert ride in the update that crosses the threshold, and its condition says that it crosses.
 //!
@@ -20,15 +20,11 @@
 
 pub use super::entry::{read_entry, write_entry};
 use super::request::{Action, Change, Item, Request, Value, When};
-use crate::{Cell, Op, Refusal, StockMode, Write};
+use crate::{Cell, IndexKey, Op, Refusal, Write};
 use chrono::{DateTime, SecondsFormat};
 use std::collections::BTreeSet;
 
 pub const GEN: &str = "gen";
-pub const BASE: &str = "base_stock";
-pub const SOLD: &str = "sold";
-pub const STOCK: &str = "stock_quantity";
-pub const LOW: &str = "low_stock";
 pub const DUE: &str = "alerts_due";
 pub const AT: &str = "at";
 /// The entry name of the partition that owns the row; not there before its first write.
@@ -37,8 +33,6 @@ pub const LIVE: &str = "live";
 pub const EXPIRES: &str = "expires_at";
 pub const CHANGED: &str = "source_ts_ms";
 pub const UPDATED: &str = "updated_at";
-pub const NAME_LOWER: &str = "name_lower";
-pub const CATALOG: &str = "catalog";
 
 /// A row's tombstone outlives every write that may still arrive by weeks; one that is met in its second half lives on.
 pub const TOMBSTONE_SECS: i64 = 30 * 24 * 3600;
@@ -46,10 +40,54 @@ pub const TOMBSTONE_SECS: i64 = 30 * 24 * 3600;
 /// What the items of a table look like.
 #[derive(Debug, Clone)]
 pub enum Shape {
-    /// Row and sum: `columns` are those of the owner's part, the last one is the base stock.
-    Stock { mode: StockMode, low_below: i64, columns: Vec<&'static str> },
-    /// One owner, absolute values. `indexed`: with the attributes of `name-index` and `price-index`.
-    Row { columns: Vec<&'static str>, indexed: bool },
+    /// One owner, absolute values.
+    Row(Row),
+    /// An owner's row, and a sum that many partitions add to.
+    Sum(Sum),
+}
+
+/// Items with one owner.
+#[derive(Debug, Clone, Default)]
+pub struct Row {
+    /// Attributes of the owner's part, in its order.
+    pub columns: Vec<&'static str>,
+    /// What indexes are made by, beside attributes that are there anyway.
+    pub indexed: Vec<IndexKey>,
+}
+
+/// Items of an owner's row and a sum. A quantity is made of both, and flagged below a limit.
+#[derive(Debug, Clone)]
+pub struct Sum {
+    /// Attributes of the owner's part, in its order.
+    pub columns: Vec<&'static str>,
+    /// Which of them is the base: a whole number. An item without it does not exist for readers.
+    pub base: usize,
+    /// Attribute of the sum of all partitions' shares.
+    pub sum: &'static str,
+    /// Attribute of the quantity.
+    pub quantity: &'static str,
+    /// The quantity is the base less the sum; else it is the base, and the sum is only shown.
+    pub is_less_sum: bool,
+    /// Attribute that is 1 while the quantity is below the limit, else not there: an alert stands as long.
+    pub flag: &'static str,
+    pub below: i64,
+}
+impl Sum {
+    /// The attribute of the base.
+    pub fn base_name(&self) -> &'static str {
+        self.columns[self.base]
+    }
+    fn base_of(&self, row: &[Cell]) -> Option<i128> {
+        row.get(self.base).and_then(Cell::int).map(i128::from)
+    }
+    /// The quantity of an item with this base (`None`: it does not exist for readers) and this sum.
+    pub fn quantity_of(&self, base: Option<i128>, sum: i128) -> i128 {
+        let base = base.unwrap_or(0);
+        if self.is_less_sum { base - sum } else { base }
+    }
+    fn is_flagged(&self, base: Option<i128>, sum: i128) -> bool {
+        base.is_some() && self.quantity_of(base, sum) < i128::from(self.below)
+    }
 }
 
 /// One partition's writes for one item, coalesced.
@@ -119,12 +157,12 @@ pub struct Sight {
     at: Option<i64>,
     share: i64,
     owner: Owner,
-    sold: i128,
+    sum: i128,
     base: Option<i128>,
-    low: bool,
+    flagged: bool,
     live: bool,
     expires_at: Option<i128>,
-    pub stock: i128,
+    pub quantity: i128,
     /// Alerts that nobody is known to have published.
     pub due: BTreeSet<String>,
 }
@@ -154,7 +192,7 @@ pub struct Writer<'a> {
     pub shape: &'a Shape,
     /// Grows with each generation; 1 or more.
     pub generation: i64,
-    /// Of this partition's entry in stock items: `p0`, `o63`.
+    /// Of this partition's entry in items with a sum: `p0`, `o63`.
     pub entry: &'a str,
     /// `topic/partition`: alerts are named after it.
     pub source: &'a str,
@@ -186,11 +224,8 @@ impl Writer<'_> {
     pub fn aim(&self, ask: &Ask, seen: Option<&Sight>) -> Request {
         let ours = seen.filter(|s| s.generation == self.generation);
         match self.shape {
-            Shape::Row { .. } => self.aim_row(ask),
-            Shape::Stock { mode, low_below, columns } => {
-                let stock = Stock { mode: *mode, low_below: *low_below, columns };
-                stock.aim(self, ask, ours)
-            }
+            Shape::Row(row) => self.aim_row(row, ask),
+            Shape::Sum(sum) => sum.aim(self, ask, ours),
         }
     }
 
@@ -216,7 +251,7 @@ impl Writer<'_> {
                 .map_err(|_| format!("attribute `{name}` is too large"))
         };
         let (at, share) = match (self.shape, item.get(self.entry)) {
-            (Shape::Row { .. }, _) => (offset(AT)?, 0),
+            (Shape::Row(_), _) => (offset(AT)?, 0),
             (_, None) => (None, 0),
             (_, Some(Value::Bytes(bytes))) => match read_entry(bytes) {
                 Some((at, share)) => (Some(at), share),
@@ -235,7 +270,10 @@ impl Writer<'_> {
             Some(_) => return Err(format!("attribute `{OWN}` is not text")),
         };
         let generation = offset(GEN)?.unwrap_or(0);
-        let always = if matches!(self.shape, Shape::Row { .. }) { AT } else { SOLD };
+        let (always, sum) = match self.shape {
+            Shape::Row(_) => (AT, None),
+            Shape::Sum(sum) => (sum.sum, Some(sum)),
+        };
         if generation > 0 && !item.contains_key(always) {
             return Err(format!("attribute `{always}` is missing"));
         }
@@ -244,12 +282,12 @@ impl Writer<'_> {
             at,
             share,
             owner,
-            sold: number(SOLD)?.unwrap_or(0),
-            base: number(BASE)?,
-            low: item.contains_key(LOW),
+            sum: sum.map_or(Ok(None), |sum| number(sum.sum))?.unwrap_or(0),
+            base: sum.map_or(Ok(None), |sum| number(sum.base_name()))?,
+            flagged: sum.is_some_and(|sum| item.contains_key(sum.flag)),
             live: item.contains_key(LIVE),
             expires_at: number(EXPIRES)?,
-            stock: number(STOCK)?.unwrap_or(0),
+            quantity: sum.map_or(Ok(None), |sum| number(sum.quantity))?.unwrap_or(0),
             due,
         })
     }
@@ -297,21 +335,16 @@ impl Writer<'_> {
     }
 
     /// One request for everything: put, delete, create, replace. The condition needs no look at the item.
-    fn aim_row(&self, ask: &Ask) -> Request {
+    fn aim_row(&self, shape: &Row, ask: &Ask) -> Request {
         let last = ask.last();
         let mut item = self.stamped(ask);
         item.insert(AT.into(), last.into());
         item.insert(OWN.into(), self.own());
-        let Shape::Row { columns, indexed } = self.shape else {
-            unreachable!("asked for rows only")
-        };
         match ask.own.as_ref().and_then(|own| own.1.as_ref()) {
             Some(row) => {
                 item.insert(LIVE.into(), Value::Int(1));
-                item.extend(attributes(columns, row));
-                if *indexed {
-                    index(&mut item);
-                }
+                item.extend(attributes(&shape.columns, row));
+                index(&shape.indexed, &mut item);
             }
             None => drop(item.insert(EXPIRES.into(), self.expiry().into())),
         }
@@ -333,19 +366,14 @@ impl Writer<'_> {
     }
 }
 
-struct Stock<'a> {
-    mode: StockMode,
-    low_below: i64,
-    columns: &'a [&'static str],
-}
-/// What a stock item holds after the write, if it is as it was seen.
+/// What an item with a sum holds after the write, if it is as it was seen.
 struct Aimed {
     delta: i128,
     base: Option<i128>,
-    low: bool,
+    flagged: bool,
     entry: Value,
 }
-impl Stock<'_> {
+impl Sum {
     fn aim(&self, writer: &Writer<'_>, ask: &Ask, ours: Option<&Sight>) -> Request {
         let fresh = Sight::default();
         let old = ours.unwrap_or(&fresh);
@@ -353,37 +381,28 @@ impl Stock<'_> {
         let delta = i128::from(share) - i128::from(old.share);
         let base = match &ask.own {
             None => old.base,
-            Some((_, row)) => row.as_ref().and_then(|row| base_of(row)),
+            Some((_, row)) => row.as_ref().and_then(|row| self.base_of(row)),
         };
-        let low = self.low(base, old.sold + delta);
+        let flagged = self.is_flagged(base, old.sum + delta);
         let entry = Value::Bytes(write_entry(ask.last(), share));
-        let aimed = Aimed { delta, base, low, entry };
+        let aimed = Aimed { delta, base, flagged, entry };
         match ours {
             Some(old) => self.update(writer, ask, old, aimed),
             None => self.create(writer, ask, aimed),
         }
     }
-    fn quantity(&self, base: Option<i128>, sold: i128) -> i128 {
-        match self.mode {
-            StockMode::Derived => base.unwrap_or(0) - sold,
-            StockMode::Source => base.unwrap_or(0),
-        }
-    }
-    fn low(&self, base: Option<i128>, sold: i128) -> bool {
-        base.is_some() && self.quantity(base, sold) < i128::from(self.low_below)
-    }
 
     fn create(&self, writer: &Writer<'_>, ask: &Ask, aimed: Aimed) -> Request {
         let mut item = writer.stamped(ask);
         item.insert(writer.entry.to_owned(), aimed.entry);
-        item.insert(SOLD.into(), Value::Int(aimed.delta));
-        item.insert(STOCK.into(), Value::Int(self.quantity(aimed.base, aimed.delta)));
+        item.insert(self.sum.into(), Value::Int(aimed.delta));
+        item.insert(self.quantity.into(), Value::Int(self.quantity_of(aimed.base, aimed.delta)));
         if let Some((_, row)) = &ask.own {
             item.insert(OWN.into(), writer.own());
-            item.extend(attributes(self.columns, row.as_deref().unwrap_or_default()));
+            item.extend(attributes(&self.columns, row.as_deref().unwrap_or_default()));
         }
-        if aimed.low {
-            item.insert(LOW.into(), Value::Int(1));
+        if aimed.flagged {
+            item.insert(self.flag.into(), Value::Int(1));
             item.insert(DUE.into(), Value::Words(BTreeSet::from([writer.alert(ask.last())])));
         }
         let condition = When::Any(writer.older_or_none().into());
@@ -400,7 +419,7 @@ impl Stock<'_> {
             },
         ];
         let mut changes = vec![
-            Change::Grow(SOLD, aimed.delta),
+            Change::Grow(self.sum, aimed.delta),
             Change::Set(CHANGED, ask.source_ts_ms.into()),
             Change::Set(UPDATED, writer.now()),
         ];
@@ -411,16 +430,17 @@ impl Stock<'_> {
             changes.push(Change::Set(OWN, writer.own()));
             changes.extend(self.own_changes(row.as_deref().unwrap_or_default()));
         }
-        let moves = ask.own.is_some() || self.mode == StockMode::Derived;
+        let moves = ask.own.is_some() || self.is_less_sum;
         if moves {
             when.extend(self.flag_condition(ask, old, &aimed));
-            match (old.low, aimed.low) {
+            match (old.flagged, aimed.flagged) {
                 (false, true) => {
                     let name = BTreeSet::from([writer.alert(ask.last())]);
-                    changes.extend([Change::Set(LOW, Value::Int(1)), Change::Insert(DUE, name)]);
+                    let flag = Change::Set(self.flag, Value::Int(1));
+                    changes.extend([flag, Change::Insert(DUE, name)]);
                 }
                 (true, true) => {}
-                (_, false) => changes.push(Change::Remove(LOW)),
+                (_, false) => changes.push(Change::Remove(self.flag)),
             }
         }
         Request { action: Action::Update(changes), condition: When::All(when) }
@@ -435,54 +455,52 @@ impl Stock<'_> {
         self.columns.iter().enumerate().map(change).collect()
     }
 
-    /// From the base when it is part of the write, so that it is right whatever others sold in the meantime.
+    /// From the base when it is part of the write, so that it is right whatever others added in the meantime.
     fn quantity_change(&self, ask: &Ask, aimed: &Aimed) -> Option<Change> {
         let base = aimed.base.unwrap_or(0);
-        match (self.mode, ask.own.is_some()) {
-            (StockMode::Derived, true) => Some(Change::Less(STOCK, base - aimed.delta, SOLD)),
-            (StockMode::Derived, false) => Some(Change::Grow(STOCK, -aimed.delta)),
-            (StockMode::Source, true) => Some(Change::Set(STOCK, Value::Int(base))),
-            (StockMode::Source, false) => None,
+        match (self.is_less_sum, ask.own.is_some()) {
+            (true, true) => Some(Change::Less(self.quantity, base - aimed.delta, self.sum)),
+            (true, false) => Some(Change::Grow(self.quantity, -aimed.delta)),
+            (false, true) => Some(Change::Set(self.quantity, Value::Int(base))),
+            (false, false) => None,
         }
     }
 
-    /// Holds only where the write leaves the stock low, or not low, as aimed; and for low, where the flag is as seen:
-    /// a crossing raises its alert once, a stock that stays low raises none.
+    /// Holds only where the write leaves the quantity below the limit, or not below it, as aimed; and for below, where
+    /// the flag is as seen: a crossing raises its alert once, a quantity that stays below raises none.
     fn flag_condition(&self, ask: &Ask, old: &Sight, aimed: &Aimed) -> Vec<When> {
-        let below = i128::from(self.low_below);
+        let below = i128::from(self.below);
         let mut when = vec![];
-        match (ask.own.is_some(), self.mode, aimed.base) {
-            // base - sold - delta < below
-            (true, StockMode::Derived, Some(base)) => {
+        match (ask.own.is_some(), self.is_less_sum, aimed.base) {
+            // base - sum - delta < below
+            (true, true, Some(base)) => {
                 let edge = base - aimed.delta - below;
-                let sold = SOLD.to_owned();
-                when.push(if aimed.low {
-                    When::Above(sold, edge)
+                let sum = self.sum.to_owned();
+                when.push(if aimed.flagged {
+                    When::Above(sum, edge)
                 } else {
-                    When::AtMost(sold, edge)
+                    When::AtMost(sum, edge)
                 });
             }
             (true, ..) => {}
-            // stock - delta < below, where there is a row
+            // quantity - delta < below, where there is a row
             (false, ..) => {
                 let edge = below + aimed.delta;
-                if aimed.low {
-                    when.extend([When::Present(BASE.into()), When::Below(STOCK.into(), edge)]);
+                let (base, quantity) = (self.base_name().to_owned(), self.quantity.to_owned());
+                if aimed.flagged {
+                    when.extend([When::Present(base), When::Below(quantity, edge)]);
                 } else {
-                    let enough = [When::Missing(BASE.into()), When::AtLeast(STOCK.into(), edge)];
+                    let enough = [When::Missing(base), When::AtLeast(quantity, edge)];
                     when.push(When::Any(enough.into()));
                 }
             }
         }
-        if aimed.low {
-            when.push(if old.low { When::Present(LOW.into()) } else { When::Missing(LOW.into()) });
+        if aimed.flagged {
+            let flag = self.flag.to_owned();
+            when.push(if old.flagged { When::Present(flag) } else { When::Missing(flag) });
         }
         when
     }
-}
-
-fn base_of(row: &[Cell]) -> Option<i128> {
-    row.last().and_then(Cell::int).map(i128::from)
 }
 
 pub(super) fn attributes<'a>(
@@ -492,14 +510,23 @@ pub(super) fn attributes<'a>(
     columns.iter().zip(row).filter_map(|(name, cell)| Some(((*name).to_owned(), Value::of(cell)?)))
 }
 
-/// Keys of `name-index` and `price-index`. An index key may be neither empty nor longer than a table key, so a long
-/// name is found by its beginning.
-pub(super) fn index(item: &mut Item) {
-    item.insert(CATALOG.into(), Value::Text("all".into()));
-    let Some(Value::Text(name)) = item.get("name") else { return };
-    let mut name = name.to_lowercase();
-    name.truncate(name.floor_char_boundary(super::LIMITS.partition_key_bytes));
-    if !name.is_empty() {
-        item.insert(NAME_LOWER.into(), Value::Text(name));
+/// Adds the attributes that indexes are made by. An index key may be neither empty nor longer than a table key, so a
+/// long text is found by its beginning.
+pub(super) fn index(keys: &[IndexKey], item: &mut Item) {
+    for key in keys {
+        match key {
+            IndexKey::Column(_) => {}
+            IndexKey::Same { name, text } => {
+                item.insert((*name).into(), Value::Text((*text).into()));
+            }
+            IndexKey::Lower { name, of } => {
+                let Some(Value::Text(text)) = item.get(*of) else { continue };
+                let mut text = text.to_lowercase();
+                text.truncate(text.floor_char_boundary(super::LIMITS.partition_key_bytes));
+                if !text.is_empty() {
+                    item.insert((*name).into(), Value::Text(text));
+                }
+            }
+        }
     }
 }

@@ -49,7 +49,7 @@ impl Limits {
             }
         }
         let Op::Put(row) = &write.op else { return None };
-        for (column, cell) in view.columns.iter().zip(row) {
+        for (column, cell) in view.own.unwrap_or_default().iter().zip(row) {
             if let Some(why) = self.number(cell) {
                 return wrong(column.name, why);
             }
@@ -80,12 +80,12 @@ impl Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Column, Kind, Type};
+    use crate::{Column, Type};
 
     fn refused(key: Cell, cell: Cell) -> Option<String> {
         const KEY: [Column; 2] = [Column::new("token", Type::Text), Column::new("id", Type::Int)];
         const COLUMNS: [Column; 1] = [Column::new("price", Type::Decimal)];
-        let view = View { name: "words", key: &KEY, columns: &COLUMNS, kind: Kind::Rows };
+        let view = View::rows("words", &KEY, &COLUMNS);
         let op = Op::Put(vec![cell]);
         let key = vec![key, Cell::Int(1)];
         LIMITS.refuse(&view, &Write { offset: 0, source_ts_ms: 0, view: "words", key, op })

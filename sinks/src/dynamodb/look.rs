@@ -1,13 +1,13 @@
 //! Whole items, for `verify`: a table's scan in pages, one item, and a repair that loses to everybody else.
 use super::{
     DynamoDb, Table, key_of,
-    keyed::{self, AT, BASE, EXPIRES, GEN, LIVE, LOW, OWN, SOLD, STOCK, Shape, UPDATED},
+    keyed::{self, AT, EXPIRES, GEN, LIVE, OWN, Shape, UPDATED},
     now_ms,
     read::{cell, error, shown_by},
     request::{Action, Change, Item, Request, Value, When},
     wire::{self, Answer, Attributes},
 };
-use crate::{Cell, Column, SinkError, StockMode};
+use crate::{Cell, Column, SinkError};
 use anyhow::anyhow;
 use chrono::{DateTime, SecondsFormat};
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +19,7 @@ pub struct Seen {
     /// `None`: it does not exist for readers.
     pub row: Option<Vec<Cell>>,
     pub generation: Option<i64>,
-    /// Of a stock item, each partition's (`p0`, `o63`): the last offset that touched it, and the share. One that
+    /// Of an item with a sum, each partition's (`p0`, `o63`): the last offset that touched it, and the share. One that
     /// cannot be read is `None`.
     pub entries: BTreeMap<String, Option<(i64, i64)>>,
     /// Of a row: the last offset that touched it.
@@ -36,7 +36,7 @@ pub struct Cursor(Attributes);
 pub struct Mend {
     /// The row as people see it; `None`: none.
     pub row: Option<Vec<Cell>>,
-    /// Of a stock item: every partition's entry.
+    /// Of an item with a sum: every partition's entry.
     pub entries: BTreeMap<String, (i64, i64)>,
     /// Of a row: the offset that it is as of.
     pub at: i64,
@@ -133,7 +133,7 @@ fn seen(table: &Table, attributes: &Attributes) -> Seen {
     let whole =
         |name: &str| item.get(name).and_then(Value::int).and_then(|n| i64::try_from(n).ok());
     let mut entries = BTreeMap::new();
-    if matches!(table.shape, Shape::Stock { .. }) {
+    if matches!(table.shape, Shape::Sum(_)) {
         for (name, value) in &item {
             if let (true, Value::Bytes(bytes)) = (is_entry(name), value) {
                 entries.insert(name.clone(), keyed::read_entry(bytes));
@@ -164,27 +164,17 @@ impl Maker {
     fn request(&self, shape: &Shape, old: Option<&Item>, mend: &Mend) -> Request {
         let condition = When::All(as_seen(shape, old, mend));
         let action = match (shape, old.filter(|old| old.contains_key(GEN))) {
-            (Shape::Row { columns, indexed }, _) => {
-                Action::Put(self.row(columns, *indexed, old, mend))
-            }
-            (Shape::Stock { mode, columns, .. }, None) => {
-                let changes = self.stock(*mode, columns, old, mend);
+            (Shape::Row(row), _) => Action::Put(self.row(row, old, mend)),
+            (Shape::Sum(sum), None) => {
+                let changes = self.sum(sum, old, mend);
                 Action::Put(changes.into_iter().filter_map(set).collect())
             }
-            (Shape::Stock { mode, columns, .. }, Some(_)) => {
-                Action::Update(self.stock(*mode, columns, old, mend))
-            }
+            (Shape::Sum(sum), Some(_)) => Action::Update(self.sum(sum, old, mend)),
         };
         Request { action, condition }
     }
 
-    fn row(
-        &self,
-        columns: &[&'static str],
-        indexed: bool,
-        old: Option<&Item>,
-        mend: &Mend,
-    ) -> Item {
+    fn row(&self, shape: &keyed::Row, old: Option<&Item>, mend: &Mend) -> Item {
         let changed = old.and_then(|old| old.get(keyed::CHANGED)).cloned();
         let mut item = Item::from([
             (GEN.to_owned(), Value::from(self.generation)),
@@ -196,10 +186,8 @@ impl Maker {
         match &mend.row {
             Some(row) => {
                 item.insert(LIVE.into(), Value::Int(1));
-                item.extend(keyed::attributes(columns, row));
-                if indexed {
-                    keyed::index(&mut item);
-                }
+                item.extend(keyed::attributes(&shape.columns, row));
+                keyed::index(&shape.indexed, &mut item);
             }
             None => {
                 let expiry = self.now_ms / 1000 + keyed::TOMBSTONE_SECS;
@@ -209,32 +197,30 @@ impl Maker {
         item
     }
 
-    fn stock(
-        &self,
-        mode: StockMode,
-        columns: &[&'static str],
-        old: Option<&Item>,
-        mend: &Mend,
-    ) -> Vec<Change> {
-        let sold: i128 = mend.entries.values().map(|entry| i128::from(entry.1)).sum();
-        let base = mend.row.as_ref().and_then(|row| row.get(2)).and_then(Cell::int);
-        let base = base.map_or(0, i128::from);
-        let stock = if mode == StockMode::Derived { base - sold } else { base };
+    fn sum(&self, shape: &keyed::Sum, old: Option<&Item>, mend: &Mend) -> Vec<Change> {
+        let sum: i128 = mend.entries.values().map(|entry| i128::from(entry.1)).sum();
+        let cell = |at: usize| mend.row.as_ref().and_then(|row| row.get(at));
+        let base = cell(shape.base).and_then(Cell::int).map(i128::from);
         let mut changes = vec![
             Change::Set(GEN, self.generation.into()),
-            Change::Set(SOLD, Value::Int(sold)),
-            Change::Set(STOCK, Value::Int(stock)),
+            Change::Set(shape.sum, Value::Int(sum)),
+            Change::Set(shape.quantity, Value::Int(shape.quantity_of(base, sum))),
             Change::Set(UPDATED, self.now()),
         ];
         if old.is_none_or(|old| !old.contains_key(keyed::CHANGED)) {
             changes.push(Change::Set(keyed::CHANGED, Value::Int(0)));
         }
-        for (at, name) in columns.iter().enumerate() {
-            let value = mend.row.as_ref().and_then(|row| row.get(at)).and_then(Value::of);
+        for (at, name) in shape.columns.iter().enumerate() {
+            let value = cell(at).and_then(Value::of);
             changes.push(value.map_or(Change::Remove(name), |value| Change::Set(name, value)));
         }
-        let low = mend.row.as_ref().and_then(|row| row.get(5)).and_then(Cell::int) == Some(1);
-        changes.push(if low { Change::Set(LOW, Value::Int(1)) } else { Change::Remove(LOW) });
+        // The sum and the quantity are shown before it.
+        let is_flagged = cell(shape.columns.len() + 2).and_then(Cell::int) == Some(1);
+        changes.push(if is_flagged {
+            Change::Set(shape.flag, Value::Int(1))
+        } else {
+            Change::Remove(shape.flag)
+        });
         let owner = self.owner(old, mend);
         changes.push(owner.map_or(Change::Remove(OWN), |owner| Change::Set(OWN, owner)));
         for (name, (offset, share)) in &mend.entries {
@@ -275,13 +261,13 @@ fn as_seen(shape: &Shape, old: Option<&Item>, mend: &Mend) -> Vec<When> {
     };
     let mut when = vec![is(GEN), is(OWN)];
     match shape {
-        Shape::Row { .. } => when.push(is(AT)),
-        Shape::Stock { .. } => {
-            when.extend([is(SOLD), is(STOCK), is(BASE)]);
+        Shape::Row(_) => when.push(is(AT)),
+        Shape::Sum(sum) => {
+            when.extend([is(sum.sum), is(sum.quantity), is(sum.base_name())]);
             let there = old.into_iter().flatten().map(|(name, _)| name);
             let there: BTreeSet<&String> = there.filter(|name| is_entry(name)).collect();
             when.extend(there.iter().map(|name| is(name)));
-            // An expression has its limits; what a new entry brings moves `sold` or the base as well.
+            // An expression has its limits; what a new entry brings moves the sum or the base as well.
             let absent = mend.absent.iter().filter(|name| !there.contains(name)).take(ABSENT_MAX);
             when.extend(absent.map(|name| When::Missing(name.clone())));
         }
@@ -295,10 +281,15 @@ const ABSENT_MAX: usize = 40;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::IndexKey;
 
-    const COLUMNS: [&str; 3] = ["name", "price", BASE];
+    const BASE: &str = "base_stock";
+    const SOLD: &str = "sold";
+    const STOCK: &str = "stock_quantity";
+    const LOW: &str = "low_stock";
+
     fn stock() -> Shape {
-        Shape::Stock { mode: StockMode::Derived, low_below: 10, columns: COLUMNS.to_vec() }
+        super::super::shape_of(&crate::conformance::shop::stock(true, 10)).expect("one sum")
     }
     fn old() -> Item {
         let entry = |offset, share| Value::Bytes(keyed::write_entry(offset, share));
@@ -352,7 +343,10 @@ mod tests {
 
     #[test]
     fn a_row_too_many_becomes_a_tombstone() {
-        let shape = Shape::Row { columns: vec!["name", "price"], indexed: true };
+        let shape = Shape::Row(keyed::Row {
+            columns: vec!["name", "price"],
+            indexed: vec![IndexKey::Lower { name: "name_lower", of: "name" }],
+        });
         let item = Item::from([(GEN.to_owned(), Value::Int(1)), (AT.to_owned(), Value::Int(8))]);
         let gone = Mend { at: 8, ..Mend::default() };
         let Request { action: Action::Put(put), condition } =
@@ -370,7 +364,7 @@ mod tests {
     /// What an item of this generation says stands; else what the repair knows; an older generation's is void.
     #[test]
     fn whose_the_row_is_stays() {
-        let row = Shape::Row { columns: vec!["name", "price"], indexed: false };
+        let row = Shape::Row(keyed::Row { columns: vec!["name", "price"], indexed: vec![] });
         let text = |name: &str| Value::Text(name.to_owned());
         for (said, known, want) in [
             (Some((1, "p0")), None, Some("p0")),

@@ -2,7 +2,7 @@
 use super::{
     DynamoDb, Table,
     errors::{Class, classify},
-    keyed::{BASE, LIVE, Shape},
+    keyed::{LIVE, Shape},
     request::Value,
     wire::{self, Attributes},
 };
@@ -40,7 +40,7 @@ impl DynamoDb {
         }
     }
 
-    /// The second key column of every row whose first is `token`: the products that a word is found in.
+    /// The second key column of every row whose first is `token`.
     pub async fn search_by_token(
         &self,
         view: &str,
@@ -83,8 +83,8 @@ impl DynamoDb {
 /// An item without it does not exist for readers.
 pub(super) fn shown_by(shape: &Shape) -> &'static str {
     match shape {
-        Shape::Stock { .. } => BASE,
-        Shape::Row { .. } => LIVE,
+        Shape::Sum(sum) => sum.base_name(),
+        Shape::Row(_) => LIVE,
     }
 }
 

@@ -6,11 +6,11 @@ pub use check::{Facts, Fault, Inspection, generation_seen, inspect, try_access};
 
 use super::{
     Config,
-    keyed::{BASE, CATALOG, EXPIRES, LOW, NAME_LOWER, SOLD, STOCK, Shape, UPDATED},
+    keyed::{EXPIRES, Shape},
     read::error,
     shape_of,
 };
-use crate::{Column, SinkError, Type, View};
+use crate::{Column, IndexKey, SinkError, Type, View};
 use anyhow::anyhow;
 use aws_sdk_dynamodb::{
     Client,
@@ -46,8 +46,9 @@ struct Needed {
 impl Needed {
     fn of(view: &View) -> Result<Self, SinkError> {
         let shape = shape_of(view)?;
-        let expiry = matches!(shape, Shape::Row { .. });
-        Ok(Self { key: key_parts(view), indexes: indexes_of(&shape), expiry })
+        let expiry = matches!(shape, Shape::Row(_));
+        let indexes = view.indexes.iter().map(|index| index_of(view, index));
+        Ok(Self { key: key_parts(view), indexes: indexes.collect::<Result<_, _>>()?, expiry })
     }
 }
 
@@ -87,35 +88,35 @@ pub async fn create_tables(client: &Client, config: &Config) -> Result<Vec<Strin
     Ok(made)
 }
 
-fn indexes_of(shape: &Shape) -> Vec<Index> {
-    use ScalarAttributeType::{N, S};
-    match shape {
-        Shape::Stock { .. } => {
-            let shows = &["name", "price", BASE, SOLD, UPDATED];
-            vec![Index { name: "low-stock-index", key: vec![(LOW, N), (STOCK, N)], shows }]
-        }
-        Shape::Row { indexed: true, .. } => {
-            let shows = &["name", "description", "price", "category"];
-            let by_price = &["name", "description", "category"];
-            vec![
-                Index { name: "name-index", key: vec![(NAME_LOWER, S)], shows },
-                Index {
-                    name: "price-index",
-                    key: vec![(CATALOG, S), ("price", N)],
-                    shows: by_price,
-                },
-            ]
-        }
-        Shape::Row { .. } => vec![],
-    }
+fn index_of(view: &View, index: &crate::Index) -> Result<Index, SinkError> {
+    let wrong = |name: &str| {
+        SinkError::Fatal(anyhow!(
+            "view `{}`: index `{}` is declared over a column `{name}` that it does not show",
+            view.name,
+            index.name
+        ))
+    };
+    let column = |name: &'static str| {
+        let found = view.columns.iter().find(|column| column.name == name);
+        found.ok_or_else(|| wrong(name))
+    };
+    let part = |key: &IndexKey| match key {
+        IndexKey::Column(name) => column(name).map(key_part),
+        IndexKey::Lower { name, of } => column(of).map(|_| (*name, ScalarAttributeType::S)),
+        IndexKey::Same { name, .. } => Ok((*name, ScalarAttributeType::S)),
+    };
+    let key = index.key.iter().map(part).collect::<Result<_, _>>()?;
+    Ok(Index { name: index.name, key, shows: index.shows })
 }
 
 fn key_parts(view: &View) -> Vec<Part> {
-    let part = |column: &Column| match column.kind {
+    view.key.iter().map(key_part).collect()
+}
+fn key_part(column: &Column) -> Part {
+    match column.kind {
         Type::Int | Type::Decimal | Type::Time => (column.name, ScalarAttributeType::N),
         Type::Text | Type::Words => (column.name, ScalarAttributeType::S),
-    };
-    view.key.iter().map(part).collect()
+    }
 }
 fn schema(key: &[Part]) -> Result<Vec<KeySchemaElement>, BuildError> {
     let kinds = [KeyType::Hash, KeyType::Range];
@@ -259,30 +260,48 @@ async fn expire(client: &Client, table: &str) -> Result<(), SinkError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Kind;
 
     const NAME: Column = Column::new("name", Type::Text);
     const PRICE: Column = Column::new("price", Type::Decimal);
 
-    fn indexes(columns: &'static [Column]) -> Result<Vec<&'static str>, String> {
-        let key = const { &[Column::new("id", Type::Int)] };
-        let view = View { name: "wares", key, columns, kind: Kind::Rows };
+    fn wares() -> View {
+        View::rows("wares", const { &[Column::new("id", Type::Int)] }, const { &[NAME, PRICE] })
+    }
+    fn indexes(view: View) -> Result<Vec<(&'static str, Vec<Part>)>, String> {
         let needed = Needed::of(&view).map_err(|e| e.to_string())?;
-        Ok(needed.indexes.iter().map(|index| index.name).collect())
+        Ok(needed.indexes.into_iter().map(|index| (index.name, index.key)).collect())
     }
 
     #[test]
     fn indexes_are_declared_and_never_guessed_from_names() {
-        assert_eq!(indexes(&[NAME, PRICE]), Ok(vec![]));
-        let declared = const { &[NAME.indexed(), PRICE.indexed()] };
-        assert_eq!(indexes(declared), Ok(vec!["name-index", "price-index"]));
-        for odd in [
-            const { [NAME.indexed(), PRICE] },
-            const { [NAME, PRICE.indexed()] },
-            const { [NAME.indexed(), Column::new("price", Type::Text).indexed()] },
-        ] {
-            let why = indexes(odd.to_vec().leak()).unwrap_err();
-            assert!(why.contains("`wares`") && why.contains("`price` together"), "{why}");
-        }
+        use ScalarAttributeType::{N, S};
+        assert_eq!(indexes(wares()), Ok(vec![]));
+        let declared = wares().indexed(&[
+            crate::Index {
+                name: "by-name",
+                key: &[IndexKey::Lower { name: "name_lower", of: "name" }],
+                shows: &["price"],
+            },
+            crate::Index {
+                name: "by-price",
+                key: &[IndexKey::Same { name: "all", text: "x" }, IndexKey::Column("price")],
+                shows: &["name"],
+            },
+        ]);
+        let by_name = ("by-name", vec![("name_lower", S)]);
+        assert_eq!(
+            indexes(declared),
+            Ok(vec![by_name, ("by-price", vec![("all", S), ("price", N)])])
+        );
+        let odd = wares().indexed(&[crate::Index {
+            name: "by-size",
+            key: &[IndexKey::Column("size")],
+            shows: &[],
+        }]);
+        let why = indexes(odd).unwrap_err();
+        assert!(
+            why.contains("`wares`") && why.contains("`by-size`") && why.contains("`size`"),
+            "{why}"
+        );
     }
 }

@@ -38,24 +38,6 @@ pub struct Settings {
     pub summary: Vec<(&'static str, Figure)>,
 }
 
-impl Settings {
-    /// The reports of the analytics service.
-    pub fn sales() -> Self {
-        let top = |view, by| Top { view, by, rows: 100 };
-        Self {
-            tops: vec![top("product_sales", "revenue"), top("customer_metrics", "spent")],
-            summary: vec![
-                ("orders", Figure::Sum("daily_sales", "orders")),
-                ("revenue", Figure::Sum("daily_sales", "revenue")),
-                ("customers", Figure::Rows("customer_metrics")),
-                ("products_sold", Figure::Rows("product_sales")),
-                ("units", Figure::Sum("product_sales", "quantity")),
-                ("average_order_value", Figure::Ratio("revenue", "orders")),
-            ],
-        }
-    }
-}
-
 #[derive(Debug, Clone)]
 pub struct Head {
     /// RFC 3339; the timestamp of the newest record in it.

@@ -1,7 +1,7 @@
 //! What a transactional store keeps of one key of one view, and what a write does to it. Pure: no I/O, no clock.
 #![deny(clippy::disallowed_methods)]
 
-use crate::{Alert, Batch, Cell, Kind, Op, Partition, Refusal, SinkError, View, Write};
+use crate::{Alert, Batch, Cell, Op, Partition, Refusal, SinkError, View, Write};
 use foldhash::fast::RandomState;
 use std::collections::{BTreeMap, HashMap, hash_map::Entry};
 
@@ -19,7 +19,7 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// Carries out one write. The alert, if the row as shown turned from not low (or not there) to low.
+    /// Carries out one write. The alert, if the row as shown turned to one that raises it.
     pub fn apply(
         &mut self,
         view: &View,
@@ -28,7 +28,7 @@ impl Part {
         asked: &Asked<'_>,
     ) -> Option<Alert> {
         let write = asked.write;
-        let was_low = view.is_low(self.shown.as_deref());
+        let was_alerting = view.is_alerting(self.shown.as_deref());
         match &write.op {
             Op::Put(own) => self.own = Some(own.clone()),
             Op::Delete => self.own = None,
@@ -41,10 +41,10 @@ impl Part {
         }
         self.source_ts_ms = self.source_ts_ms.max(asked.source_ts_ms);
         self.show(view);
-        (!was_low && view.is_low(self.shown.as_deref())).then(|| Alert {
+        (!was_alerting && view.is_alerting(self.shown.as_deref())).then(|| Alert {
             name: Alert::name(&Alert::cause(&partition.to_string(), write.offset), &write.key),
             key: write.key.clone(),
-            stock_quantity: self.shown.as_ref().and_then(|row| row.get(4)).and_then(Cell::int),
+            value: view.alert_value(self.shown.as_deref()),
         })
     }
 
@@ -54,10 +54,10 @@ impl Part {
         self.shown = view.show(self.own.as_deref(), &total);
     }
 
-    /// Nothing in it that a later write needs. A stock row's part stays for good: order items outlive and precede
-    /// their product, and `source_ts_ms` would otherwise depend on which partition came first.
+    /// Nothing in it that a later write needs. The part of a row with owner and shares stays for good: shares outlive and
+    /// precede their owner, and `source_ts_ms` would otherwise depend on which partition came first.
     pub fn is_spent(&self, view: &View) -> bool {
-        !matches!(view.kind, Kind::Stock { .. }) && self.own.is_none() && self.shares.is_empty()
+        !view.is_star() && self.own.is_none() && self.shares.is_empty()
     }
 }
 
@@ -74,14 +74,13 @@ pub(super) struct Asked<'a> {
 }
 
 /// Of the writes that stand (in offset order, with the index of their view), those that count, in the order in which
-/// their keys were first written: a key's last one. All of a stock view's: each of them may cross its threshold, and
-/// every crossing is an alert.
+/// their keys were first written: a key's last one. All of a view with alerts: each of them may raise one.
 pub(super) fn coalesce<'a>(views: &[View], writes: &[(usize, &'a Write)]) -> Vec<Asked<'a>> {
     let mut all: Vec<Asked<'a>> = Vec::with_capacity(writes.len());
     let mut places: HashMap<(usize, &[Cell]), usize, RandomState> = HashMap::default();
     for (at, write) in writes.iter().copied() {
         let asked = Asked { at, write, source_ts_ms: write.source_ts_ms, first: write };
-        if matches!(views[at].kind, Kind::Stock { .. }) {
+        if views[at].alert.is_some() {
             all.push(asked);
             continue;
         }
@@ -103,7 +102,7 @@ pub(super) fn coalesce<'a>(views: &[View], writes: &[(usize, &'a Write)]) -> Vec
 /// Whether the write says whose the row is. Rows without columns say nothing but that they are there: they come and go
 /// with a row that has some, in the same transaction, and that one shows it.
 pub(super) fn names_owner(view: &View, write: &Write) -> bool {
-    matches!(write.op, Op::Put(_) | Op::Delete) && !view.columns.is_empty()
+    matches!(write.op, Op::Put(_) | Op::Delete) && view.own.is_some_and(|own| !own.is_empty())
 }
 
 /// The writes that stand, with the index of their view. Writes that can never be made are refused together, unless
@@ -137,11 +136,8 @@ pub(super) fn admit<'a>(
 
 /// A write that does not fit its view is a bug in the handler: no dead letter, nothing is guessed.
 fn check_shape(view: &View, batch: &Batch, write: &Write) -> Result<(), SinkError> {
-    let (puts, shares) = match &view.kind {
-        Kind::Rows => (Some(view.columns.len()), None),
-        Kind::Totals { merge, .. } => (None, Some(merge.len())),
-        Kind::Stock { .. } => (Some(3), Some(1)),
-    };
+    let puts = view.own.map(<[_]>::len);
+    let shares = Some(view.totals.len()).filter(|columns| *columns > 0);
     let fits = match &write.op {
         Op::Put(own) => Some(own.len()) == puts,
         Op::Delete => puts.is_some(),
@@ -167,7 +163,7 @@ fn fault(batch: &Batch, write: &Write, what: &str) -> SinkError {
 
 fn refusal(view: &View, write: &Write, value_bytes_max: usize) -> Option<String> {
     let too_large = |cell: &Cell| cell.size() > value_bytes_max;
-    let null_key = !matches!(view.kind, Kind::Totals { .. });
+    let null_key = !view.is_totals();
     for (column, cell) in view.key.iter().zip(&write.key) {
         if too_large(cell) {
             return Some(reason(view, column.name, cell.size(), value_bytes_max));
@@ -179,7 +175,8 @@ fn refusal(view: &View, write: &Write, value_bytes_max: usize) -> Option<String>
     match &write.op {
         Op::Put(cells) => {
             cells.iter().enumerate().find(|(_, cell)| too_large(cell)).map(|(at, cell)| {
-                let name = view.columns.get(at).map_or("?", |column| column.name);
+                let own = view.own.unwrap_or_default();
+                let name = own.get(at).map_or("?", |column| column.name);
                 reason(view, name, cell.size(), value_bytes_max)
             })
         }
@@ -198,13 +195,25 @@ fn reason(view: &View, column: &str, bytes: usize, bytes_max: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Column, StockMode, Type, dynamodb::keyed};
+    use crate::{AlertWhen, Column, Condition, Expr, Merge, Type, dynamodb::keyed};
+
+    const BASE: Column = Column::new("base", Type::Int);
+
+    /// A row and a sum, which raises an alert below 10.
+    fn stock(name: &'static str, key: &'static [Column]) -> View {
+        let left = Expr::Own(0).minus(Expr::Total(0).or_zero());
+        let columns = const { &[Column::new("left", Type::Int), Column::new("low", Type::Int)] };
+        View::rows(name, key, &[BASE])
+            .with_totals(&[Merge::Sum])
+            .showing(columns, vec![left.clone(), left.flag_below(10)])
+            .existing(Condition::Known(Expr::Own(0)))
+            .alerting(AlertWhen { flag: 1, value: 0, table: "alerts" })
+    }
 
     /// The name of the alert that a store raises when a product of this key is first seen, low on stock.
     fn raised(key: &'static [Column], cells: Vec<Cell>) -> String {
-        let kind = Kind::Stock { mode: StockMode::Derived, low_below: 10 };
-        let view = View { name: "stock", key, columns: &[], kind };
-        let row = vec!["a".into(), Cell::Null, 3.into()];
+        let view = stock("stock", key);
+        let row = vec![3.into()];
         let write =
             Write { offset: 7, source_ts_ms: 0, view: "stock", key: cells, op: Op::Put(row) };
         let partition = Partition::new("shop.public.products", 2);
@@ -213,7 +222,7 @@ mod tests {
     }
     /// In DynamoDB: the item keeps the writer's half of it.
     fn kept_on_items(cells: &[Cell]) -> String {
-        let shape = keyed::Shape::Row { columns: vec![], indexed: false };
+        let shape = keyed::Shape::Row(keyed::Row::default());
         let source = "shop.public.products/2";
         let writer = keyed::Writer { shape: &shape, generation: 1, entry: "p2", source, now_ms: 0 };
         assert_eq!(
@@ -227,9 +236,7 @@ mod tests {
     #[test]
     fn the_last_write_of_a_key_stands_for_all_but_where_each_may_be_an_alert() {
         let key = const { &[Column::new("id", Type::Int)] };
-        let view = |name, kind| View { name, key, columns: &[], kind };
-        let stock = Kind::Stock { mode: StockMode::Derived, low_below: 10 };
-        let views = [view("rows", Kind::Rows), view("stock", stock)];
+        let views = [View::rows("rows", key, &[]), stock("stock", key)];
         let write = |offset, source_ts_ms, at: usize, id: i64, op| {
             (at, Write { offset, source_ts_ms, view: views[at].name, key: vec![id.into()], op })
         };

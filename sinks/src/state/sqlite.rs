@@ -121,14 +121,13 @@ impl Sqlite {
     /// Every alert ever raised, by name.
     pub async fn alerts(&self) -> Result<Vec<Alert>, SinkError> {
         self.run(|file| {
-            let sql = "SELECT name, product_id, stock_quantity FROM low_stock_alerts ORDER BY name";
-            let read = |row: &rusqlite::Row<'_>| {
-                let key = vec![table::cell(row.get_ref(1)?, crate::Type::Int)];
-                Ok(Alert { name: row.get(0)?, key, stock_quantity: row.get(2)? })
-            };
             let reader = file.reader();
-            let mut select = reader.prepare_cached(sql)?;
-            Ok(select.query_map([], read)?.collect::<Result<_, _>>()?)
+            let mut alerts = Vec::new();
+            for table in &file.tables {
+                alerts.extend(table.alerts(&reader)?);
+            }
+            alerts.sort();
+            Ok(alerts)
         })
         .await
     }

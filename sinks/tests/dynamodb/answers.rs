@@ -1,7 +1,7 @@
 //! Errors by reaction, from answers that no emulator gives: a server that says one thing to everybody.
 use crate::shop::*;
 use sinks::{
-    Sink, SinkError, StockMode,
+    Sink, SinkError,
     dynamodb::{Config, DynamoDb},
 };
 use std::{
@@ -29,7 +29,7 @@ fn server(status: &'static str, body: String) -> String {
     address
 }
 async fn error(endpoint: &str) -> SinkError {
-    let config = Config::new(1, vec![inventory(StockMode::Derived)]);
+    let config = Config::new(1, vec![inventory(true)]);
     let sink = DynamoDb::new(client(endpoint).await, &config).expect("settings");
     let one = batch("products", 0, 4, 5, vec![product(4, 1, 20)]);
     sink.write(&one).await.expect_err("an error")
@@ -218,8 +218,7 @@ async fn a_row_of_another_partition_halts_at_the_first_answer() {
                "Item":{{"product_id":{{"N":"4711"}},"gen":{{"N":"1"}},"sold":{{"N":"0"}},
                "stock_quantity":{{"N":"20"}},{item}}}}}"#
         );
-        let (endpoint, config) =
-            (server(BAD, body), Config::new(1, vec![inventory(StockMode::Derived)]));
+        let (endpoint, config) = (server(BAD, body), Config::new(1, vec![inventory(true)]));
         let sink = DynamoDb::new(client(&endpoint).await, &config).expect("settings");
         let one = batch("products", 1, 4, 5, vec![product(4, 4711, 20)]);
         let result = sink.write(&one).await;

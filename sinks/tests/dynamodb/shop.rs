@@ -1,12 +1,9 @@
 //! Views, batches and tables for the tests.
 use aws_sdk_dynamodb::{Client, config::Credentials};
 use sinks::{
-    Batch, Cell, Checkpoint, Column, Kind, Op, Partition, Receipt, Sink, SinkError, StockMode,
-    Type, View, Write,
-    dynamodb::{
-        Config, Connection, DynamoDb, create_tables,
-        keyed::{BASE, LOW, SOLD, STOCK},
-    },
+    Batch, Cell, Checkpoint, Op, Partition, Receipt, Sink, SinkError, View, Write,
+    conformance::shop,
+    dynamodb::{Config, Connection, DynamoDb, create_tables},
 };
 use std::{
     collections::BTreeSet,
@@ -17,38 +14,16 @@ pub const INVENTORY: &str = "inventory_realtime";
 pub const SEARCH: &str = "product_search_index";
 pub const TOKENS: &str = "product_search_tokens";
 
-pub fn inventory(mode: StockMode) -> View {
-    const KEY: [Column; 1] = [Column::new("product_id", Type::Int)];
-    const COLUMNS: [Column; 6] = [
-        Column::new("name", Type::Text),
-        Column::new("price", Type::Decimal),
-        Column::new(BASE, Type::Int),
-        Column::new(SOLD, Type::Int),
-        Column::new(STOCK, Type::Int),
-        Column::new(LOW, Type::Int),
-    ];
-    View {
-        name: INVENTORY,
-        key: &KEY,
-        columns: &COLUMNS,
-        kind: Kind::Stock { mode, low_below: 10 },
-    }
+pub const LOW: &str = "low_stock";
+
+pub fn inventory(derived: bool) -> View {
+    shop::stock(derived, 10)
 }
 pub fn search() -> View {
-    const KEY: [Column; 1] = [Column::new("product_id", Type::Int)];
-    const COLUMNS: [Column; 5] = [
-        Column::new("name", Type::Text).indexed(),
-        Column::new("description", Type::Text),
-        Column::new("price", Type::Decimal).indexed(),
-        Column::new("category", Type::Text),
-        Column::new("search_tokens", Type::Words),
-    ];
-    View { name: SEARCH, key: &KEY, columns: &COLUMNS, kind: Kind::Rows }
+    shop::index()
 }
 pub fn tokens() -> View {
-    const KEY: [Column; 2] =
-        [Column::new("token", Type::Text), Column::new("product_id", Type::Int)];
-    View { name: TOKENS, key: &KEY, columns: &[], kind: Kind::Rows }
+    shop::tokens()
 }
 
 pub fn put(view: &'static str, offset: i64, key: Vec<Cell>, row: Vec<Cell>) -> Write {

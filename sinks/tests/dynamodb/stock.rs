@@ -2,13 +2,13 @@
 use crate::shop::*;
 use aws_sdk_dynamodb::types::AttributeValue;
 use sinks::{
-    Alert, Batch, Cell, Sink, SinkError, StockMode,
-    dynamodb::{DynamoDb, create_tables, keyed::LOW},
+    Alert, Batch, Cell, Sink, SinkError,
+    dynamodb::{DynamoDb, create_tables},
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 async fn shop(test: &str) -> Option<Shop> {
-    Shop::open(test, vec![inventory(StockMode::Derived)]).await
+    Shop::open(test, vec![inventory(true)]).await
 }
 /// base, sold, stock, low of every visible product.
 async fn shown(sink: &DynamoDb) -> BTreeMap<i64, (i64, i64, i64, bool)> {
@@ -213,7 +213,7 @@ async fn alerts_are_told_once_and_never_lost() {
     let alerts = write(&sink, &crossing).await.alerts;
     assert_eq!(names(&alerts), [name]);
     // Others than were shown stay.
-    let other = Alert { name: "order_items/3/6/1".into(), key: vec![], stock_quantity: None };
+    let other = Alert { name: "order_items/3/6/1".into(), key: vec![], value: None };
     sink.told(&crossing.partition, &[other]).await.expect("told");
     assert!(item(&shop, 1).await.contains_key("alerts_due"));
     sink.told(&crossing.partition, &alerts).await.expect("told");
@@ -229,8 +229,7 @@ async fn alerts_are_told_once_and_never_lost() {
     assert!(!item(&shop, 1).await.contains_key(LOW));
     let down = batch("order_items", 3, 9, 10, vec![sold(9, 1, 43)]);
     let alerts = write(&sink, &down).await.alerts;
-    let want =
-        Alert { name: "order_items/3/9/1".into(), key: vec![1.into()], stock_quantity: Some(7) };
+    let want = Alert { name: "order_items/3/9/1".into(), key: vec![1.into()], value: Some(7) };
     assert_eq!(alerts, [want]);
     // The next batch goes on where this one ended: so its state has moved, and the alert comes off by itself.
     assert!(item(&shop, 1).await.contains_key("alerts_due"));
@@ -241,8 +240,8 @@ async fn alerts_are_told_once_and_never_lost() {
 /// The flag is looked at after every request, whatever the order of partitions, and in the sparse index.
 #[tokio::test]
 async fn every_stored_version_has_the_right_flag() {
-    for mode in [StockMode::Derived, StockMode::Source] {
-        let Some(shop) = Shop::open("flag", vec![inventory(mode)]).await else { return };
+    for derived in [true, false] {
+        let Some(shop) = Shop::open("flag", vec![inventory(derived)]).await else { return };
         let sinks = [shop.sink(), shop.sink()];
         let mut crossings = 0;
         let mut told = BTreeSet::new();
@@ -269,17 +268,17 @@ async fn every_stored_version_has_the_right_flag() {
                 item.get(name).map(|n| n.as_n().expect("a number").parse::<i64>().expect("whole"))
             };
             let (base, sold) = (number("base_stock"), number("sold").unwrap_or(0));
-            let stock = match mode {
-                StockMode::Derived => base.unwrap_or(0) - sold,
-                StockMode::Source => base.unwrap_or(0),
+            let stock = match derived {
+                true => base.unwrap_or(0) - sold,
+                false => base.unwrap_or(0),
             };
             let low = base.is_some() && stock < 10;
-            assert_eq!(number("stock_quantity"), Some(stock), "{mode:?} step {step}");
-            assert_eq!(item.contains_key(LOW), low, "{mode:?} step {step}");
+            assert_eq!(number("stock_quantity"), Some(stock), "derived {derived} step {step}");
+            assert_eq!(item.contains_key(LOW), low, "derived {derived} step {step}");
             crossings += usize::from(low && !was_low);
             was_low = low;
         }
-        assert_eq!(told.len(), crossings, "{mode:?}: {told:?}");
+        assert_eq!(told.len(), crossings, "derived {derived}: {told:?}");
         assert!(crossings > 2);
         let query =
             shop.client.query().table_name(shop.table(INVENTORY)).index_name("low-stock-index");
@@ -363,7 +362,7 @@ async fn an_item_of_64_partitions_is_small() {
 
 #[tokio::test]
 async fn missing_and_wrong_tables_say_what_to_do() {
-    let Some(shop) = Shop::named("missing", vec![inventory(StockMode::Derived)]).await else {
+    let Some(shop) = Shop::named("missing", vec![inventory(true)]).await else {
         return;
     };
     let one = batch("products", 0, 0, 1, vec![product(0, 1, 20)]);

@@ -1,6 +1,7 @@
 //! Planted bugs. Each breaks one rule, in the request (as if the protocol had made it so), the table or the driver.
+use super::source::{BASE, LOW, SOLD, STOCK};
 use sinks::dynamodb::{
-    keyed::{AT, BASE, DUE, GEN, LOW, OWN, SOLD, STOCK},
+    keyed::{AT, DUE, GEN, OWN},
     request::{Action, Change, Request, When},
 };
 

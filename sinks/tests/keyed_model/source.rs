@@ -4,6 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The flag is on below this.
 pub const LOW_BELOW: i64 = 3;
+/// Attributes of the items that hold a row and a sum.
+pub const BASE: &str = "base_stock";
+pub const SOLD: &str = "sold";
+pub const STOCK: &str = "stock_quantity";
+pub const LOW: &str = "low_stock";
 /// The sink refuses the inventory item of this product for good.
 pub const POISON: u8 = 4;
 pub const PRODUCTS: char = 'p';

@@ -1,7 +1,7 @@
 //! A table that carries out requests as DynamoDB would, and watches every version of every item that it stores.
-use super::source::{Key, LOW_BELOW, POISON, Src};
+use super::source::{BASE, Key, LOW, LOW_BELOW, POISON, SOLD, STOCK, Src};
 use sinks::dynamodb::{
-    keyed::{BASE, DUE, GEN, LIVE, LOW, SOLD, STOCK, read_entry},
+    keyed::{DUE, GEN, LIVE, read_entry},
     request::{Action, Change, Item, Request, Value, When},
 };
 use std::collections::{BTreeMap, BTreeSet};

@@ -7,9 +7,9 @@ use super::{
     table::{Failure, Table, due, entries, hidden, int},
 };
 use sinks::{
-    StockMode, Write,
+    Write,
     dynamodb::{
-        keyed::{AT, Ask, BASE, GEN, LOW, OWN, SOLD, Shape, Sight, Step, Writer},
+        keyed::{self, AT, Ask, GEN, OWN, Shape, Sight, Step, Sum, Writer},
         request::{Item, Request, Value},
     },
 };
@@ -558,14 +558,22 @@ pub fn simulate(seed: u64, bug: Bug) -> Result<Tally, String> {
     let rules = |n| Rules { version: n, placed };
     let refused = poisoned(&source.log, rules(logs.len() as u32));
     let derived = !rng.one_in(4);
-    let mode = if derived { StockMode::Derived } else { StockMode::Source };
+    let stock = Sum {
+        columns: vec![BASE],
+        base: 0,
+        sum: SOLD,
+        quantity: STOCK,
+        is_less_sum: derived,
+        flag: LOW,
+        below: LOW_BELOW,
+    };
     let prompt = rng.one_in(2);
     let real_delete = bug == Bug::RealDelete;
     let mut w = World {
         rng,
         bug,
-        stock: Shape::Stock { mode, low_below: LOW_BELOW, columns: vec![BASE] },
-        tokens: Shape::Row { columns: vec![], indexed: false },
+        stock: Shape::Sum(stock),
+        tokens: Shape::Row(keyed::Row::default()),
         collecting,
         prompt,
         step: 0,

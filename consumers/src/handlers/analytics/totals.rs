@@ -1,10 +1,10 @@
 //! The four views of sums, and how one row's part moves from where it counted to where it counts.
 use crate::handler::{Step, plus};
-use bigdecimal::{
-    BigDecimal,
-    num_bigint::{BigInt, Sign},
+use bigdecimal::BigDecimal;
+use sinks::{
+    Cell, Column, Expr, Merge, Type, View,
+    reports::{Figure, Settings, Top},
 };
-use sinks::{Cell, Column, Kind, Merge, Type, View};
 
 pub const DAILY: &str = "daily_sales";
 pub const PRODUCTS: &str = "product_sales";
@@ -12,71 +12,69 @@ pub const CUSTOMERS: &str = "customer_metrics";
 pub const STATUS: &str = "order_status";
 
 pub(super) fn views() -> Vec<View> {
-    let daily = View {
-        name: DAILY,
-        key: const { &[Column::new("day", Type::Text)] },
-        columns: const { &[Column::new("orders", Type::Int), Column::new("revenue", Type::Decimal)] },
-        kind: Kind::Totals { merge: &[Merge::Sum, Merge::Sum], finish: <[Cell]>::to_vec },
-    };
-    let products = View {
-        name: PRODUCTS,
-        key: const { &[Column::new("product_id", Type::Int)] },
-        columns: const { &[Column::new("quantity", Type::Int), Column::new("revenue", Type::Decimal)] },
-        kind: Kind::Totals {
-            merge: &[Merge::Sum, Merge::Sum, Merge::Sum],
-            finish: |total| total.get(1..).unwrap_or_default().to_vec(),
-        },
-    };
-    let customers = View {
-        name: CUSTOMERS,
-        key: const { &[Column::new("customer_id", Type::Int)] },
-        columns: const {
+    use Merge::{Max, Sum};
+    const ORDERS: Column = Column::new("orders", Type::Int);
+    const REVENUE: Column = Column::new("revenue", Type::Decimal);
+    let daily = View::totals(
+        DAILY,
+        const { &[Column::new("day", Type::Text)] },
+        &[Sum, Sum],
+        const { &[ORDERS, REVENUE] },
+    );
+    let products = View::totals(
+        PRODUCTS,
+        const { &[Column::new("product_id", Type::Int)] },
+        &[Sum, Sum, Sum],
+        &[],
+    );
+    // The first column only counts the lines.
+    let products = products.showing(
+        const { &[Column::new("quantity", Type::Int), REVENUE] },
+        vec![Expr::Total(1), Expr::Total(2)],
+    );
+    let customers = View::totals(
+        CUSTOMERS,
+        const { &[Column::new("customer_id", Type::Int)] },
+        &[Sum, Sum, Max],
+        &[],
+    );
+    let [orders, spent, last_order_at] = [0, 1, 2].map(Expr::Total);
+    let average =
+        Expr::Average { sum: Box::new(spent.clone()), count: Box::new(orders.clone()), places: 2 };
+    let customers = customers.showing(
+        const {
             &[
-                Column::new("orders", Type::Int),
+                ORDERS,
                 Column::new("spent", Type::Decimal),
                 Column::new("average", Type::Decimal),
                 Column::new("last_order_at", Type::Time),
             ]
         },
-        kind: Kind::Totals {
-            merge: &[Merge::Sum, Merge::Sum, Merge::Max],
-            finish: finish_customer,
-        },
-    };
-    let status = View {
-        name: STATUS,
-        key: const { &[Column::new("status", Type::Text)] },
-        columns: const { &[Column::new("orders", Type::Int)] },
-        kind: Kind::Totals { merge: &[Merge::Sum], finish: <[Cell]>::to_vec },
-    };
+        vec![orders, spent, average, last_order_at],
+    );
+    let status = View::totals(
+        STATUS,
+        const { &[Column::new("status", Type::Text)] },
+        &[Sum],
+        const { &[ORDERS] },
+    );
     vec![daily, products, customers, status]
 }
 
-/// [orders, spent, last_order_at] -> orders, spent, average, last_order_at.
-fn finish_customer(total: &[Cell]) -> Vec<Cell> {
-    let [orders, spent, last] = total else { return vec![Cell::Null; 4] };
-    let average = match (orders.int(), spent.decimal()) {
-        (Some(orders), Some(spent)) => average(spent, orders).into(),
-        _ => Cell::Null,
-    };
-    vec![orders.clone(), spent.clone(), average, last.clone()]
-}
-
-/// `round(spent / orders, 2)` as PostgreSQL does it: half away from zero, on the exact quotient.
-fn average(spent: &BigDecimal, orders: i64) -> Option<BigDecimal> {
-    if orders <= 0 {
-        return None;
+/// What is published of the views.
+pub fn reports() -> Settings {
+    let top = |view, by| Top { view, by, rows: 100 };
+    Settings {
+        tops: vec![top(PRODUCTS, "revenue"), top(CUSTOMERS, "spent")],
+        summary: vec![
+            ("orders", Figure::Sum(DAILY, "orders")),
+            ("revenue", Figure::Sum(DAILY, "revenue")),
+            ("customers", Figure::Rows(CUSTOMERS)),
+            ("products_sold", Figure::Rows(PRODUCTS)),
+            ("units", Figure::Sum(PRODUCTS, "quantity")),
+            ("average_order_value", Figure::Ratio("revenue", "orders")),
+        ],
     }
-    let (digits, scale) = spent.as_bigint_and_exponent();
-    let ten = |power: u64| BigInt::from(10).pow(u32::try_from(power).unwrap_or(u32::MAX));
-    let (above, below): (BigInt, BigInt) = if scale >= 0 {
-        (digits * 100, ten(scale.unsigned_abs()) * orders)
-    } else {
-        (digits * 100 * ten(scale.unsigned_abs()), BigInt::from(orders))
-    };
-    let half = if above.sign() == Sign::Minus { -&below } else { below.clone() };
-    // Division of integers cuts towards zero, so half a divisor more rounds half away from it.
-    Some(BigDecimal::new((above * 2 + half) / (below * 2), 2))
 }
 
 /// What one source row adds to the total of a key; the first amount counts the row itself.

@@ -61,7 +61,7 @@ fn texts<'a>(rows: impl IntoIterator<Item = &'a Vec<Cell>>) -> Vec<Vec<String>> 
 
 #[test]
 fn recorded_inventory() {
-    let mut world = World::new(super::inventory_of(sinks::StockMode::Derived));
+    let mut world = World::new(super::inventory_of(super::super::inventory::StockMode::Derived));
     let told = replay(&mut world, "order_items", 'o');
     // The delete's fabricated `before` says product 0, quantity 0.
     assert_eq!(told.last().unwrap().as_ref().unwrap().len(), 1, "the deleted line's own product");
@@ -218,7 +218,7 @@ fn zeros_at_the_end_are_no_digits() {
 /// With ids, quantities and prices as a schema of `precise` mode has them, and as text.
 #[test]
 fn ids_and_quantities_are_whole_numbers_in_every_form() {
-    let handler = super::inventory_of(sinks::StockMode::Derived);
+    let handler = super::inventory_of(super::super::inventory::StockMode::Derived);
     let decimal = |name: &str, scale: u32| {
         format!(
             r#"{{"field":"{name}","type":"bytes","name":"org.apache.kafka.connect.data.Decimal","parameters":{{"scale":"{scale}"}}}}"#
@@ -308,7 +308,7 @@ fn an_infinite_date_keeps_the_order_where_no_date_is_asked_for() {
 
 #[test]
 fn numbers_that_sums_are_not_safe_with_are_rejected() {
-    let handler = super::inventory_of(sinks::StockMode::Derived);
+    let handler = super::inventory_of(super::super::inventory::StockMode::Derived);
     let of = |table: &str, after: &str| {
         let value =
             format!(r#"{{"op":"c","after":{after},"source":{{"table":"{table}","ts_ms":1}}}}"#);
@@ -332,7 +332,7 @@ fn numbers_that_sums_are_not_safe_with_are_rejected() {
 
 #[test]
 fn a_delete_is_named_by_its_key_else_by_before() {
-    let handler = super::inventory_of(sinks::StockMode::Derived);
+    let handler = super::inventory_of(super::super::inventory::StockMode::Derived);
     let of = |key: Option<&str>, before: &str| {
         let value = format!(
             r#"{{"op":"d","before":{before},"after":null,"source":{{"table":"products","ts_ms":1}}}}"#
@@ -373,7 +373,13 @@ fn fingerprints_hold_every_setting() {
     let others = [
         new(default(), "products.price=decimal(2)"),
         new(inventory::Settings { low_below: 9, ..default() }, ""),
-        new(inventory::Settings { stock_mode: sinks::StockMode::Source, ..default() }, ""),
+        new(
+            inventory::Settings {
+                stock_mode: super::super::inventory::StockMode::Source,
+                ..default()
+            },
+            "",
+        ),
         new(inventory::Settings { limits, ..default() }, ""),
     ];
     for other in others {

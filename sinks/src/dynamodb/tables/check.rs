@@ -223,7 +223,8 @@ fn key(schema: &[KeySchemaElement], kinds: &[AttributeDefinition]) -> String {
     schema.iter().map(text).collect::<Vec<_>>().join(", ")
 }
 
-/// No row has it: products are numbered from 1, and words hold letters.
+/// A key that hardly any row has: the smallest number, a text that begins with a control character. Nothing is written
+/// under it in any case.
 fn nobodys_key(needed: &Needed) -> Attributes {
     let value = |part: &Part| match part.1 {
         ScalarAttributeType::N => AttributeValue::N(i64::MIN.to_string()),

@@ -1,10 +1,7 @@
 //! One batch, one transaction.
 use super::super::part::{Asked, Part, admit, coalesce, names_owner};
-use super::{
-    Cells, File, Hold, Trouble, json, owner,
-    table::{Bound, Table},
-};
-use crate::{Alert, Batch, Cell, Kind, Receipt, SinkError, Write};
+use super::{Cells, File, Hold, Trouble, json, owner, table::Table};
+use crate::{Alert, Batch, Cell, Receipt, SinkError};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use std::collections::{BTreeMap, btree_map::Entry};
 
@@ -83,7 +80,7 @@ fn put_views(
             Entry::Vacant(place) => place.insert(load(txn, table, &write.key)?),
         };
         if let Some(alert) = part.apply(&table.view, hold.id, &hold.partition, asked)
-            && keep_alert(txn, &alert, write)?
+            && table.keep_alert(txn, &alert, write.source_ts_ms)?
         {
             receipt.alerts.push(alert);
         }
@@ -96,7 +93,7 @@ fn put_views(
 
 /// Rows are shown as written: what stood there does not matter.
 pub fn load(txn: &Connection, table: &Table, key: &[Cell]) -> Result<Part, Trouble> {
-    if matches!(table.view.kind, Kind::Rows) {
+    if table.view.is_rows() {
         return Ok(Part::default());
     }
     let sql = "SELECT own, shares, source_ts_ms FROM cdc_state_parts WHERE view = ? AND key = ?";
@@ -115,11 +112,11 @@ pub fn load(txn: &Connection, table: &Table, key: &[Cell]) -> Result<Part, Troub
 
 fn store(txn: &Transaction<'_>, table: &Table, key: &[Cell], part: &Part) -> Result<(), Trouble> {
     if part.is_spent(&table.view) {
-        if !matches!(table.view.kind, Kind::Rows) {
+        if !table.view.is_rows() {
             let sql = "DELETE FROM cdc_state_parts WHERE view = ? AND key = ?";
             txn.prepare_cached(sql)?.execute(params![table.id, json(&key)?])?;
         }
-    } else if !matches!(table.view.kind, Kind::Rows) {
+    } else if !table.view.is_rows() {
         let own = part.own.as_ref().map(json).transpose()?;
         let row = params![table.id, json(&key)?, own, json(&part.shares)?, part.source_ts_ms];
         txn.prepare_cached("REPLACE INTO cdc_state_parts VALUES (?, ?, ?, ?, ?)")?.execute(row)?;
@@ -131,27 +128,16 @@ fn store(txn: &Transaction<'_>, table: &Table, key: &[Cell], part: &Part) -> Res
     Ok(())
 }
 
-/// Whether the alert is new.
-fn keep_alert(txn: &Transaction<'_>, alert: &Alert, write: &Write) -> Result<bool, Trouble> {
-    let sql = "INSERT INTO low_stock_alerts VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING";
-    let product = Bound(alert.key.first().unwrap_or(&Cell::Null));
-    let row = params![alert.name, product, alert.stock_quantity, write.source_ts_ms];
-    Ok(txn.prepare_cached(sql)?.execute(row)? == 1)
-}
-
 type StoredAlert = (String, Cells, Option<i64>);
 
 fn receipt_json(receipt: &Receipt) -> Result<String, Trouble> {
     let alerts: Vec<(&str, &Cells, Option<i64>)> =
-        receipt.alerts.iter().map(|a| (a.name.as_str(), &a.key, a.stock_quantity)).collect();
+        receipt.alerts.iter().map(|a| (a.name.as_str(), &a.key, a.value)).collect();
     json(&alerts)
 }
 
 fn read_receipt(text: &str) -> Result<Receipt, Trouble> {
     let alerts: Vec<StoredAlert> = serde_json::from_str(text)?;
-    let alerts = alerts
-        .into_iter()
-        .map(|(name, key, stock_quantity)| Alert { name, key, stock_quantity })
-        .collect();
+    let alerts = alerts.into_iter().map(|(name, key, value)| Alert { name, key, value }).collect();
     Ok(Receipt { alerts })
 }

@@ -28,9 +28,6 @@ const TABLES: &str = "
     CREATE TABLE cdc_state_parts (
         view INTEGER NOT NULL, key TEXT NOT NULL, own TEXT, shares TEXT NOT NULL, source_ts_ms INTEGER NOT NULL,
         PRIMARY KEY (view, key)) WITHOUT ROWID;
-    CREATE TABLE low_stock_alerts (
-        name TEXT PRIMARY KEY, product_id INTEGER, stock_quantity INTEGER, source_ts_ms INTEGER NOT NULL)
-        WITHOUT ROWID;
 ";
 
 /// Came later, beside the others; a version that does not know it may use the file too.
@@ -226,6 +223,7 @@ fn claim(
         .optional()?;
     let Some((id, owner, was)) = known else {
         txn.execute_batch(&Table::create_sql(view))?;
+        txn.execute_batch(&Table::create_alerts_sql(view))?;
         let sql =
             "INSERT INTO cdc_state_views (name, service, shape) VALUES (?, ?, ?) RETURNING id";
         return txn.query_row(sql, params![view.name, service, shape], |row| Ok(Ok(row.get(0)?)));
@@ -239,7 +237,7 @@ fn claim(
         return Ok(Ok(id));
     }
     // An earlier version's text of the same shape is accepted, and is this version's from now on.
-    let meant = shape::of_earlier(&was).unwrap_or(was);
+    let meant = shape::of_earlier(view, &was).unwrap_or(was);
     if meant == shape {
         txn.execute("UPDATE cdc_state_views SET shape = ? WHERE id = ?", params![shape, id])?;
         return Ok(Ok(id));

@@ -3,7 +3,7 @@ use super::{
     Trouble, explain, layout,
     table::{Table, cell, quoted},
 };
-use crate::{Cell, Key, Kind, Partition, SinkError, View};
+use crate::{Cell, Key, Partition, SinkError, View};
 use anyhow::anyhow;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use std::{collections::BTreeMap, path::Path};
@@ -133,7 +133,7 @@ fn show_one(
             row.get(0)
         })?;
     let table = Table::new(view.clone(), id);
-    let (shown, ts_ms) = if matches!(view.kind, Kind::Rows) {
+    let (shown, ts_ms) = if view.is_rows() {
         let sql = "SELECT r.value FROM cdc_state_rows r JOIN cdc_state_lanes l ON l.id = r.lane \
                    WHERE l.service = ? AND r.key = ?";
         let mut failed = None;

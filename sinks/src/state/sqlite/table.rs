@@ -1,10 +1,10 @@
 //! A view's table as people read it: its SQL, cells going in, cells coming out.
 use super::super::memory::Rows;
-use crate::{Cell, Column, Kind, Type, View};
+use crate::{Alert, Cell, Column, Type, View};
 use chrono::{DateTime, SecondsFormat};
 use rusqlite::{
-    Connection, ToSql, params_from_iter,
-    types::{ToSqlOutput, Value, ValueRef},
+    Connection, params_from_iter,
+    types::{Value, ValueRef},
 };
 
 /// Numbers as INTEGER; decimals plain, times as RFC 3339 in UTC and words between spaces as TEXT.
@@ -15,6 +15,7 @@ pub struct Table {
     replace: String,
     delete: String,
     select: String,
+    keep_alert: String,
 }
 
 impl Table {
@@ -22,7 +23,7 @@ impl Table {
         let table = quoted(view.name);
         let all: Vec<String> =
             view.key.iter().chain(view.columns).map(|c| quoted(c.name)).collect();
-        let extra: &[&str] = if is_stock(&view) { &["updated_at", "source_ts_ms"] } else { &[] };
+        let extra: &[&str] = if view.is_star() { &["updated_at", "source_ts_ms"] } else { &[] };
         let into: Vec<&str> = all.iter().map(String::as_str).chain(extra.iter().copied()).collect();
         let holes = vec!["?"; into.len()].join(", ");
         let matches: Vec<String> =
@@ -31,6 +32,7 @@ impl Table {
             replace: format!("REPLACE INTO {table} ({}) VALUES ({holes})", into.join(", ")),
             delete: format!("DELETE FROM {table} WHERE {}", matches.join(" AND ")),
             select: format!("SELECT {} FROM {table}", all.join(", ")),
+            keep_alert: keep_alert_sql(&view).unwrap_or_default(),
             view,
             id,
         }
@@ -38,7 +40,7 @@ impl Table {
 
     /// A key of totals may hold nulls (SQL's `group by` has a group of them), all others may not.
     pub fn create_sql(view: &View) -> String {
-        let nullable = matches!(view.kind, Kind::Totals { .. });
+        let nullable = view.is_totals();
         let one_number = matches!(view.key, [Column { kind: Type::Int, .. }]);
         let mut columns: Vec<String> = vec![];
         for (at, column) in view.key.iter().chain(view.columns).enumerate() {
@@ -51,7 +53,7 @@ impl Table {
             let bound = if at < view.key.len() && !nullable { " NOT NULL" } else { "" };
             columns.push(format!("{} {kind}{bound}", quoted(column.name)));
         }
-        if is_stock(view) {
+        if view.is_star() {
             columns.push("updated_at TEXT NOT NULL".into());
             columns.push("source_ts_ms INTEGER NOT NULL".into());
         }
@@ -59,6 +61,48 @@ impl Table {
         columns.push(format!("PRIMARY KEY ({})", key.join(", ")));
         let tail = if nullable || one_number { "" } else { " WITHOUT ROWID" };
         format!("CREATE TABLE {} ({}){tail}", quoted(view.name), columns.join(", "))
+    }
+
+    /// The table of the view's alerts, in files that do not have it yet; nothing for a view without alerts.
+    pub fn create_alerts_sql(view: &View) -> String {
+        let Some((table, columns)) = alert_columns(view) else { return String::new() };
+        let kind = |kind| if kind == Type::Int { "INTEGER" } else { "TEXT" };
+        let columns: Vec<String> =
+            columns.iter().map(|c| format!("{} {}", quoted(c.name), kind(c.kind))).collect();
+        format!(
+            "CREATE TABLE IF NOT EXISTS {table} (name TEXT PRIMARY KEY, {}, source_ts_ms INTEGER NOT NULL) \
+             WITHOUT ROWID",
+            columns.join(", ")
+        )
+    }
+
+    /// Keeps an alert of the view. Whether it is new.
+    pub fn keep_alert(
+        &self,
+        conn: &Connection,
+        alert: &Alert,
+        source_ts_ms: i64,
+    ) -> rusqlite::Result<bool> {
+        let mut row = vec![Value::Text(alert.name.clone())];
+        row.extend(alert.key.iter().map(value));
+        row.push(alert.value.map_or(Value::Null, Value::Integer));
+        row.push(Value::Integer(source_ts_ms));
+        Ok(conn.prepare_cached(&self.keep_alert)?.execute(params_from_iter(row))? == 1)
+    }
+
+    /// Every alert of the view ever raised, by name.
+    pub fn alerts(&self, conn: &Connection) -> rusqlite::Result<Vec<Alert>> {
+        let Some((table, columns)) = alert_columns(&self.view) else { return Ok(vec![]) };
+        let names: Vec<String> = columns.iter().map(|c| quoted(c.name)).collect();
+        let sql = format!("SELECT name, {} FROM {table} ORDER BY name", names.join(", "));
+        let keys = self.view.key.len();
+        let read = |row: &rusqlite::Row<'_>| {
+            let key = self.view.key.iter().enumerate();
+            let key = key.map(|(at, column)| Ok(cell(row.get_ref(at + 1)?, column.kind)));
+            let key = key.collect::<rusqlite::Result<_>>()?;
+            Ok(Alert { name: row.get(0)?, key, value: row.get(keys + 1)? })
+        };
+        conn.prepare_cached(&sql)?.query_map([], read)?.collect()
     }
 
     pub fn put(
@@ -72,7 +116,7 @@ impl Table {
             self.remove(conn, key)?; // nulls never conflict, so REPLACE would add a second row
         }
         let mut values: Vec<Value> = key.iter().chain(row).map(value).collect();
-        if is_stock(&self.view) {
+        if self.view.is_star() {
             values.extend([Value::Text(rfc3339(ts_ms)), Value::Integer(ts_ms)]);
         }
         conn.prepare_cached(&self.replace)?.execute(params_from_iter(values))?;
@@ -100,8 +144,16 @@ impl Table {
     }
 }
 
-fn is_stock(view: &View) -> bool {
-    matches!(view.kind, Kind::Stock { .. })
+/// The columns between an alert's name and its time: the row's key, and the value that is told.
+fn alert_columns(view: &View) -> Option<(String, Vec<Column>)> {
+    let alert = view.alert?;
+    let told = view.columns.get(alert.value).copied();
+    Some((quoted(alert.table), view.key.iter().copied().chain(told).collect()))
+}
+fn keep_alert_sql(view: &View) -> Option<String> {
+    let (table, columns) = alert_columns(view)?;
+    let holes = vec!["?"; columns.len() + 2].join(", ");
+    Some(format!("INSERT INTO {table} VALUES ({holes}) ON CONFLICT DO NOTHING"))
 }
 
 /// Names come from code, not from input; quoting keeps words of SQL apart from them.
@@ -146,13 +198,5 @@ pub fn rfc3339(ms: i64) -> String {
     match DateTime::from_timestamp_millis(ms) {
         Some(time) => time.to_rfc3339_opts(SecondsFormat::Millis, true),
         None => format!("{ms} ms since 1970"),
-    }
-}
-
-/// A cell where a statement takes one value.
-pub struct Bound<'a>(pub &'a Cell);
-impl ToSql for Bound<'_> {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Owned(value(self.0)))
     }
 }

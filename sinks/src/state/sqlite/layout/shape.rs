@@ -1,27 +1,14 @@
 //! Everything about a view that shapes its rows and can be written down, as canonical text.
-use crate::{Column, Kind, View, canonical::Text};
+use crate::{Column, View, canonical::Text};
 
-/// `stock; stock_mode=derived; low_stock_threshold=10; key=product_id int; columns=name text, price decimal`.
+/// The view's rules, then its columns: `rows; key=product_id int; columns=name text, price decimal`.
 pub fn shape(view: &View) -> String {
-    let text = match &view.kind {
-        Kind::Rows => Text::new("rows"),
-        Kind::Totals { merge, .. } => {
-            totals(merge.iter().map(|merge| merge.as_str()).collect::<Vec<_>>())
-        }
-        Kind::Stock { mode, low_below } => stock(mode.as_str(), *low_below),
-    };
     let columns = |columns: &[Column]| {
         columns.iter().map(|column| (column.name.to_owned(), column.kind.as_str())).collect()
     };
-    rows(text, columns(view.key), columns(view.columns))
+    rows(view.rules.text.clone(), columns(view.key), columns(view.columns))
 }
 
-fn totals(merge: Vec<&str>) -> Text {
-    Text::new("totals").with("merge", merge.join(", "))
-}
-fn stock(mode: &str, low_below: i64) -> Text {
-    Text::new("stock").with("stock_mode", mode).with("low_stock_threshold", low_below)
-}
 type Columns = Vec<(String, &'static str)>;
 fn rows(text: Text, key: Columns, columns: Columns) -> String {
     let list = |columns: Columns| {
@@ -33,29 +20,12 @@ fn rows(text: Text, key: Columns, columns: Columns) -> String {
 }
 
 /// Files of earlier versions hold the names of this program's types, such as
-/// `stock Derived, low below 10; product_id Int -> name Text, price Decimal`. `None`: it is no such text.
-pub fn of_earlier(text: &str) -> Option<String> {
-    let (kind, rest) = text.split_once("; ")?;
-    let (key, shown) = rest.split_once(" -> ")?;
-    let text = if kind == "rows" {
-        Text::new("rows")
-    } else if let Some(merge) = kind.strip_prefix("totals of [") {
-        let merge = merge.strip_suffix(']')?.split(", ").map(|merge| match merge {
-            "Sum" => Some("sum"),
-            "Max" => Some("max"),
-            _ => None,
-        });
-        totals(merge.collect::<Option<_>>()?)
-    } else {
-        let (mode, low_below) = kind.strip_prefix("stock ")?.split_once(", low below ")?;
-        let mode = match mode {
-            "Derived" => "derived",
-            "Source" => "source",
-            _ => return None,
-        };
-        stock(mode, low_below.parse().ok()?)
-    };
-    Some(rows(text, columns_of_earlier(key)?, columns_of_earlier(shown)?))
+/// `rows; product_id Int -> name Text, price Decimal`. `None`: it is no such text of this view.
+pub fn of_earlier(view: &View, text: &str) -> Option<String> {
+    let (rules, columns) = text.split_once("; ")?;
+    let (key, shown) = columns.split_once(" -> ")?;
+    let rules = (view.rules.earlier)(rules)?;
+    Some(rows(rules, columns_of_earlier(key)?, columns_of_earlier(shown)?))
 }
 
 fn columns_of_earlier(text: &str) -> Option<Columns> {
@@ -80,43 +50,25 @@ fn columns_of_earlier(text: &str) -> Option<Columns> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Cell, Merge, StockMode, Type};
+    use crate::{Merge, Type, conformance::shop};
 
     const ID: Column = Column::new("product_id", Type::Int);
 
     fn views() -> [View; 4] {
-        let view = |name, key, columns, kind| View { name, key, columns, kind };
-        let stock = const {
-            &[
-                Column::new("name", Type::Text),
-                Column::new("price", Type::Decimal),
-                Column::new("base_stock", Type::Int),
-                Column::new("sold", Type::Int),
-                Column::new("stock_quantity", Type::Int),
-                Column::new("low_stock", Type::Int),
-            ]
-        };
-        let index = const {
-            &[Column::new("name", Type::Text).indexed(), Column::new("search_tokens", Type::Words)]
-        };
+        let index =
+            const { &[Column::new("name", Type::Text), Column::new("search_tokens", Type::Words)] };
         let customers = const {
             &[Column::new("spent", Type::Decimal), Column::new("last_order_at", Type::Time)]
         };
-        let totals = Kind::Totals { merge: &[Merge::Sum, Merge::Max], finish: <[Cell]>::to_vec };
         [
-            view(
-                "inventory",
-                &[ID],
-                stock,
-                Kind::Stock { mode: StockMode::Derived, low_below: 10 },
-            ),
-            view("index", &[ID], index, Kind::Rows),
-            view("tokens", const { &[Column::new("token", Type::Text), ID] }, &[], Kind::Rows),
-            view(
+            shop::stock(true, 10),
+            View::rows("index", &[ID], index),
+            View::rows("tokens", const { &[Column::new("token", Type::Text), ID] }, &[]),
+            View::totals(
                 "customers",
                 const { &[Column::new("customer_id", Type::Int)] },
+                &[Merge::Sum, Merge::Max],
                 customers,
-                totals,
             ),
         ]
     }
@@ -142,21 +94,21 @@ mod tests {
     fn a_views_shape_is_this_text() {
         for (view, (earlier, golden)) in views().iter().zip(GOLDEN) {
             assert_eq!(shape(view), golden);
-            assert_eq!(of_earlier(earlier).as_deref(), Some(golden));
+            assert_eq!(of_earlier(view, earlier).as_deref(), Some(golden));
         }
     }
 
     #[test]
     fn what_is_no_earlier_text_is_not_read_as_one() {
-        for (earlier, golden) in GOLDEN {
-            assert_eq!(of_earlier(golden), None);
-            assert_eq!(of_earlier(&earlier.replace("Int", "Long")), None);
-            assert_eq!(of_earlier(&earlier.replace(" -> ", " => ")), None);
-        }
-        for text in
-            ["", "rows", "stock Other, low below 10; a Int -> ", "totals of [Min]; a Int -> "]
-        {
-            assert_eq!(of_earlier(text), None, "{text}");
+        for (view, (earlier, golden)) in views().iter().zip(GOLDEN) {
+            assert_eq!(of_earlier(view, golden), None);
+            assert_eq!(of_earlier(view, &earlier.replace("Int", "Long")), None);
+            assert_eq!(of_earlier(view, &earlier.replace(" -> ", " => ")), None);
+            for text in
+                ["", "rows", "stock Other, low below 10; a Int -> ", "totals of [Min]; a Int -> "]
+            {
+                assert_eq!(of_earlier(view, text), None, "{text}");
+            }
         }
     }
 }
