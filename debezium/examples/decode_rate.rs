@@ -1,5 +1,11 @@
 //! How fast records are read: `cargo run --release -p debezium --example decode_rate [MILLIONS]`.
 //! Shop tables of the recordings, each record decoded and a handler's columns read and converted.
+//!
+//! `decode_rate ROUNDS FOLDER [TOPIC]` measures nothing itself: it reads the folder's records (of topics that end so)
+//! as a service does, so many times, for what counts instructions. Two counts of different ROUNDS, subtracted, leave
+//! out what the start costs:
+//!
+//! `valgrind --tool=callgrind target/release/examples/decode_rate 20 json-schemaless .orders`
 #[path = "../tests/recording/mod.rs"]
 mod recording;
 
@@ -80,8 +86,49 @@ fn visit(decoder: &mut Decoder, record: &Record, full: bool) -> Option<()> {
     Some(())
 }
 
+/// As a service reads a record: rows go by the topic's table, key and row are compared before a handler sees them.
+fn serve(decoder: &mut Decoder, record: &Record) -> Option<()> {
+    let table = record.topic.rsplit('.').next()?;
+    let decoded = decoder.decode_of(&record.topic, table, record.key(), record.value()).ok()?;
+    if let Envelope::Change(change) = &decoded
+        && let Some(row) = &change.after
+    {
+        if let Some(key) = &change.key {
+            let ([left], [right]) = (key.fields(["id"]).ok()?, row.fields(["id"]).ok()?);
+            black_box(left.raw() == right.raw());
+        }
+        match table {
+            "products" | "orders" | "order_items" => read(change, row).ok()?,
+            _ => {
+                for field in row.columns().ok()? {
+                    black_box(field.kept(|f| f.nullable(Field::json)).ok()?);
+                }
+            }
+        }
+    }
+    black_box(&decoded);
+    Some(())
+}
+
+fn count(rounds: usize, folder: &str, topic: &str) {
+    let mut records = recording::folder(folder);
+    records.retain(|record| record.topic.ends_with(topic));
+    let bytes: usize = records.iter().filter_map(|r| r.value.as_ref()).map(String::len).sum();
+    let mut decoder = Decoder::new(Formats::parse(FORMATS).unwrap_or_default(), Limits::default());
+    let mut failed = 0;
+    for _ in 0..rounds {
+        failed = records.iter().filter(|r| serve(&mut decoder, r).is_none()).count();
+    }
+    println!("{} records of {bytes} bytes, {rounds} times; {failed} failed", records.len());
+}
+
 fn main() {
-    let millions: f64 = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(0.2);
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if let [rounds, folder, topic @ ..] = words.as_slice() {
+        let topic = topic.first().map_or("", String::as_str);
+        return count(rounds.parse().unwrap_or(1), folder, topic);
+    }
+    let millions: f64 = words.first().and_then(|n| n.parse().ok()).unwrap_or(0.2);
     let records_min = (millions * 1e6) as usize;
     for folder in ["json-schemaless", "json-with-schema"] {
         for topic in [".products", ".orders", ".order_items"] {
