@@ -1,5 +1,8 @@
 //! A row's change, as Debezium tells it.
-use crate::{Doubts, ParseError, Row, json};
+use crate::{
+    Doubts, ParseError, Row,
+    json::{self, Scanner},
+};
 use std::borrow::Cow;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,36 +71,56 @@ const NAMES: [&str; 9] = [
     "source.lsn",
     "source.name",
 ];
-fn slot(name: &str) -> Option<usize> {
+fn slot(name: &[u8]) -> Option<usize> {
     Some(match name {
-        "connector" => 0,
-        "db" => 1,
-        "schema" => 2,
-        "table" => TABLE,
-        "ts_ms" => 4,
-        "snapshot" => 5,
-        "txId" => 6,
-        "lsn" => 7,
-        "name" => 8,
+        b"connector" => 0,
+        b"db" => 1,
+        b"schema" => 2,
+        b"table" => TABLE,
+        b"ts_ms" => 4,
+        b"snapshot" => 5,
+        b"txId" => 6,
+        b"lsn" => 7,
+        b"name" => 8,
         _ => return None,
     })
 }
 const TABLE: usize = 3;
 
-impl<'a> Source<'a> {
-    /// Of an object that was checked to be JSON.
-    pub(crate) fn read(object: &'a str) -> Result<Self, ParseError> {
-        if !object.starts_with('{') {
+/// The text of the values that a [`Source`] is read from.
+#[derive(Debug)]
+pub(crate) struct SourceFields<'a>([Option<&'a str>; NAMES.len()]);
+impl<'a> SourceFields<'a> {
+    /// Of an object that is still to be checked. `None`: [`Self::of`] judges.
+    pub(crate) fn scan(scanner: &mut Scanner<'a>) -> Option<Self> {
+        let mut found = [None; NAMES.len()];
+        scanner.object(|scanner, name| {
+            let slot = slot(scanner.plain(name)?);
+            let value = scanner.span(Scanner::value)?;
+            let Some(i) = slot else { return Some(()) };
+            found[i].replace(scanner.text(value)?).is_none().then_some(())
+        })?;
+        Some(Self(found))
+    }
+
+    /// Of a value that was checked to be JSON.
+    pub(crate) fn of(json: &'a str) -> Result<Self, ParseError> {
+        if !json.starts_with('{') {
             return Err(ParseError::WrongType("source"));
         }
         let mut found: [Option<&'a str>; NAMES.len()] = [None; NAMES.len()];
-        for (name, value) in json::Members::of(object) {
+        for (name, value) in json::Members::of(json) {
             let name = name.ok_or(ParseError::WrongType("source"))?;
-            let Some(i) = slot(&name) else { continue };
+            let Some(i) = slot(name.as_bytes()) else { continue };
             if found[i].replace(value).is_some() {
                 return Err(ParseError::Twice(NAMES[i]));
             }
         }
+        Ok(Self(found))
+    }
+
+    pub(crate) fn read(&self) -> Result<Source<'a>, ParseError> {
+        let found = &self.0;
         let text = |i: usize| match found[i] {
             Some(raw) if raw != "null" => json::string(raw).ok_or(ParseError::WrongType(NAMES[i])),
             _ if i == TABLE && found[0] == Some("\"mongodb\"") => Err(ParseError::MongoDb),
@@ -105,7 +128,7 @@ impl<'a> Source<'a> {
             _ => Ok(Cow::Borrowed("")),
         };
         let ts_ms = found[4].ok_or(ParseError::MissingField(NAMES[4]))?;
-        Ok(Self {
+        Ok(Source {
             connector: text(0)?,
             name: text(8)?,
             db: text(1)?,
@@ -117,7 +140,9 @@ impl<'a> Source<'a> {
             lsn: found[7].and_then(json::int).and_then(|lsn| lsn.try_into().ok()),
         })
     }
+}
 
+impl<'a> Source<'a> {
     /// Of what no event tells, such as the row that a tombstone takes away: its table, and when.
     pub fn unsaid(table: Cow<'a, str>, ts_ms: i64) -> Self {
         Self {

@@ -1,11 +1,12 @@
 //! Bytes -> [`Envelope`].
 use crate::{
     Change, Doubts, Envelope, Formats, Limits, Op, ParseError, Row, Source,
-    json::{self, kind},
+    change::SourceFields,
+    json::{self, Scanner, kind},
     row::Configured,
     schema::{Cache, Columns, Part, Schema},
 };
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, str::Utf8Error, sync::Arc};
 
 /// Remembers the last schemas seen, so that an equal one is not read again.
 #[derive(Debug, Default)]
@@ -96,11 +97,11 @@ impl Decoder {
             "u" => Op::Update,
             "d" => Op::Delete,
             "r" => Op::Read,
-            "t" => return Source::read(source).map(Envelope::Truncate),
+            "t" => return event.source(source).map(Envelope::Truncate),
             "m" => return message(event),
             _ => return Err(ParseError::UnknownOp),
         };
-        let source = Source::read(source)?;
+        let source = event.source(source)?;
         let table = table.map_or_else(|| source.table.clone(), Cow::Borrowed);
         let configured = self.configured(&table);
         let image = |i: usize, columns: fn(&Schema) -> &Arc<Columns>| match event.get(i) {
@@ -208,13 +209,11 @@ impl Decoder {
     /// What follows a known start, if it is an object and nothing comes after it. Anything else is for
     /// [`Self::open_whole`] to judge.
     fn payload<'a>(&self, bytes: &'a [u8], start: usize) -> Option<Object<'a>> {
-        let rest = bytes[start..].trim_ascii_end().strip_suffix(b"}")?;
-        if json::is_deeper(rest, self.limits.nesting_max.saturating_sub(1)) {
-            return None;
-        }
-        let text = std::str::from_utf8(rest).ok()?.trim_matches(GAPS);
-        let object = text.starts_with('{').then(|| Object::read(text).ok()).flatten()?;
-        object.twice.is_none().then_some(object)
+        let rest = std::str::from_utf8(bytes.get(start..)?).ok()?;
+        let mut scanner = Scanner::new(rest, self.limits.nesting_max.saturating_sub(1));
+        let object = Object::scan(&mut scanner)?;
+        scanner.take(b'}')?;
+        scanner.is_at_end().then_some(object)
     }
 
     fn open_whole<'a>(
@@ -222,6 +221,35 @@ impl Decoder {
         topic: &str,
         part: Part,
         bytes: &'a [u8],
+    ) -> Result<Option<Object<'a>>, ParseError> {
+        let text = std::str::from_utf8(bytes);
+        let scanned = text.ok().and_then(|text| Object::scan_all(text, self.limits.nesting_max));
+        let outer = match scanned {
+            Some(object) => object,
+            None => match self.judge(bytes, text)? {
+                Some(object) => object,
+                None => return Ok(None),
+            },
+        };
+        let (Some(schema_json), Some(payload), 2) =
+            (outer.found[SCHEMA], outer.found[PAYLOAD], outer.members)
+        else {
+            return Ok(Some(outer));
+        };
+        if schema_json != "null" && !schema_json.starts_with('{') {
+            return Ok(Some(outer));
+        }
+        let schema = Arc::new(Schema::read(schema_json)?);
+        let payload = object(payload)?;
+        self.schemas.keep(topic, part, bytes, schema_json, &schema);
+        Ok(payload.map(|payload| Object { schema: Some(schema), ..payload }))
+    }
+
+    /// What the scanner does not take: mostly an error, and which one.
+    fn judge<'a>(
+        &self,
+        bytes: &'a [u8],
+        text: Result<&'a str, Utf8Error>,
     ) -> Result<Option<Object<'a>>, ParseError> {
         match bytes {
             [0, _, _, _, _, ..] => return Err(ParseError::Binary),
@@ -233,21 +261,9 @@ impl Decoder {
         if json::is_deeper(bytes, max) {
             return Err(ParseError::TooDeep { max });
         }
-        let text = std::str::from_utf8(bytes)
+        let text = text
             .map_err(|e| ParseError::Json { at: e.valid_up_to(), problem: "not UTF-8".into() })?;
-        let Some(outer) = object(text)? else { return Ok(None) };
-        let (Some(schema_json), Some(payload), 2) =
-            (outer.found[SCHEMA], outer.found[PAYLOAD], outer.members)
-        else {
-            return Ok(Some(outer));
-        };
-        if schema_json != "null" && !schema_json.starts_with('{') {
-            return Ok(Some(outer));
-        }
-        let schema = Arc::new(Schema::read(schema_json)?);
-        let payload = object(payload)?;
-        self.schemas.keep(topic, part, text, schema_json, &schema);
-        Ok(payload.map(|payload| Object { schema: Some(schema), ..payload }))
+        object(text)
     }
 }
 
@@ -266,23 +282,23 @@ fn message<'a>(event: &Object<'a>) -> Result<Envelope<'a>, ParseError> {
 
 const SLOTS: usize = 15;
 /// Which member this is, of those that tell what an object is.
-fn slot(name: &str) -> Option<(usize, &'static str)> {
+fn slot(name: &[u8]) -> Option<(usize, &'static str)> {
     Some(match name {
-        "op" => (OP, "op"),
-        "source" => (SOURCE, "source"),
-        "before" => (BEFORE, "before"),
-        "after" => (AFTER, "after"),
-        "ts_ms" => (TS_MS, "ts_ms"),
-        "message" => (MESSAGE, "message"),
-        "schema" => (SCHEMA, "schema"),
-        "payload" => (PAYLOAD, "payload"),
-        "status" => (STATUS, "status"),
-        "id" => (ID, "id"),
-        "event_count" => (EVENT_COUNT, "event_count"),
-        "data_collections" => (DATA_COLLECTIONS, "data_collections"),
-        "ddl" => (DDL, "ddl"),
-        "tableChanges" => (TABLE_CHANGES, "tableChanges"),
-        "serverName" => (SERVER_NAME, "serverName"),
+        b"op" => (OP, "op"),
+        b"source" => (SOURCE, "source"),
+        b"before" => (BEFORE, "before"),
+        b"after" => (AFTER, "after"),
+        b"ts_ms" => (TS_MS, "ts_ms"),
+        b"message" => (MESSAGE, "message"),
+        b"schema" => (SCHEMA, "schema"),
+        b"payload" => (PAYLOAD, "payload"),
+        b"status" => (STATUS, "status"),
+        b"id" => (ID, "id"),
+        b"event_count" => (EVENT_COUNT, "event_count"),
+        b"data_collections" => (DATA_COLLECTIONS, "data_collections"),
+        b"ddl" => (DDL, "ddl"),
+        b"tableChanges" => (TABLE_CHANGES, "tableChanges"),
+        b"serverName" => (SERVER_NAME, "serverName"),
         _ => return None,
     })
 }
@@ -310,15 +326,15 @@ struct Marks {
     unwrapped: bool,
 }
 impl Marks {
-    fn see(&mut self, name: &str) {
-        match name.as_bytes().first() {
+    fn see(&mut self, name: &[u8]) {
+        match name.first() {
             Some(b'_') => {
                 self.unwrapped |=
-                    matches!(name, "__op" | "__deleted" | "__table" | "__lsn" | "__ts_ms")
-                        || name.starts_with("__source");
+                    matches!(name, b"__op" | b"__deleted" | b"__table" | b"__lsn" | b"__ts_ms")
+                        || name.starts_with(b"__source");
             }
             Some(b'i' | b's') => {
-                self.cloud_events |= name == "specversion" || name.starts_with("iodebezium");
+                self.cloud_events |= name == b"specversion" || name.starts_with(b"iodebezium");
             }
             _ => {}
         }
@@ -336,21 +352,70 @@ struct Object<'a> {
     marks: Marks,
     twice: Option<&'static str>,
     schema: Option<Arc<Schema>>,
+    /// The fields of `source`, where it was read on the way.
+    source: Option<SourceFields<'a>>,
 }
 impl<'a> Object<'a> {
+    fn new(json: &'a str) -> Self {
+        Self {
+            json,
+            found: [None; SLOTS],
+            members: 0,
+            marks: Marks::default(),
+            twice: None,
+            schema: None,
+            source: None,
+        }
+    }
+
+    /// `None`: no object, or one that takes more than a scanner: [`object`] judges.
+    fn scan(scanner: &mut Scanner<'a>) -> Option<Self> {
+        let mut object = Self::new("");
+        let json = scanner.span(|scanner| {
+            scanner.object(|scanner, name| {
+                let name = scanner.plain(name)?;
+                object.members += 1;
+                object.marks.see(name);
+                let slot = slot(name);
+                let is_source = matches!(slot, Some((SOURCE, _)));
+                let value = scanner.span(|scanner| {
+                    if is_source && scanner.next()? == b'{' {
+                        object.source = Some(SourceFields::scan(scanner)?);
+                        return Some(());
+                    }
+                    scanner.value()
+                })?;
+                let Some((i, _)) = slot else { return Some(()) };
+                object.found[i].replace(scanner.text(value)?).is_none().then_some(())
+            })
+        })?;
+        object.json = scanner.text(json)?;
+        Some(object)
+    }
+    fn scan_all(text: &'a str, levels: usize) -> Option<Self> {
+        let mut scanner = Scanner::new(text, levels);
+        let object = Self::scan(&mut scanner)?;
+        scanner.is_at_end().then_some(object)
+    }
+
     fn read(json: &'a str) -> Result<Self, serde_json::Error> {
-        let (found, marks) = ([None; SLOTS], Marks::default());
-        let mut object = Self { json, found, members: 0, marks, twice: None, schema: None };
+        let mut object = Self::new(json);
         json::walk(json, |name, value| {
             object.members += 1;
-            object.marks.see(&name);
-            if let Some((i, name)) = slot(&name)
+            object.marks.see(name.as_bytes());
+            if let Some((i, name)) = slot(name.as_bytes())
                 && object.found[i].replace(value).is_some()
             {
                 object.twice = Some(name);
             }
         })?;
         Ok(object)
+    }
+    fn source(&self, json: &'a str) -> Result<Source<'a>, ParseError> {
+        match &self.source {
+            Some(fields) => fields.read(),
+            None => SourceFields::of(json)?.read(),
+        }
     }
     /// Unless null.
     fn get(&self, slot: usize) -> Option<&'a str> {
@@ -360,6 +425,9 @@ impl<'a> Object<'a> {
 
 /// `None`: null.
 fn object(text: &str) -> Result<Option<Object<'_>>, ParseError> {
+    if let Some(object) = Object::scan_all(text, usize::MAX) {
+        return Ok(Some(object));
+    }
     let text_inside = text.trim_matches(GAPS);
     let broken = |e: serde_json::Error| {
         let (at, problem) = json::place(text, &e);
@@ -376,5 +444,71 @@ fn object(text: &str) -> Result<Option<Object<'_>>, ParseError> {
     match object.twice {
         Some(name) => Err(ParseError::Twice(name)),
         None => Ok(Some(Object { json: text_inside, ..object })),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn value() -> impl Strategy<Value = &'static str> {
+        let any = [
+            "null",
+            "true",
+            "\"first\"",
+            "\"x\"",
+            "\"\\u00e9\"",
+            "\"\\ud800\"",
+            "17",
+            "-1.5e3",
+            "[{}, [1]]",
+            "{}",
+            "{\"ts_ms\":1,\"table\":\"t\"}",
+            "{ \"table\" : \"t\" , \"ts_ms\" : 1 , \"xmin\":null}",
+            "{\"table\":\"t\",\"table\":\"t\",\"ts_ms\":1}",
+            "{\"ta\\u0062le\":\"t\",\"ts_ms\":1}",
+            "{\"\\ud800\":1}",
+            "{\"a\":1,}",
+            "01",
+            "",
+        ];
+        prop::sample::select(any.to_vec())
+    }
+    fn name() -> impl Strategy<Value = &'static str> {
+        let names = ["op", "source", "before", "after", "schema", "id", "__op", "specversion"];
+        prop::sample::select(
+            names.into_iter().chain(["iodebeziumop", "x", "s\\u006furce"]).collect::<Vec<_>>(),
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn scanned_as_read(
+            members in prop::collection::vec((name(), value()), 0..6),
+            gap in prop::sample::select(vec!["", "", " ", "\n\t", "\x0c"]),
+            tail in prop::sample::select(vec!["", "", "", "\n", "x", "}"]),
+        ) {
+            let members: Vec<String> =
+                members.iter().map(|(name, value)| format!("{gap}\"{name}\":{value}")).collect();
+            let text = format!("{gap}{{{}{gap}}}{tail}", members.join(","));
+            let Some(scanned) = Object::scan_all(&text, 64) else {
+                // Not JSON, or with escapes in a name, or with a member twice.
+                let is_plain = Object::read(&text).is_ok_and(|object| object.twice.is_none());
+                prop_assert!(!is_plain || text.contains("\\u") || text.contains("\"t\",\"table"), "{}", text);
+                return Ok(());
+            };
+            let read = Object::read(&text).unwrap();
+            prop_assert_eq!(scanned.json, text.trim_matches(GAPS));
+            prop_assert_eq!((scanned.found, scanned.members), (read.found, read.members));
+            prop_assert_eq!(format!("{:?}", scanned.marks), format!("{:?}", read.marks));
+            prop_assert!(read.twice.is_none());
+            if let Some(fields) = scanned.source {
+                let source = SourceFields::of(read.found[SOURCE].unwrap()).unwrap();
+                prop_assert_eq!(format!("{fields:?}"), format!("{source:?}"));
+            }
+        }
     }
 }

@@ -198,13 +198,15 @@ impl Cache {
         &mut self,
         topic: &str,
         part: Part,
-        record: &str,
+        record: &[u8],
         schema_json: &str,
         schema: &Arc<Schema>,
     ) {
         let end = OPENING.len() + schema_json.len() + TURN.len();
-        let rest = record.strip_prefix(OPENING).and_then(|rest| rest.strip_prefix(schema_json));
-        if end > SCHEMA_BYTES_MAX || !rest.is_some_and(|rest| rest.starts_with(TURN)) {
+        let rest = record
+            .strip_prefix(OPENING.as_bytes())
+            .and_then(|rest| rest.strip_prefix(schema_json.as_bytes()));
+        if end > SCHEMA_BYTES_MAX || !rest.is_some_and(|rest| rest.starts_with(TURN.as_bytes())) {
             return;
         }
         let is_new = !self.topics.contains_key(topic);
@@ -219,7 +221,7 @@ impl Cache {
             self.bytes -= oldest.start.len();
         }
         self.bytes += end;
-        let start = record.as_bytes()[..end].into();
+        let start = record[..end].into();
         known.insert(0, Seen { part, start, schema: Arc::clone(schema) });
     }
 }

@@ -56,6 +56,8 @@ fn what_follows_a_known_schema_is_checked() {
         &format!("{PAYLOAD}}}}}"),
         &format!("{PAYLOAD}}}x"),
         &format!("{PAYLOAD}]"),
+        &format!("{PAYLOAD}}}\x0c"),
+        &format!("{PAYLOAD}\x0c}}"),
         r#"{"op":"c","op":"c"}}"#,
         "7}",
         "null}",
