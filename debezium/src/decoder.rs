@@ -3,7 +3,7 @@ use crate::{
     Change, Doubts, Envelope, Formats, Limits, Op, ParseError, Row, Source,
     change::SourceFields,
     json::{self, Scanner, kind},
-    row::Configured,
+    row::{Configured, Image},
     schema::{Cache, Columns, Part, Schema},
 };
 use std::{borrow::Cow, str::Utf8Error, sync::Arc};
@@ -58,11 +58,11 @@ impl Decoder {
         let Some(value) = value.filter(|value| !value.is_empty()) else {
             return Ok(Envelope::Tombstone);
         };
-        let Some(event) = self.open(topic, Part::Value, value)? else {
+        let Some(mut event) = self.open(topic, Part::Value, value)? else {
             return Ok(Envelope::Tombstone);
         };
         match (event.get(OP), event.get(SOURCE)) {
-            (Some(op), Some(source)) => self.event(topic, table, key, (op, source), &event),
+            (Some(op), Some(source)) => self.event(topic, table, key, (op, source), &mut event),
             _ => self.other(topic, key, &event),
         }
     }
@@ -80,7 +80,7 @@ impl Decoder {
         let opened = self.open(topic, Part::Key, key).map_err(|e| ParseError::Key(Box::new(e)))?;
         Ok(opened.map(|key| {
             let columns = key.schema.as_ref().map(|schema| Arc::clone(&schema.own));
-            Row::new(key.json, table.clone(), columns, self.configured(&table))
+            Row::new(Image::of(key.json), table.clone(), columns, self.configured(&table))
         }))
     }
 
@@ -90,7 +90,7 @@ impl Decoder {
         table: Option<&'a str>,
         key: Option<&'a [u8]>,
         (op, source): (&str, &'a str),
-        event: &Object<'a>,
+        event: &mut Object<'a>,
     ) -> Result<Envelope<'a>, ParseError> {
         let op = match json::string(op).ok_or(ParseError::WrongType("op"))?.as_ref() {
             "c" => Op::Create,
@@ -104,21 +104,24 @@ impl Decoder {
         let source = event.source(source)?;
         let table = table.map_or_else(|| source.table.clone(), Cow::Borrowed);
         let configured = self.configured(&table);
-        let image = |i: usize, columns: fn(&Schema) -> &Arc<Columns>| match event.get(i) {
-            None => Ok(None),
-            Some(json) if json.starts_with('{') => {
-                let columns = event.schema.as_deref().map(columns).map(Arc::clone);
-                Ok(Some(Row::new(json, table.clone(), columns, configured.clone())))
-            }
-            Some(json) => {
-                let name = if i == BEFORE { "before" } else { "after" };
+        let image = |name,
+                     json: Option<&'a str>,
+                     noted: Option<Image<'a>>,
+                     columns: fn(&Schema) -> &Arc<Columns>| {
+            let Some(json) = json else { return Ok(None) };
+            if !json.starts_with('{') {
                 let is_json =
                     json::string(json).is_some_and(|text| text.trim_start().starts_with('{'));
-                Err(if is_json { ParseError::TextImage } else { ParseError::WrongType }(name))
+                let problem = if is_json { ParseError::TextImage } else { ParseError::WrongType };
+                return Err(problem(name));
             }
+            let image = noted.unwrap_or_else(|| Image::of(json));
+            let columns = event.schema.as_deref().map(columns).map(Arc::clone);
+            Ok(Some(Row::new(image, table.clone(), columns, configured.clone())))
         };
-        let before = image(BEFORE, |schema| &schema.before)?;
-        let after = image(AFTER, |schema| &schema.after)?;
+        let (before, after) = (event.before.take(), event.after.take());
+        let before = image("before", event.get(BEFORE), before, |schema| &schema.before)?;
+        let after = image("after", event.get(AFTER), after, |schema| &schema.after)?;
         if after.is_none() && op != Op::Delete {
             return Err(ParseError::MissingField("after"));
         }
@@ -354,6 +357,9 @@ struct Object<'a> {
     schema: Option<Arc<Schema>>,
     /// The fields of `source`, where it was read on the way.
     source: Option<SourceFields<'a>>,
+    /// The same of the images.
+    before: Option<Image<'a>>,
+    after: Option<Image<'a>>,
 }
 impl<'a> Object<'a> {
     fn new(json: &'a str) -> Self {
@@ -365,6 +371,8 @@ impl<'a> Object<'a> {
             twice: None,
             schema: None,
             source: None,
+            before: None,
+            after: None,
         }
     }
 
@@ -377,13 +385,21 @@ impl<'a> Object<'a> {
                 object.members += 1;
                 object.marks.see(name);
                 let slot = slot(name);
-                let is_source = matches!(slot, Some((SOURCE, _)));
+                let is_object = scanner.next()? == b'{';
                 let value = scanner.span(|scanner| {
-                    if is_source && scanner.next()? == b'{' {
-                        object.source = Some(SourceFields::scan(scanner)?);
-                        return Some(());
+                    match slot {
+                        Some((SOURCE, _)) if is_object => {
+                            object.source = Some(SourceFields::scan(scanner)?);
+                        }
+                        Some((BEFORE, _)) if is_object => {
+                            object.before = Some(Image::scan(scanner)?);
+                        }
+                        Some((AFTER, _)) if is_object => {
+                            object.after = Some(Image::scan(scanner)?);
+                        }
+                        _ => scanner.value()?,
                     }
-                    scanner.value()
+                    Some(())
                 })?;
                 let Some((i, _)) = slot else { return Some(()) };
                 object.found[i].replace(scanner.text(value)?).is_none().then_some(())

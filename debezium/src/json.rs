@@ -56,6 +56,9 @@ impl<'a> Visitor<'a> for NameSeed {
     }
 }
 
+/// A name and the text of its value. `None` for the name: it has half of a surrogate pair in it.
+pub(crate) type Member<'a> = (Option<Cow<'a, str>>, &'a str);
+
 /// The members of an object that was checked to be JSON, however deep. On other text it ends early or yields nonsense,
 /// and does not panic.
 pub(crate) struct Members<'a>(Scanner<'a>);
@@ -65,8 +68,7 @@ impl<'a> Members<'a> {
     }
 }
 impl<'a> Iterator for Members<'a> {
-    /// `None` for the name: it has half of a surrogate pair in it.
-    type Item = (Option<Cow<'a, str>>, &'a str);
+    type Item = Member<'a>;
     fn next(&mut self) -> Option<Self::Item> {
         self.0.checked_member()
     }

@@ -2,7 +2,7 @@
 use crate::{
     Format,
     format::TableFormats,
-    json,
+    json::{self, Member, Scanner},
     schema::{Column, Columns, Kind},
     value::{Instant, decimal, is_unavailable, time},
 };
@@ -12,12 +12,65 @@ use std::{array, borrow::Cow, sync::Arc};
 
 #[derive(Debug, Clone)]
 pub struct Row<'a> {
-    /// An object, already checked.
-    json: &'a str,
+    image: Image<'a>,
     table: Cow<'a, str>,
     schema: Option<Arc<Columns>>,
     configured: Configured,
 }
+
+/// A row's JSON: an object, already checked.
+#[derive(Debug, Clone)]
+pub(crate) struct Image<'a> {
+    json: &'a str,
+    /// What is in the object, if that was noted while it was checked.
+    members: Option<Vec<Member<'a>>>,
+}
+impl<'a> Image<'a> {
+    pub(crate) fn of(json: &'a str) -> Self {
+        Self { json, members: None }
+    }
+
+    /// Of an object that is still to be checked. `None`: no JSON.
+    pub(crate) fn scan(scanner: &mut Scanner<'a>) -> Option<Self> {
+        let mut members = Vec::with_capacity(MEMBERS_USUAL);
+        let json = scanner.span(|scanner| {
+            scanner.object(|scanner, name| {
+                let name = scanner.string_text(name)?;
+                let value = scanner.span(Scanner::value)?;
+                if members.len() <= MEMBERS_MAX {
+                    members.push((name, scanner.text(value)?));
+                }
+                Some(())
+            })
+        })?;
+        let members = Some(members).filter(|members| members.len() <= MEMBERS_MAX);
+        Some(Self { json: scanner.text(json)?, members })
+    }
+
+    /// Each name, `None` if half of a surrogate pair is in it, with its place and value, until there is an error.
+    #[inline]
+    fn each(
+        &self,
+        mut member: impl FnMut(usize, &Option<Cow<'a, str>>, &'a str) -> Result<(), FieldError>,
+    ) -> Result<(), FieldError> {
+        match &self.members {
+            Some(members) => {
+                let mut members = members.iter().enumerate();
+                members.try_for_each(|(at, (name, value))| member(at, name, value))
+            }
+            None => {
+                let mut members = json::Members::of(self.json).enumerate();
+                members.try_for_each(|(at, (name, value))| member(at, &name, value))
+            }
+        }
+    }
+}
+
+/// What most tables have room in.
+const MEMBERS_USUAL: usize = 12;
+/// Of objects with more members none is noted: PostgreSQL's tables have at most 1,600 columns.
+const MEMBERS_MAX: usize = 1_600;
+
 /// What is configured of a table's columns.
 #[derive(Debug, Clone)]
 pub(crate) struct Configured {
@@ -27,12 +80,12 @@ pub(crate) struct Configured {
 
 impl<'a> Row<'a> {
     pub(crate) fn new(
-        json: &'a str,
+        image: Image<'a>,
         table: Cow<'a, str>,
         schema: Option<Arc<Columns>>,
         configured: Configured,
     ) -> Self {
-        Self { json, table, schema, configured }
+        Self { image, table, schema, configured }
     }
 
     /// These columns, in one pass over the row. A missing column is an error only when its value is asked for; one
@@ -42,28 +95,30 @@ impl<'a> Row<'a> {
         names: [&'a str; N],
     ) -> Result<[Field<'a>; N], FieldError> {
         let mut found = [None; N];
-        for (at, (name, value)) in json::Members::of(self.json).enumerate() {
+        self.image.each(|at, name, value| {
             let Some(name) = name else { return Err(self.unreadable_name()) };
             for (wanted, slot) in names.iter().zip(&mut found) {
-                if *wanted == name && slot.replace((value, at)).is_some() {
-                    return Err(FieldError(format!("{}.{name}: there twice", self.table)));
+                if wanted == name && slot.replace((value, at)).is_some() {
+                    return Err(self.there_twice(name));
                 }
             }
-        }
+            Ok(())
+        })?;
         Ok(array::from_fn(|i| self.field(Cow::Borrowed(names[i]), found[i])))
     }
 
     /// These columns, in one pass over the row, those that are missing as well: the names are known at run time only.
     pub fn values<N: AsRef<str>>(&self, names: &'a [N]) -> Result<Vec<Field<'a>>, FieldError> {
         let mut found = vec![None; names.len()];
-        for (at, (name, value)) in json::Members::of(self.json).enumerate() {
+        self.image.each(|at, name, value| {
             let Some(name) = name else { return Err(self.unreadable_name()) };
             if let Some(i) = names.iter().position(|wanted| wanted.as_ref() == name)
                 && found[i].replace((value, at)).is_some()
             {
-                return Err(FieldError(format!("{}.{name}: there twice", self.table)));
+                return Err(self.there_twice(name));
             }
-        }
+            Ok(())
+        })?;
         let named = names.iter().zip(found);
         Ok(named.map(|(name, found)| self.field(Cow::Borrowed(name.as_ref()), found)).collect())
     }
@@ -73,31 +128,41 @@ impl<'a> Row<'a> {
         &self,
         names: impl Fn(&str) -> bool,
     ) -> Result<Option<Cow<'a, str>>, FieldError> {
-        for (name, _) in json::Members::of(self.json) {
-            match name {
-                None => return Err(self.unreadable_name()),
-                Some(name) if !names(&name) => return Ok(Some(name)),
-                Some(_) => {}
+        let mut beside = None;
+        self.image.each(|_, name, _| match name {
+            _ if beside.is_some() => Ok(()),
+            None => Err(self.unreadable_name()),
+            Some(name) => {
+                beside = Some(name.clone()).filter(|name| !names(name));
+                Ok(())
             }
-        }
-        Ok(None)
+        })?;
+        Ok(beside)
     }
 
     /// The column's JSON, whatever it is.
     pub(crate) fn raw(&self, column: &str) -> Option<&'a str> {
-        let mut members = json::Members::of(self.json);
-        members.find(|(name, _)| name.as_deref() == Some(column)).map(|(_, value)| value)
+        let mut found = None;
+        let _: Result<(), FieldError> = self.image.each(|_, name, value| {
+            if found.is_none() && name.as_deref() == Some(column) {
+                found = Some(value);
+            }
+            Ok(())
+        });
+        found
     }
 
     /// Every column, in the row's order, those there twice as well.
     pub fn columns(&self) -> Result<Vec<Field<'a>>, FieldError> {
-        let members = json::Members::of(self.json).enumerate();
-        members
-            .map(|(at, (name, value))| match name {
-                Some(name) => Ok(self.field(name, Some((value, at)))),
-                None => Err(self.unreadable_name()),
-            })
-            .collect()
+        let mut columns = Vec::new();
+        self.image.each(|at, name, value| match name {
+            Some(name) => {
+                columns.push(self.field(name.clone(), Some((value, at))));
+                Ok(())
+            }
+            None => Err(self.unreadable_name()),
+        })?;
+        Ok(columns)
     }
 
     fn field(&self, column: Cow<'a, str>, found: Option<(&'a str, usize)>) -> Field<'a> {
@@ -121,6 +186,9 @@ impl<'a> Row<'a> {
         }
     }
 
+    fn there_twice(&self, name: &str) -> FieldError {
+        FieldError(format!("{}.{name}: there twice", self.table))
+    }
     fn unreadable_name(&self) -> FieldError {
         FieldError(format!("{}: a column's name holds half of a surrogate pair", self.table))
     }

@@ -265,6 +265,44 @@ fn columns_there_twice() {
     assert!(row.fields(["a"]).unwrap_err().to_string().contains("surrogate"));
 }
 
+/// Wide rows, deep values and escapes in the envelope's names are read another way, to the same end.
+#[test]
+fn rows_of_any_width_and_depth() {
+    for columns in [0, 1, 12, 13, 1_600, 1_601, 5_000] {
+        let row: Vec<String> = (0..columns).map(|i| format!(r#""c\u0030{i}":{i}"#)).collect();
+        let row = row.join(", ");
+        let deep = format!("{}{}", "[".repeat(63), "]".repeat(63));
+        let limits = Limits { nesting_max: 100, ..Limits::default() };
+        for (op, beside) in [("op", ""), ("op", &format!(r#","beside":{deep}"#)), (r"o\u0070", "")]
+        {
+            let value = format!(
+                r#"{{"{op}":"u","source":{SOURCE},"before":{{}},"after":{{{row}}}{beside}}}"#
+            );
+            let mut decoder = Decoder::new(Formats::default(), limits);
+            let Ok(Envelope::Change(change)) = decoder.decode("t", None, Some(value.as_bytes()))
+            else {
+                panic!("{op} {beside}");
+            };
+            assert!(change.before.unwrap().columns().unwrap().is_empty());
+            let row = change.after.unwrap();
+            let read = row.columns().unwrap();
+            assert_eq!(read.len(), columns);
+            for (i, column) in read.iter().enumerate() {
+                assert_eq!((column.name(), column.int().unwrap()), (&*format!("c0{i}"), i as i64));
+            }
+            let last = format!("c0{}", columns.max(1) - 1);
+            assert_eq!(
+                row.fields([&last]).unwrap()[0].int().ok(),
+                (columns as i64).checked_sub(1).filter(|i| *i >= 0)
+            );
+            let names = [last.clone(), "nowhere".to_owned()];
+            assert!(row.values(&names).unwrap()[1].is_missing());
+            let beside = row.column_beside(|name| name != last).unwrap();
+            assert_eq!(beside.is_some(), columns > 0);
+        }
+    }
+}
+
 #[test]
 fn limits() {
     let limits = Limits { value_bytes_max: 100, nesting_max: 3 };

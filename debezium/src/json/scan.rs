@@ -10,8 +10,8 @@ pub(crate) const LEVELS_MAX: usize = 64;
 /// that the text is not JSON, or that there are more levels of brackets than allowed.
 pub(crate) struct Scanner<'a> {
     text: &'a str,
-    /// What is still to be read of it.
-    rest: &'a [u8],
+    /// How many bytes of it were passed.
+    at: usize,
     /// How many brackets may be opened here.
     levels: usize,
 }
@@ -32,21 +32,16 @@ pub(crate) struct Quoted {
 impl<'a> Scanner<'a> {
     /// With at most so many levels of brackets, and never more than [`LEVELS_MAX`].
     pub(crate) fn new(text: &'a str, levels: usize) -> Self {
-        Self { text, rest: text.as_bytes(), levels: levels.min(LEVELS_MAX) }
+        Self { text, at: 0, levels: levels.min(LEVELS_MAX) }
     }
 
-    /// How many bytes were passed.
-    #[inline]
-    fn at(&self) -> usize {
-        self.text.len() - self.rest.len()
-    }
     /// What `read` passes, without the white space before it.
     #[inline]
     pub(crate) fn span(&mut self, read: impl FnOnce(&mut Self) -> Option<()>) -> Option<Span> {
         self.next()?;
-        let from = self.at();
+        let from = self.at;
         read(self)?;
-        Some(Span { from, to: self.at() })
+        Some(Span { from, to: self.at })
     }
     #[inline]
     pub(crate) fn text(&self, span: Span) -> Option<&'a str> {
@@ -59,14 +54,21 @@ impl<'a> Scanner<'a> {
         self.text.as_bytes().get(from + 1..to - 1)
     }
 
-    fn peek(&self) -> Option<u8> {
-        self.rest.first().copied()
-    }
-    /// Past so many bytes.
+    /// A string as [`super::string`] returns it.
     #[inline]
-    fn pass(&mut self, bytes: usize) -> Option<()> {
-        self.rest = self.rest.get(bytes..)?;
-        Some(())
+    pub(crate) fn string_text(&self, string: Quoted) -> Option<Option<Cow<'a, str>>> {
+        let Span { from, to } = string.span;
+        Some(match string.has_escapes {
+            false => Some(Cow::Borrowed(self.text.get(from + 1..to - 1)?)),
+            true => super::string(self.text.get(from..to)?),
+        })
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+    fn rest(&self) -> &'a [u8] {
+        self.text.as_bytes().get(self.at..).unwrap_or_default()
     }
 
     /// The next byte that is no white space, which is not passed.
@@ -79,8 +81,8 @@ impl<'a> Scanner<'a> {
     }
     #[cold]
     fn next_after_space(&mut self) -> Option<u8> {
-        while let [b' ' | b'\n' | b'\r' | b'\t', rest @ ..] = self.rest {
-            self.rest = rest;
+        while let b' ' | b'\n' | b'\r' | b'\t' = self.peek()? {
+            self.at += 1;
         }
         self.peek()
     }
@@ -90,7 +92,8 @@ impl<'a> Scanner<'a> {
         if self.next()? != byte {
             return None;
         }
-        self.pass(1)
+        self.at += 1;
+        Some(())
     }
     /// Whether nothing but white space is left.
     pub(crate) fn is_at_end(&mut self) -> bool {
@@ -110,14 +113,15 @@ impl<'a> Scanner<'a> {
                 let name = self.name()?;
                 member(self, name)?;
                 match self.next()? {
-                    b',' => self.pass(1)?,
+                    b',' => self.at += 1,
                     b'}' => break,
                     _ => return None,
                 }
             }
         }
         self.levels += 1;
-        self.pass(1)
+        self.at += 1;
+        Some(())
     }
 
     fn array(&mut self) -> Option<()> {
@@ -127,14 +131,15 @@ impl<'a> Scanner<'a> {
             loop {
                 self.value()?;
                 match self.next()? {
-                    b',' => self.pass(1)?,
+                    b',' => self.at += 1,
                     b']' => break,
                     _ => return None,
                 }
             }
         }
         self.levels += 1;
-        self.pass(1)
+        self.at += 1;
+        Some(())
     }
 
     /// Past a value of any kind.
@@ -148,10 +153,9 @@ impl<'a> Scanner<'a> {
     }
     #[inline(never)]
     fn word_or_brackets(&mut self) -> Option<()> {
-        self.rest = match self.rest {
-            [b'n', b'u', b'l', b'l', rest @ ..]
-            | [b't', b'r', b'u', b'e', rest @ ..]
-            | [b'f', b'a', b'l', b's', b'e', rest @ ..] => rest,
+        self.at += match self.rest() {
+            [b'n', b'u', b'l', b'l', ..] | [b't', b'r', b'u', b'e', ..] => 4,
+            [b'f', b'a', b'l', b's', b'e', ..] => 5,
             [b'{', ..] => return self.object(|scanner, _| scanner.value()),
             [b'[', ..] => return self.array(),
             _ => return None,
@@ -170,19 +174,14 @@ impl<'a> Scanner<'a> {
         Some(name)
     }
 
-    /// The next member of an object that was checked to be JSON, however deep it is; `None` after the last one. The
-    /// name is as [`super::string`] returns it.
+    /// The next member of an object that was checked to be JSON, however deep it is; `None` after the last one.
     #[inline]
-    pub(crate) fn checked_member(&mut self) -> Option<(Option<Cow<'a, str>>, &'a str)> {
+    pub(crate) fn checked_member(&mut self) -> Option<super::Member<'a>> {
         if let b'{' | b',' = self.next()? {
-            self.pass(1)?;
+            self.at += 1;
         }
         let name = self.name()?;
-        let Span { from, to } = name.span;
-        let name = match name.has_escapes {
-            false => Some(Cow::Borrowed(self.text.get(from + 1..to - 1)?)),
-            true => super::string(self.text.get(from..to)?),
-        };
+        let name = self.string_text(name)?;
         let value = self.span(|scanner| match scanner.peek()? {
             b'{' | b'[' => scanner.checked_brackets(),
             _ => scanner.value(),
@@ -201,35 +200,40 @@ impl<'a> Scanner<'a> {
                 b'}' | b']' => depth = depth.checked_sub(1)?,
                 _ => {}
             }
-            self.pass(1)?;
+            self.at += 1;
             if depth == 0 {
                 return Some(());
             }
         }
     }
 
+    /// Eight bytes, from there.
+    #[inline(always)]
+    fn word(&self, at: usize) -> Option<u64> {
+        let bytes = self.text.as_bytes().get(at..)?.first_chunk::<8>()?;
+        Some(u64::from_le_bytes(*bytes))
+    }
+
     /// From a quote to past the closing one.
     #[inline(always)]
     fn string(&mut self) -> Option<Quoted> {
-        let from = self.at();
-        let mut rest = self.rest.get(1..)?;
-        while let Some((word, after)) = rest.split_first_chunk::<8>() {
-            let word = u64::from_le_bytes(*word);
+        let from = self.at;
+        let mut at = from + 1;
+        while let Some(word) = self.word(at) {
             let marks = marks(word);
             if marks == 0 {
-                rest = after;
+                at += 8;
                 continue;
             }
             let bits_before = marks.trailing_zeros() & !7;
-            let bytes_before = bits_before as usize / 8;
+            at += bits_before as usize / 8;
             if (word >> bits_before) as u8 != b'"' {
-                self.rest = rest.get(bytes_before..)?;
-                return self.marked_string(from);
+                break;
             }
-            self.rest = rest.get(bytes_before + 1..)?;
-            return Some(Quoted { span: Span { from, to: self.at() }, has_escapes: false });
+            self.at = at + 1;
+            return Some(Quoted { span: Span { from, to: at + 1 }, has_escapes: false });
         }
-        self.rest = rest;
+        self.at = at;
         self.marked_string(from)
     }
     /// The same, from anywhere in a string that begins at `from`.
@@ -237,33 +241,32 @@ impl<'a> Scanner<'a> {
     fn marked_string(&mut self, from: usize) -> Option<Quoted> {
         let mut has_escapes = false;
         loop {
-            let length = match self.rest {
-                [b'"', rest @ ..] => {
-                    self.rest = rest;
-                    return Some(Quoted { span: Span { from, to: self.at() }, has_escapes });
+            self.at += match self.rest() {
+                [b'"', ..] => {
+                    self.at += 1;
+                    return Some(Quoted { span: Span { from, to: self.at }, has_escapes });
                 }
-                [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => 2,
+                [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => {
+                    has_escapes = true;
+                    2
+                }
                 [b'\\', b'u', digits @ ..] => {
+                    has_escapes = true;
                     digits.first_chunk::<4>()?.iter().all(u8::is_ascii_hexdigit).then_some(6)?
                 }
                 [b'\\', ..] | [0..b' ', ..] | [] => return None,
-                _ => {
-                    self.pass(unmarked(self.rest))?;
-                    continue;
-                }
+                rest => unmarked(rest),
             };
-            has_escapes = true;
-            self.pass(length)?;
         }
     }
 
     #[inline]
     fn number(&mut self) -> Option<()> {
-        if let [b'-', rest @ ..] = self.rest {
-            self.rest = rest;
+        if self.peek() == Some(b'-') {
+            self.at += 1;
         }
         match self.peek()? {
-            b'0' => self.pass(1)?,
+            b'0' => self.at += 1,
             _ => self.digits()?,
         }
         match self.peek() {
@@ -273,12 +276,15 @@ impl<'a> Scanner<'a> {
     }
     #[inline(never)]
     fn fraction(&mut self) -> Option<()> {
-        if let [b'.', rest @ ..] = self.rest {
-            self.rest = rest;
+        if self.peek() == Some(b'.') {
+            self.at += 1;
             self.digits()?;
         }
-        if let [b'e' | b'E', b'+' | b'-', rest @ ..] | [b'e' | b'E', rest @ ..] = self.rest {
-            self.rest = rest;
+        if let Some(b'e' | b'E') = self.peek() {
+            self.at += 1;
+            if let Some(b'+' | b'-') = self.peek() {
+                self.at += 1;
+            }
             self.digits()?;
         }
         Some(())
@@ -286,26 +292,27 @@ impl<'a> Scanner<'a> {
     /// Past one digit or more.
     #[inline(always)]
     fn digits(&mut self) -> Option<()> {
-        let start = self.rest;
-        while let Some((word, after)) = self.rest.split_first_chunk::<8>() {
-            let word = u64::from_le_bytes(*word);
+        let mut at = self.at;
+        while let Some(word) = self.word(at) {
             // A digit's upper half is 3, also after 6 is added.
             let upper = |word: u64| (word & eight(0xf0)) ^ eight(0x30);
             let others = upper(word) | upper(word.wrapping_add(eight(6)));
-            if others != 0 {
-                self.rest = self.rest.get(others.trailing_zeros() as usize / 8..)?;
-                return (self.rest.len() < start.len()).then_some(());
+            if others == 0 {
+                at += 8;
+                continue;
             }
-            self.rest = after;
+            at += others.trailing_zeros() as usize / 8;
+            let is_one = at > self.at;
+            self.at = at;
+            return is_one.then_some(());
         }
-        self.digits_at_end(start)
+        self.digits_at_end()
     }
     #[cold]
-    fn digits_at_end(&mut self, start: &[u8]) -> Option<()> {
-        while let [b'0'..=b'9', rest @ ..] = self.rest {
-            self.rest = rest;
-        }
-        (self.rest.len() < start.len()).then_some(())
+    fn digits_at_end(&mut self) -> Option<()> {
+        let digits = self.rest().iter().take_while(|b| b.is_ascii_digit()).count();
+        self.at += digits;
+        (digits > 0).then_some(())
     }
 }
 
