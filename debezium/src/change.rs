@@ -86,6 +86,25 @@ fn slot(name: &[u8]) -> Option<usize> {
     })
 }
 const TABLE: usize = 3;
+/// What the PostgreSQL connector sends, and others at first.
+const USUAL: [(&str, Option<usize>); 16] = [
+    ("\"version\":", None),
+    ("\"connector\":", Some(0)),
+    ("\"name\":", Some(8)),
+    ("\"ts_ms\":", Some(4)),
+    ("\"snapshot\":", Some(5)),
+    ("\"db\":", Some(1)),
+    ("\"sequence\":", None),
+    ("\"ts_us\":", None),
+    ("\"ts_ns\":", None),
+    ("\"schema\":", Some(2)),
+    ("\"table\":", Some(TABLE)),
+    ("\"txId\":", Some(6)),
+    ("\"lsn\":", Some(7)),
+    ("\"xmin\":", None),
+    ("\"origin\":", None),
+    ("\"origin_lsn\":", None),
+];
 
 /// The text of the values that a [`Source`] is read from.
 #[derive(Debug)]
@@ -94,8 +113,7 @@ impl<'a> SourceFields<'a> {
     /// Of an object that is still to be checked. `None`: [`Self::of`] judges.
     pub(crate) fn scan(scanner: &mut Scanner<'a>) -> Option<Self> {
         let mut found = [None; NAMES.len()];
-        scanner.object(|scanner, name| {
-            let slot = slot(scanner.plain(name)?);
+        scanner.object_of(&USUAL, slot, |scanner, _, slot| {
             let value = scanner.span(Scanner::value)?;
             let Some(i) = slot else { return Some(()) };
             found[i].replace(scanner.text(value)?).is_none().then_some(())
@@ -175,4 +193,21 @@ pub struct Change<'a> {
     pub ts_ms: Option<i64>,
     /// What the record's schema leaves in doubt.
     pub doubts: Doubts,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_have_one_slot() {
+        for (name, of) in USUAL {
+            let inside = name.strip_prefix('"').and_then(|name| name.strip_suffix("\":")).unwrap();
+            assert_eq!(slot(inside.as_bytes()), of, "{name}");
+        }
+        for (i, name) in NAMES.iter().enumerate() {
+            let inside = name.strip_prefix("source.").unwrap();
+            assert_eq!(slot(inside.as_bytes()), Some(i), "{name}");
+        }
+    }
 }

@@ -58,9 +58,10 @@ impl Decoder {
         let Some(value) = value.filter(|value| !value.is_empty()) else {
             return Ok(Envelope::Tombstone);
         };
-        let Some(mut event) = self.open(topic, Part::Value, value)? else {
+        let mut event = Object::default();
+        if !self.open(topic, Part::Value, value, &mut event)? {
             return Ok(Envelope::Tombstone);
-        };
+        }
         match (event.get(OP), event.get(SOURCE)) {
             (Some(op), Some(source)) => self.event(topic, table, key, (op, source), &mut event),
             _ => self.other(topic, key, &event),
@@ -77,11 +78,16 @@ impl Decoder {
         if key.is_empty() {
             return Ok(None);
         }
-        let opened = self.open(topic, Part::Key, key).map_err(|e| ParseError::Key(Box::new(e)))?;
-        Ok(opened.map(|key| {
-            let columns = key.schema.as_ref().map(|schema| Arc::clone(&schema.own));
-            Row::new(Image::of(key.json), table.clone(), columns, self.configured(&table))
-        }))
+        let mut object = Object::default();
+        match self.open(topic, Part::Key, key, &mut object) {
+            Err(e) => Err(ParseError::Key(Box::new(e))),
+            Ok(false) => Ok(None),
+            Ok(true) => {
+                let columns = object.schema.as_ref().map(|schema| Arc::clone(&schema.own));
+                let configured = self.configured(&table);
+                Ok(Some(Row::new(Image::of(object.json), table, columns, configured)))
+            }
+        }
     }
 
     fn event<'a>(
@@ -184,39 +190,45 @@ impl Decoder {
 
     /// A value of `ts_ms` alone might be a small table's row: the topic or the key must say so too.
     fn is_heartbeat(&mut self, topic: &str, key: Option<&[u8]>) -> bool {
+        let mut object = Object::default();
         topic.starts_with("__debezium-heartbeat")
-            || key
-                .and_then(|key| self.open(topic, Part::Key, key).ok().flatten())
-                .is_some_and(|key| key.members == 1 && key.found[SERVER_NAME].is_some())
+            || key.is_some_and(|key| {
+                self.open(topic, Part::Key, key, &mut object).is_ok_and(|is_object| is_object)
+                    && object.members == 1
+                    && object.found[SERVER_NAME].is_some()
+            })
     }
 
-    /// The object inside, without its schema. `None`: null.
+    /// The object inside, without its schema, to where there is nothing yet. Whether there is one: else it is null.
     fn open<'a>(
         &mut self,
         topic: &str,
         part: Part,
         bytes: &'a [u8],
-    ) -> Result<Option<Object<'a>>, ParseError> {
+        into: &mut Object<'a>,
+    ) -> Result<bool, ParseError> {
         let max = self.limits.value_bytes_max;
         if bytes.len() > max {
             return Err(ParseError::TooLarge { bytes: bytes.len(), max });
         }
-        if let Some((schema, start)) = self.schemas.find(topic, part, bytes)
-            && let Some(payload) = self.payload(bytes, start)
-        {
-            return Ok(Some(Object { schema: Some(schema), ..payload }));
+        if let Some((schema, start)) = self.schemas.find(topic, part, bytes) {
+            if self.payload(bytes, start, into).is_some() {
+                into.schema = Some(schema);
+                return Ok(true);
+            }
+            *into = Object::default();
         }
-        self.open_whole(topic, part, bytes)
+        self.open_whole(topic, part, bytes, into)
     }
 
     /// What follows a known start, if it is an object and nothing comes after it. Anything else is for
     /// [`Self::open_whole`] to judge.
-    fn payload<'a>(&self, bytes: &'a [u8], start: usize) -> Option<Object<'a>> {
+    fn payload<'a>(&self, bytes: &'a [u8], start: usize, into: &mut Object<'a>) -> Option<()> {
         let rest = std::str::from_utf8(bytes.get(start..)?).ok()?;
         let mut scanner = Scanner::new(rest, self.limits.nesting_max.saturating_sub(1));
-        let object = Object::scan(&mut scanner)?;
+        into.scan(&mut scanner)?;
         scanner.take(b'}')?;
-        scanner.is_at_end().then_some(object)
+        scanner.is_at_end().then_some(())
     }
 
     fn open_whole<'a>(
@@ -224,28 +236,31 @@ impl Decoder {
         topic: &str,
         part: Part,
         bytes: &'a [u8],
-    ) -> Result<Option<Object<'a>>, ParseError> {
+        into: &mut Object<'a>,
+    ) -> Result<bool, ParseError> {
         let text = std::str::from_utf8(bytes);
-        let scanned = text.ok().and_then(|text| Object::scan_all(text, self.limits.nesting_max));
-        let outer = match scanned {
-            Some(object) => object,
-            None => match self.judge(bytes, text)? {
-                Some(object) => object,
-                None => return Ok(None),
-            },
-        };
+        let is_scanned =
+            text.is_ok_and(|text| into.scan_all(text, self.limits.nesting_max).is_some());
+        if !is_scanned {
+            match self.judge(bytes, text)? {
+                Some(object) => *into = object,
+                None => return Ok(false),
+            }
+        }
         let (Some(schema_json), Some(payload), 2) =
-            (outer.found[SCHEMA], outer.found[PAYLOAD], outer.members)
+            (into.found[SCHEMA], into.found[PAYLOAD], into.members)
         else {
-            return Ok(Some(outer));
+            return Ok(true);
         };
         if schema_json != "null" && !schema_json.starts_with('{') {
-            return Ok(Some(outer));
+            return Ok(true);
         }
         let schema = Arc::new(Schema::read(schema_json)?);
         let payload = object(payload)?;
         self.schemas.keep(topic, part, bytes, schema_json, &schema);
-        Ok(payload.map(|payload| Object { schema: Some(schema), ..payload }))
+        let Some(payload) = payload else { return Ok(false) };
+        *into = Object { schema: Some(schema), ..payload };
+        Ok(true)
     }
 
     /// What the scanner does not take: mostly an error, and which one.
@@ -266,7 +281,7 @@ impl Decoder {
         }
         let text = text
             .map_err(|e| ParseError::Json { at: e.valid_up_to(), problem: "not UTF-8".into() })?;
-        object(text)
+        judged_object(text)
     }
 }
 
@@ -283,25 +298,41 @@ fn message<'a>(event: &Object<'a>) -> Result<Envelope<'a>, ParseError> {
     Ok(Envelope::Message { prefix })
 }
 
-const SLOTS: usize = 15;
-/// Which member this is, of those that tell what an object is.
-fn slot(name: &[u8]) -> Option<(usize, &'static str)> {
+/// The members that tell what an object is.
+const NAMES: [&str; 15] = [
+    "op",
+    "source",
+    "before",
+    "after",
+    "ts_ms",
+    "message",
+    "schema",
+    "payload",
+    "status",
+    "id",
+    "event_count",
+    "data_collections",
+    "ddl",
+    "tableChanges",
+    "serverName",
+];
+fn slot(name: &[u8]) -> Option<usize> {
     Some(match name {
-        b"op" => (OP, "op"),
-        b"source" => (SOURCE, "source"),
-        b"before" => (BEFORE, "before"),
-        b"after" => (AFTER, "after"),
-        b"ts_ms" => (TS_MS, "ts_ms"),
-        b"message" => (MESSAGE, "message"),
-        b"schema" => (SCHEMA, "schema"),
-        b"payload" => (PAYLOAD, "payload"),
-        b"status" => (STATUS, "status"),
-        b"id" => (ID, "id"),
-        b"event_count" => (EVENT_COUNT, "event_count"),
-        b"data_collections" => (DATA_COLLECTIONS, "data_collections"),
-        b"ddl" => (DDL, "ddl"),
-        b"tableChanges" => (TABLE_CHANGES, "tableChanges"),
-        b"serverName" => (SERVER_NAME, "serverName"),
+        b"op" => OP,
+        b"source" => SOURCE,
+        b"before" => BEFORE,
+        b"after" => AFTER,
+        b"ts_ms" => TS_MS,
+        b"message" => MESSAGE,
+        b"schema" => SCHEMA,
+        b"payload" => PAYLOAD,
+        b"status" => STATUS,
+        b"id" => ID,
+        b"event_count" => EVENT_COUNT,
+        b"data_collections" => DATA_COLLECTIONS,
+        b"ddl" => DDL,
+        b"tableChanges" => TABLE_CHANGES,
+        b"serverName" => SERVER_NAME,
         _ => return None,
     })
 }
@@ -320,6 +351,17 @@ const DATA_COLLECTIONS: usize = 11;
 const DDL: usize = 12;
 const TABLE_CHANGES: usize = 13;
 const SERVER_NAME: usize = 14;
+/// What changes have.
+const USUAL: [(&str, Option<usize>); 8] = [
+    ("\"before\":", Some(BEFORE)),
+    ("\"after\":", Some(AFTER)),
+    ("\"source\":", Some(SOURCE)),
+    ("\"transaction\":", None),
+    ("\"op\":", Some(OP)),
+    ("\"ts_ms\":", Some(TS_MS)),
+    ("\"ts_us\":", None),
+    ("\"ts_ns\":", None),
+];
 
 /// Names that no event of Debezium's own form has.
 #[derive(Debug, Clone, Copy, Default)]
@@ -347,10 +389,10 @@ impl Marks {
 const GAPS: [char; 4] = [' ', '\n', '\r', '\t'];
 
 /// A JSON object, checked, with the members that tell what it is.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Object<'a> {
     json: &'a str,
-    found: [Option<&'a str>; SLOTS],
+    found: [Option<&'a str>; NAMES.len()],
     members: usize,
     marks: Marks,
     twice: Option<&'static str>,
@@ -362,67 +404,51 @@ struct Object<'a> {
     after: Option<Image<'a>>,
 }
 impl<'a> Object<'a> {
-    fn new(json: &'a str) -> Self {
-        Self {
-            json,
-            found: [None; SLOTS],
-            members: 0,
-            marks: Marks::default(),
-            twice: None,
-            schema: None,
-            source: None,
-            before: None,
-            after: None,
-        }
-    }
-
-    /// `None`: no object, or one that takes more than a scanner: [`object`] judges.
-    fn scan(scanner: &mut Scanner<'a>) -> Option<Self> {
-        let mut object = Self::new("");
+    /// To where there is nothing yet. `None`: no object, or one that takes more than a scanner, of which a part may have
+    /// been noted: [`judged_object`] tells.
+    fn scan(&mut self, scanner: &mut Scanner<'a>) -> Option<()> {
         let json = scanner.span(|scanner| {
-            scanner.object(|scanner, name| {
-                let name = scanner.plain(name)?;
-                object.members += 1;
-                object.marks.see(name);
-                let slot = slot(name);
+            scanner.object_of(&USUAL, slot, |scanner, name, slot| {
+                self.members += 1;
+                self.marks.see(name);
                 let is_object = scanner.next()? == b'{';
                 let value = scanner.span(|scanner| {
                     match slot {
-                        Some((SOURCE, _)) if is_object => {
-                            object.source = Some(SourceFields::scan(scanner)?);
+                        Some(SOURCE) if is_object => {
+                            self.source = Some(SourceFields::scan(scanner)?);
                         }
-                        Some((BEFORE, _)) if is_object => {
-                            object.before = Some(Image::scan(scanner)?);
+                        Some(BEFORE) if is_object => {
+                            self.before = Some(Image::scan(scanner)?);
                         }
-                        Some((AFTER, _)) if is_object => {
-                            object.after = Some(Image::scan(scanner)?);
+                        Some(AFTER) if is_object => {
+                            self.after = Some(Image::scan(scanner)?);
                         }
                         _ => scanner.value()?,
                     }
                     Some(())
                 })?;
-                let Some((i, _)) = slot else { return Some(()) };
-                object.found[i].replace(scanner.text(value)?).is_none().then_some(())
+                let Some(i) = slot else { return Some(()) };
+                self.found[i].replace(scanner.text(value)?).is_none().then_some(())
             })
         })?;
-        object.json = scanner.text(json)?;
-        Some(object)
+        self.json = scanner.text(json)?;
+        Some(())
     }
-    fn scan_all(text: &'a str, levels: usize) -> Option<Self> {
+    fn scan_all(&mut self, text: &'a str, levels: usize) -> Option<()> {
         let mut scanner = Scanner::new(text, levels);
-        let object = Self::scan(&mut scanner)?;
-        scanner.is_at_end().then_some(object)
+        self.scan(&mut scanner)?;
+        scanner.is_at_end().then_some(())
     }
 
     fn read(json: &'a str) -> Result<Self, serde_json::Error> {
-        let mut object = Self::new(json);
+        let mut object = Self { json, ..Self::default() };
         json::walk(json, |name, value| {
             object.members += 1;
             object.marks.see(name.as_bytes());
-            if let Some((i, name)) = slot(name.as_bytes())
+            if let Some(i) = slot(name.as_bytes())
                 && object.found[i].replace(value).is_some()
             {
-                object.twice = Some(name);
+                object.twice = Some(NAMES[i]);
             }
         })?;
         Ok(object)
@@ -441,9 +467,15 @@ impl<'a> Object<'a> {
 
 /// `None`: null.
 fn object(text: &str) -> Result<Option<Object<'_>>, ParseError> {
-    if let Some(object) = Object::scan_all(text, usize::MAX) {
-        return Ok(Some(object));
+    let mut object = Object::default();
+    match object.scan_all(text, usize::MAX) {
+        Some(()) => Ok(Some(object)),
+        None => judged_object(text),
     }
+}
+
+/// The same, as `serde_json` sees it.
+fn judged_object(text: &str) -> Result<Option<Object<'_>>, ParseError> {
     let text_inside = text.trim_matches(GAPS);
     let broken = |e: serde_json::Error| {
         let (at, problem) = json::place(text, &e);
@@ -492,10 +524,33 @@ mod tests {
         prop::sample::select(any.to_vec())
     }
     fn name() -> impl Strategy<Value = &'static str> {
-        let names = ["op", "source", "before", "after", "schema", "id", "__op", "specversion"];
+        let names = [
+            "op",
+            "source",
+            "before",
+            "after",
+            "transaction",
+            "ts_ms",
+            "ts_us",
+            "schema",
+            "id",
+            "__op",
+            "specversion",
+        ];
         prop::sample::select(
             names.into_iter().chain(["iodebeziumop", "x", "s\\u006furce"]).collect::<Vec<_>>(),
         )
+    }
+
+    #[test]
+    fn names_have_one_slot() {
+        for (name, of) in USUAL {
+            let inside = name.strip_prefix('"').and_then(|name| name.strip_suffix("\":")).unwrap();
+            assert_eq!(slot(inside.as_bytes()), of, "{name}");
+        }
+        for (i, name) in NAMES.iter().enumerate() {
+            assert_eq!(slot(name.as_bytes()), Some(i), "{name}");
+        }
     }
 
     proptest! {
@@ -503,19 +558,24 @@ mod tests {
 
         #[test]
         fn scanned_as_read(
-            members in prop::collection::vec((name(), value()), 0..6),
+            mut members in prop::collection::vec((name(), value()), 0..7),
+            is_usual: bool,
             gap in prop::sample::select(vec!["", "", " ", "\n\t", "\x0c"]),
             tail in prop::sample::select(vec!["", "", "", "\n", "x", "}"]),
         ) {
+            if is_usual {
+                members.sort_by_key(|(name, _)| USUAL.iter().position(|(usual, _)| usual.contains(&format!("\"{name}\""))));
+            }
             let members: Vec<String> =
                 members.iter().map(|(name, value)| format!("{gap}\"{name}\":{value}")).collect();
             let text = format!("{gap}{{{}{gap}}}{tail}", members.join(","));
-            let Some(scanned) = Object::scan_all(&text, 64) else {
+            let mut scanned = Object::default();
+            if scanned.scan_all(&text, 64).is_none() {
                 // Not JSON, or with escapes in a name, or with a member twice.
                 let is_plain = Object::read(&text).is_ok_and(|object| object.twice.is_none());
                 prop_assert!(!is_plain || text.contains("\\u") || text.contains("\"t\",\"table"), "{}", text);
                 return Ok(());
-            };
+            }
             let read = Object::read(&text).unwrap();
             prop_assert_eq!(scanned.json, text.trim_matches(GAPS));
             prop_assert_eq!((scanned.found, scanned.members), (read.found, read.members));

@@ -3,6 +3,7 @@ use crate::{
     Doubt, Format, ParseError, format,
     value::{self, PLACEHOLDER},
 };
+use foldhash::fast::RandomState;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::{collections::HashMap, sync::Arc};
@@ -162,7 +163,7 @@ struct Seen {
 /// The last schemas of each topic.
 #[derive(Debug, Default)]
 pub(crate) struct Cache {
-    topics: HashMap<String, Vec<Seen>>,
+    topics: HashMap<String, Vec<Seen>, RandomState>,
     bytes: usize,
 }
 

@@ -100,21 +100,21 @@ impl<'a> Scanner<'a> {
         self.next().is_none()
     }
 
-    /// Past an object. `member` is given each name and must pass the value.
+    /// Past brackets and the items between them, each of which `item` must pass.
     #[inline]
-    pub(crate) fn object(
+    fn brackets(
         &mut self,
-        mut member: impl FnMut(&mut Self, Quoted) -> Option<()>,
+        [opening, closing]: [u8; 2],
+        mut item: impl FnMut(&mut Self) -> Option<()>,
     ) -> Option<()> {
-        self.take(b'{')?;
+        self.take(opening)?;
         self.levels = self.levels.checked_sub(1)?;
-        if self.next()? != b'}' {
+        if self.next()? != closing {
             loop {
-                let name = self.name()?;
-                member(self, name)?;
+                item(self)?;
                 match self.next()? {
                     b',' => self.at += 1,
-                    b'}' => break,
+                    byte if byte == closing => break,
                     _ => return None,
                 }
             }
@@ -124,22 +124,49 @@ impl<'a> Scanner<'a> {
         Some(())
     }
 
-    fn array(&mut self) -> Option<()> {
-        self.take(b'[')?;
-        self.levels = self.levels.checked_sub(1)?;
-        if self.next()? != b']' {
-            loop {
-                self.value()?;
-                match self.next()? {
-                    b',' => self.at += 1,
-                    b']' => break,
-                    _ => return None,
+    /// Past an object. `member` is given each name and must pass the value.
+    #[inline]
+    pub(crate) fn object(
+        &mut self,
+        mut member: impl FnMut(&mut Self, Quoted) -> Option<()>,
+    ) -> Option<()> {
+        self.brackets(*b"{}", |scanner| {
+            let name = scanner.name()?;
+            member(scanner, name)
+        })
+    }
+
+    /// The same, where names matter by their slots alone. `usual` has names as most objects have them, in this order
+    /// and without white space; other names, other orders and white space are read as well, but slower. A name with
+    /// escapes ends it.
+    #[inline]
+    pub(crate) fn object_of(
+        &mut self,
+        usual: &[(&str, Option<usize>)],
+        slot: impl Fn(&[u8]) -> Option<usize>,
+        mut member: impl FnMut(&mut Self, &[u8], Option<usize>) -> Option<()>,
+    ) -> Option<()> {
+        let mut next = 0;
+        self.brackets(*b"{}", |scanner| {
+            let (name, slot) = match usual.get(next) {
+                Some((name, slot)) if scanner.rest().starts_with(name.as_bytes()) => {
+                    scanner.at += name.len();
+                    next += 1;
+                    (&name.as_bytes()[1..name.len() - 2], *slot)
                 }
-            }
-        }
-        self.levels += 1;
-        self.at += 1;
-        Some(())
+                _ => {
+                    let name = scanner.name()?;
+                    let name = scanner.plain(name)?;
+                    let slot = slot(name);
+                    if slot.is_some() {
+                        let found = usual.iter().position(|(_, of)| *of == slot);
+                        next = found.map_or(next, |at| at + 1);
+                    }
+                    (name, slot)
+                }
+            };
+            member(scanner, name, slot)
+        })
     }
 
     /// Past a value of any kind.
@@ -157,7 +184,7 @@ impl<'a> Scanner<'a> {
             [b'n', b'u', b'l', b'l', ..] | [b't', b'r', b'u', b'e', ..] => 4,
             [b'f', b'a', b'l', b's', b'e', ..] => 5,
             [b'{', ..] => return self.object(|scanner, _| scanner.value()),
-            [b'[', ..] => return self.array(),
+            [b'[', ..] => return self.brackets(*b"[]", Self::value),
             _ => return None,
         };
         Some(())
@@ -348,13 +375,13 @@ fn unmarked(bytes: &[u8]) -> usize {
 }
 
 pub(crate) fn has_backslash(bytes: &[u8]) -> bool {
-    let mut rest = bytes;
-    while let Some((word, after)) = rest.split_first_chunk::<8>() {
-        let word = u64::from_le_bytes(*word);
-        if (word ^ eight(b'\\')).wrapping_sub(eight(1)) & !word & HIGHS != 0 {
-            return true;
-        }
-        rest = after;
+    let is_in = |word: [u8; 8]| {
+        let word = u64::from_le_bytes(word);
+        (word ^ eight(b'\\')).wrapping_sub(eight(1)) & !word & HIGHS != 0
+    };
+    match bytes.last_chunk::<8>() {
+        None => bytes.contains(&b'\\'),
+        // The last eight may overlap with the eights before.
+        Some(last) => is_in(*last) || bytes.as_chunks::<8>().0.iter().any(|word| is_in(*word)),
     }
-    rest.contains(&b'\\')
 }
