@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 /// Brackets inside each other, at most: objects and arrays are read by recursion, whose stack this bounds.
-pub(crate) const LEVELS_MAX: usize = 64;
+const LEVELS_MAX: usize = 64;
 
 /// Reads forward through a text. What it accepts is JSON, exactly as `serde_json` accepts it where the text of values
 /// is taken untouched: the four digits of a `\u` escape need not be half of a surrogate pair. `None` everywhere means
@@ -234,19 +234,29 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Eight bytes, from there.
+    /// Eight bytes from there, with zeros where the text has ended.
     #[inline(always)]
-    fn word(&self, at: usize) -> Option<u64> {
-        let bytes = self.text.as_bytes().get(at..)?.first_chunk::<8>()?;
-        Some(u64::from_le_bytes(*bytes))
+    fn word(&self, at: usize) -> u64 {
+        match self.text.as_bytes().get(at..).and_then(<[u8]>::first_chunk) {
+            Some(bytes) => u64::from_le_bytes(*bytes),
+            None => self.last_word(at),
+        }
+    }
+    #[cold]
+    fn last_word(&self, at: usize) -> u64 {
+        let left = self.text.as_bytes().get(at..).unwrap_or_default();
+        let mut bytes = [0; 8];
+        bytes.iter_mut().zip(left).for_each(|(to, byte)| *to = *byte);
+        u64::from_le_bytes(bytes)
     }
 
-    /// From a quote to past the closing one.
+    /// From a quote to past the closing one. The zeros after the text's end are no part of a string, either.
     #[inline(always)]
     fn string(&mut self) -> Option<Quoted> {
-        let from = self.at;
+        let (from, mut has_escapes) = (self.at, false);
         let mut at = from + 1;
-        while let Some(word) = self.word(at) {
+        loop {
+            let word = self.word(at);
             let marks = marks(word);
             if marks == 0 {
                 at += 8;
@@ -254,36 +264,23 @@ impl<'a> Scanner<'a> {
             }
             let bits_before = marks.trailing_zeros() & !7;
             at += bits_before as usize / 8;
-            if (word >> bits_before) as u8 != b'"' {
-                break;
+            if (word >> bits_before) as u8 == b'"' {
+                self.at = at + 1;
+                return Some(Quoted { span: Span { from, to: self.at }, has_escapes });
             }
-            self.at = at + 1;
-            return Some(Quoted { span: Span { from, to: at + 1 }, has_escapes: false });
+            at += self.escape(at)?;
+            has_escapes = true;
         }
-        self.at = at;
-        self.marked_string(from)
     }
-    /// The same, from anywhere in a string that begins at `from`.
+    /// How long the escape is that is there; `None` also for a control character.
     #[inline(never)]
-    fn marked_string(&mut self, from: usize) -> Option<Quoted> {
-        let mut has_escapes = false;
-        loop {
-            self.at += match self.rest() {
-                [b'"', ..] => {
-                    self.at += 1;
-                    return Some(Quoted { span: Span { from, to: self.at }, has_escapes });
-                }
-                [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => {
-                    has_escapes = true;
-                    2
-                }
-                [b'\\', b'u', digits @ ..] => {
-                    has_escapes = true;
-                    digits.first_chunk::<4>()?.iter().all(u8::is_ascii_hexdigit).then_some(6)?
-                }
-                [b'\\', ..] | [0..b' ', ..] | [] => return None,
-                rest => unmarked(rest),
-            };
+    fn escape(&self, at: usize) -> Option<usize> {
+        match self.text.as_bytes().get(at..)? {
+            [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => Some(2),
+            [b'\\', b'u', digits @ ..] => {
+                digits.first_chunk::<4>()?.iter().all(u8::is_ascii_hexdigit).then_some(6)
+            }
+            _ => None,
         }
     }
 
@@ -320,7 +317,8 @@ impl<'a> Scanner<'a> {
     #[inline(always)]
     fn digits(&mut self) -> Option<()> {
         let mut at = self.at;
-        while let Some(word) = self.word(at) {
+        loop {
+            let word = self.word(at);
             // A digit's upper half is 3, also after 6 is added.
             let upper = |word: u64| (word & eight(0xf0)) ^ eight(0x30);
             let others = upper(word) | upper(word.wrapping_add(eight(6)));
@@ -333,13 +331,6 @@ impl<'a> Scanner<'a> {
             self.at = at;
             return is_one.then_some(());
         }
-        self.digits_at_end()
-    }
-    #[cold]
-    fn digits_at_end(&mut self) -> Option<()> {
-        let digits = self.rest().iter().take_while(|b| b.is_ascii_digit()).count();
-        self.at += digits;
-        (digits > 0).then_some(())
     }
 }
 
@@ -360,20 +351,6 @@ fn marks(word: u64) -> u64 {
     let others = (word ^ eight(2)).wrapping_sub(eight(33));
     (backslashes | others) & !word & HIGHS
 }
-/// How many bytes there are before the first that [`marks`] knows.
-fn unmarked(bytes: &[u8]) -> usize {
-    let mut rest = bytes;
-    while let Some((word, after)) = rest.split_first_chunk::<8>() {
-        let marks = marks(u64::from_le_bytes(*word));
-        if marks != 0 {
-            return bytes.len() - rest.len() + marks.trailing_zeros() as usize / 8;
-        }
-        rest = after;
-    }
-    let is_unmarked = |b: &&u8| !matches!(b, b'"' | b'\\' | 0..b' ');
-    bytes.len() - rest.len() + rest.iter().take_while(is_unmarked).count()
-}
-
 pub(crate) fn has_backslash(bytes: &[u8]) -> bool {
     let is_in = |word: [u8; 8]| {
         let word = u64::from_le_bytes(word);
