@@ -35,7 +35,7 @@ use debezium::{Change, Field, Instant, Kept};
 use fields::Name;
 use serde::{Deserialize, Serialize};
 use sinks::{Cell, Key, View};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 mod totals;
 pub use totals::{CUSTOMERS, DAILY, PRODUCTS, STATUS, reports};
@@ -255,14 +255,13 @@ impl Analytics {
 /// `YYYY-MM-DD` in UTC.
 fn day_of(us: i64) -> Option<String> {
     let date = DateTime::from_timestamp_micros(us)?.date_naive();
-    let year = u64::try_from(date.year()).ok().filter(|year| (1..=9999).contains(year))?;
-    let mut text = Vec::with_capacity(10);
-    fields::push_digits(&mut text, year, 4);
-    for part in [date.month(), date.day()] {
-        text.push(b'-');
-        fields::push_digits(&mut text, u64::from(part), 2);
+    // Other years are written otherwise.
+    if !(1..=9999).contains(&date.year()) {
+        return None;
     }
-    String::from_utf8(text).ok()
+    let mut text = String::with_capacity(10);
+    write!(text, "{date}").ok()?;
+    Some(text)
 }
 
 /// What counting an order in or out looks at.
@@ -424,4 +423,42 @@ fn newest(step: &mut Step<'_>, key: &[Cell]) -> Cell {
     let Some(customer) = key.first().and_then(Cell::int) else { return Cell::Null };
     let days: BTreeMap<i64, i64> = step.row(&newest_key(customer)).unwrap_or_default();
     days.values().next_back().map_or(Cell::Null, |us| Cell::Time(*us))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const FIRST_US: i64 = -62_135_596_800_000_000;
+    const LAST_US: i64 = 253_402_300_799_999_999;
+
+    proptest! {
+        #[test]
+        fn days_are_as_ever(us in FIRST_US..=LAST_US, other: i64) {
+            for us in [us, other] {
+                let date = DateTime::from_timestamp_micros(us).map(|time| time.date_naive());
+                let date = date.filter(|date| (1..=9999).contains(&date.year()));
+                let parts = date.map(|date| (date.year(), date.month(), date.day()));
+                let day = parts.map(|(year, month, day)| format!("{year:04}-{month:02}-{day:02}"));
+                prop_assert_eq!(day_of(us), day);
+            }
+        }
+    }
+
+    #[test]
+    fn days_at_the_ends() {
+        for (us, day) in [
+            (FIRST_US - 1, None),
+            (FIRST_US, Some("0001-01-01")),
+            (-1, Some("1969-12-31")),
+            (0, Some("1970-01-01")),
+            (LAST_US, Some("9999-12-31")),
+            (LAST_US + 1, None),
+            (i64::MIN, None),
+            (i64::MAX, None),
+        ] {
+            assert_eq!(day_of(us).as_deref(), day, "{us}");
+        }
+    }
 }

@@ -147,21 +147,7 @@ pub(super) fn row_key(letter: char, id: i64) -> Key {
 }
 /// The number as text, without what formatting costs.
 pub(super) fn push_number(text: &mut Vec<u8>, number: i64) {
-    if number < 0 {
-        text.push(b'-');
-    }
-    push_digits(text, number.unsigned_abs(), 1);
-}
-/// At least so many digits, with zeros in front.
-pub(super) fn push_digits(text: &mut Vec<u8>, mut number: u64, digits_min: usize) {
-    let mut digits = [b'0'; 20];
-    let mut at = digits.len();
-    while number > 0 {
-        at -= 1;
-        digits[at] = b'0' + (number % 10) as u8;
-        number /= 10;
-    }
-    text.extend_from_slice(&digits[at.min(digits.len() - digits_min)..]);
+    text.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 /// Of every row of the table.
 pub(super) fn row_prefix(letter: char) -> Key {
@@ -183,13 +169,6 @@ mod tests {
         fn keys_are_as_ever(id: i64) {
             prop_assert_eq!(row_key('o', id), format!("o/{id}").into_bytes());
             prop_assert_eq!(row_id('o', &row_key('o', id)), Some(id));
-        }
-
-        #[test]
-        fn digits(number in prop_oneof![0_u64..20_000, any::<u64>()]) {
-            let mut text = vec![b'x'];
-            push_digits(&mut text, number, 4);
-            prop_assert_eq!(text, format!("x{number:04}").into_bytes());
         }
     }
 
