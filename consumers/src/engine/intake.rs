@@ -3,7 +3,7 @@ use super::{
     Action, Engine, Millis, is_record,
     lane::{Asked, Asking, Entry, Lane, Phase, digest},
     made_anew,
-    replays::Origin,
+    replays::Returned,
     whose::{self, Moved, Tombstone},
 };
 use crate::{
@@ -58,11 +58,18 @@ impl<H: Handler> Engine<H> {
         }
         self.tally.records += 1;
         self.tally.bytes += record.value.map_or(0, <[u8]>::len) as u64;
-        let (origin, asked) = match self.origin(record) {
-            Ok(Origin::Ordinary) => (Origin::Ordinary, self.read(record)),
-            returned => self.read_returned(record, returned),
+        let (returned, asked) = match self.returned(record) {
+            Ok(None) => (None, self.read(record)),
+            Ok(Some(returned)) => {
+                let asked = self.read_returned(record, &returned);
+                (Some(returned), asked)
+            }
+            Err(why) => {
+                self.forget_deleted(record.partition);
+                (None, Asked::Dead(Reason::Malformed, why))
+            }
         };
-        self.add(now, record, asked, &origin);
+        self.add(now, record, asked, returned.as_ref());
     }
 
     /// What the record asks for. Whether it is a dead letter depends on the record alone.
@@ -226,14 +233,20 @@ impl<H: Handler> Engine<H> {
     }
 
     /// Puts what the record asks for into the lane's last chunk, or halts behind what is there.
-    fn add(&mut self, now: Millis, record: &Record<'_>, asked: Asked<H::Fact>, origin: &Origin) {
+    fn add(
+        &mut self,
+        now: Millis,
+        record: &Record<'_>,
+        asked: Asked<H::Fact>,
+        returned: Option<&Returned>,
+    ) {
         if let Some(why) = self.reason_to_halt(record, &asked) {
             return self.halt_behind(record.partition, &why);
         }
         let lane = self.lanes.get_mut(record.partition).expect("on_record found it");
         let (asked, dead) = weigh(asked, lane.refused.get(&record.offset), self.policy.on_refusal);
         // A replay counts towards no flood.
-        if matches!(origin, Origin::Ordinary)
+        if returned.is_none()
             && let Some(why) = lane.flood.count(dead.is_some(), &self.policy)
         {
             let last = dead.as_ref().map_or("", |(_, text)| text.as_str());
@@ -241,13 +254,16 @@ impl<H: Handler> Engine<H> {
             return self.halt_behind(record.partition, &why);
         }
         let dead = dead.map(|(reason, text)| Letter {
-            replayed: origin.failed(),
+            replayed: returned.and_then(Returned::failed),
             ..letter(record, reason, &text)
         });
         let reading = || Reading::of(&lane.table, self.decoder.formats());
         let is_change = matches!(asked, Asked::Change(_));
         let whose = self.whose.as_ref();
-        let check = is_change.then(|| origin.log_check(record, whose, reading)).flatten();
+        let check = match returned {
+            Some(returned) if is_change => returned.log_check(record, whose, reading),
+            _ => None,
+        };
         enter(lane, now, record, asked, dead, check, &self.policy);
         self.hold_back(record.partition);
         self.advance(now, record.partition);

@@ -13,16 +13,15 @@ use sinks::{
     dlq::{Outcome, Reason, Replayed},
 };
 
-/// Where a record comes from.
-pub(super) enum Origin {
-    Ordinary,
+/// Why a record is no ordinary one: what it was sent for.
+pub(super) enum Returned {
     /// The letter of another service or generation: it applied, or judged, the original.
     Foreign,
     Own(Replay),
     /// A row that the source no longer has, looked for in the log up to here.
     Removal(i64),
 }
-impl Origin {
+impl Returned {
     /// A record between which and the command's look others may have come must be looked for.
     /// Keys are read as the record itself is.
     pub fn log_check(
@@ -34,7 +33,7 @@ impl Origin {
         let (whose, offset, from) = match self {
             Self::Own(replay) => (Some(whose?.clone()), replay.offset, replay.clean_to),
             Self::Removal(clean_to) => (None, clean_to - 1, *clean_to),
-            Self::Ordinary | Self::Foreign => return None,
+            Self::Foreign => return None,
         };
         (record.offset > from).then(|| LogCheck {
             whose,
@@ -69,54 +68,45 @@ impl<H: Handler> Engine<H> {
     pub(super) fn read_returned(
         &mut self,
         record: &Record<'_>,
-        origin: Result<Origin, String>,
-    ) -> (Origin, Asked<H::Fact>) {
-        match origin {
-            Ok(Origin::Foreign) => {
+        returned: &Returned,
+    ) -> Asked<H::Fact> {
+        match returned {
+            Returned::Foreign => {
                 self.tally.skipped += 1;
                 self.forget_deleted(record.partition);
-                (Origin::Foreign, Asked::Nothing)
+                Asked::Nothing
             }
-            Ok(origin @ Origin::Own(_)) => {
-                let asked = match self.read(record) {
-                    Asked::Truncate(table, _) => {
-                        let why = format!("a truncate of {table} is not replayed");
-                        Asked::Dead(Reason::Invalid, why)
-                    }
-                    asked => asked,
-                };
-                (origin, asked)
-            }
-            Ok(origin @ Origin::Removal(_)) => (origin, self.read_removal(record)),
-            Ok(Origin::Ordinary) => (Origin::Ordinary, self.read(record)),
-            Err(why) => {
-                self.forget_deleted(record.partition);
-                (Origin::Ordinary, Asked::Dead(Reason::Malformed, why))
-            }
+            Returned::Own(_) => match self.read(record) {
+                Asked::Truncate(table, _) => {
+                    let why = format!("a truncate of {table} is not replayed");
+                    Asked::Dead(Reason::Invalid, why)
+                }
+                asked => asked,
+            },
+            Returned::Removal(_) => self.read_removal(record),
         }
     }
 
     /// The record before was a delete; this one is not the tombstone that follows it.
-    fn forget_deleted(&mut self, partition: &Partition) {
+    pub(super) fn forget_deleted(&mut self, partition: &Partition) {
         if let Some(lane) = self.lanes.get_mut(partition) {
             lane.deleted = None;
         }
     }
 
-    /// Where the record comes from; `Err`: it says what cannot be.
-    pub(super) fn origin(&self, record: &Record<'_>) -> Result<Origin, String> {
+    /// What the record says that it was sent for; `None`: it is an ordinary one. `Err`: it says what cannot be.
+    pub(super) fn returned(&self, record: &Record<'_>) -> Result<Option<Returned>, String> {
         let Some((service, replay)) = Replay::of(record.headers) else {
-            return match removal::clean_to(record) {
-                None => Ok(Origin::Ordinary),
-                Some(clean_to) => clean_to.map(Origin::Removal),
-            };
+            return removal::clean_to(record)
+                .map(|clean_to| clean_to.map(Returned::Removal))
+                .transpose();
         };
         let Some(whose) = self.whose.as_ref().filter(|whose| whose.service == service) else {
-            return Ok(Origin::Foreign);
+            return Ok(Some(Returned::Foreign));
         };
         let replay = replay?;
         if replay.generation != whose.generation {
-            return Ok(Origin::Foreign);
+            return Ok(Some(Returned::Foreign));
         }
         if replay.offset >= replay.clean_to || replay.clean_to > record.offset {
             return Err(format!(
@@ -124,7 +114,7 @@ impl<H: Handler> Engine<H> {
                 replay.offset, replay.clean_to
             ));
         }
-        Ok(Origin::Own(replay))
+        Ok(Some(Returned::Own(replay)))
     }
 
     pub(super) fn on_log_checked(
