@@ -232,7 +232,7 @@ fn origins(
     let given =
         |name: &str| matches.get_one::<String>(name).filter(|text| !text.is_empty()).cloned();
     let ca = matches.get_one::<PathBuf>("source-ca").cloned();
-    let dsn = given("source-dsn").map(|dsn| Dsn::parse(&dsn, ca));
+    let dsn = given("source-dsn").map(|dsn| Dsn::parse(&dsn, ca, "cdc"));
     let url = given("connect-url");
     let marker = given("marker-table").unwrap_or_default();
     let tables = source::merge(configs.iter().flat_map(|config| &config.tables));

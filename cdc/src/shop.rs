@@ -139,7 +139,7 @@ fn given<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, name: &str) -> 
 
 pub fn run(matches: &ArgMatches) -> ExitCode {
     let ca = matches.get_one::<PathBuf>("source-ca").cloned();
-    let dsn = given::<String>(matches, "source-dsn").and_then(|text| Dsn::parse(&text, ca));
+    let dsn = given::<String>(matches, "source-dsn").and_then(|text| Dsn::parse(&text, ca, "cdc"));
     let dsn = match dsn {
         Ok(dsn) => dsn,
         Err(error) => {

@@ -200,7 +200,8 @@ fn settings(matches: &ArgMatches) -> Result<(Options, Vec<Config>), String> {
         );
     };
     let ca = matches.get_one::<PathBuf>("source-ca").cloned();
-    let dsn = Dsn::parse(&dsn, ca).map_err(|e| format!("--source-dsn or SOURCE_DSN: {e}."))?;
+    let dsn =
+        Dsn::parse(&dsn, ca, "cdc").map_err(|e| format!("--source-dsn or SOURCE_DSN: {e}."))?;
     let number = |name: &str| matches.get_one::<u32>(name).copied().unwrap_or_default();
     let options = Options {
         dsn,

@@ -74,7 +74,7 @@ impl Database {
 impl Drop for Database {
     /// Not where the server is gone: the test has failed already.
     fn drop(&mut self) {
-        let dsn = Dsn::parse(&format!("{}/postgres", self.server), None).expect("a DSN");
+        let dsn = Dsn::parse(&format!("{}/postgres", self.server), None, "cdc").expect("a DSN");
         let sql = format!("drop database {} with (force)", self.name);
         let dropped = self.io.block_on(async {
             Ok::<_, anyhow::Error>(dsn.connect().await?.batch_execute(&sql).await?)
@@ -85,7 +85,7 @@ impl Drop for Database {
     }
 }
 async fn connect(dsn: &str) -> Client {
-    Dsn::parse(dsn, None).expect("a DSN").connect().await.expect("a connection")
+    Dsn::parse(dsn, None, "cdc").expect("a DSN").connect().await.expect("a connection")
 }
 
 /// Within [`PATIENCE`].

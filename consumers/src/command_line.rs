@@ -39,7 +39,9 @@ pub fn service(service: Service) -> ExitCode {
 
 /// The command `health`, as every service has it.
 pub fn health_command() -> Command {
-    config::some(ask::health_command(), &["http-listen"])
+    let meaning =
+        "live: its loop turns. ready: it has joined, loaded, and what it writes to answers";
+    config::some(ask::health_command(meaning), &["http-listen"])
 }
 
 /// Carries out [`health_command`].

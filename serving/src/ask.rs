@@ -159,13 +159,14 @@ fn read(bytes: &[u8]) -> Option<Answer> {
     })
 }
 
-/// The command `health`, without the setting that says where the service listens.
-pub fn health_command() -> Command {
+/// The command `health`, without the setting that says where the service listens. `meaning`: what it means that the
+/// service is live, and ready, for its help.
+pub fn health_command(meaning: &'static str) -> Command {
     let what = Arg::new("what")
         .value_name("WHAT")
         .value_parser(["live", "ready"])
         .default_value("live")
-        .help("live: its loop turns. ready: it has joined, loaded, and what it writes to answers");
+        .help(meaning);
     Command::new("health").arg(what).about(
         "Asks a running service on this machine how it is; exit code 0: well, 1: not, or no answer. For HEALTHCHECK",
     )

@@ -18,12 +18,13 @@ pub struct Dsn {
 impl Dsn {
     /// `text`: `postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=require` or `host=... user=...`. `ca`: the
     /// authorities (PEM) that the server's certificate must come from; without it TLS only encrypts, as in libpq.
-    pub fn parse(text: &str, ca: Option<PathBuf>) -> anyhow::Result<Self> {
+    /// `application`: how the server's views name the connections.
+    pub fn parse(text: &str, ca: Option<PathBuf>, application: &str) -> anyhow::Result<Self> {
         // Not the parser's words: they may quote the password.
         let mut config: Config = text.parse().map_err(|_| {
             anyhow!("the DSN cannot be read: write postgres://USER:PASSWORD@HOST:PORT/DATABASE")
         })?;
-        config.connect_timeout(CONNECT_WITHIN).application_name("cdc").keepalives(true);
+        config.connect_timeout(CONNECT_WITHIN).application_name(application).keepalives(true);
         if ca.is_some() {
             config.ssl_mode(SslMode::Require);
         }

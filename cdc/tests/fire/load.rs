@@ -169,7 +169,7 @@ impl Work {
         let connected = match client.take() {
             Some(connected) => connected,
             None => {
-                let dsn = Dsn::parse(DSN, None)?;
+                let dsn = Dsn::parse(DSN, None, "cdc")?;
                 let new = self.io.block_on(dsn.connect())?;
                 let seed = f64::from(u32::try_from(self.seed % 1_000_000)?) / 1_000_000.0;
                 self.io.block_on(new.execute("select setseed($1)", &[&seed]))?;

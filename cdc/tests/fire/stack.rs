@@ -94,7 +94,7 @@ impl Stack {
     /// Until everything that is committed now is in Kafka, and Kafka has confirmed it. What a fault left failed in
     /// Connect is started again, as an operator would.
     pub fn settle(&self, io: &tokio::runtime::Runtime, within: Duration) -> anyhow::Result<()> {
-        let dsn = Dsn::parse(DSN, None)?;
+        let dsn = Dsn::parse(DSN, None, "cdc")?;
         let client = io.block_on(dsn.connect())?;
         let lsn: String =
             io.block_on(client.query_one("select pg_current_wal_insert_lsn()::text", &[]))?.get(0);
