@@ -10,6 +10,7 @@ mod replay;
 mod show;
 mod table;
 
+#[cfg(feature = "postgres")]
 pub(crate) use replay::{Log, acknowledged};
 
 use clap::{Arg, ArgAction, ArgMatches, Command};

@@ -2,9 +2,17 @@
 //! the others look after the services: [`verify`] holds views against the source, [`doctor`] looks at everything that a
 //! service needs, [`dlq`] shows dead letters and puts them back, [`shop`] trades in a real database, [`demo`] runs a
 //! recorded shop.
+#[cfg(not(feature = "postgres"))]
+mod absent;
 pub mod command_line;
 pub mod demo;
 pub mod dlq;
+#[cfg(feature = "postgres")]
 pub mod doctor;
+#[cfg(feature = "postgres")]
 pub mod shop;
+#[cfg(feature = "postgres")]
 pub mod verify;
+
+#[cfg(not(feature = "postgres"))]
+use absent::{doctor, shop, verify};

@@ -3,14 +3,16 @@
 //!
 //! Needs TEST_POSTGRES_DSN (the shop with its procedures, a captured table public.cdc_marker), TEST_KAFKA, and for
 //! DynamoDB and S3 TEST_DYNAMODB_ENDPOINT and TEST_S3_ENDPOINT. Topics: TEST_TOPIC_PREFIX, by default `shop.public.`.
-use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use consumers::{
     handler::Handler,
     handlers::{inventory, search},
 };
 use serde_json::Value;
 use sinks::{
-    dynamodb,
+    dynamodb::{
+        self,
+        sdk::{primitives::Blob, types::AttributeValue},
+    },
     objects::{Endpoint, Place, Put, When},
 };
 use std::{
@@ -346,7 +348,7 @@ fn sqlite_while_traffic_flows_and_by_hand() {
 
 /// Tables and a bucket of this test's own.
 struct Aws {
-    client: aws_sdk_dynamodb::Client,
+    client: dynamodb::Client,
     table: String,
     tokens: String,
     args: Vec<String>,

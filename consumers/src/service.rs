@@ -1,6 +1,10 @@
 //! Puts a service together from its [`Config`] and runs it: handler, source, state, sink, dead letters, signals.
+#[cfg_attr(not(feature = "aws"), path = "service/aws_absent.rs")]
+mod aws;
 mod ended;
 
+#[cfg(feature = "aws")]
+pub use aws::{dynamodb, dynamodb_at, s3_store, tables};
 pub use ended::Ended;
 
 use crate::{
@@ -24,27 +28,18 @@ use serving::{
     server::{self, Served},
 };
 use sinks::{
-    Committer, View, canonical, credentials,
+    Committer, View, canonical,
     dlq::ObjectDlq,
-    dynamodb::{self, DynamoDb},
     files::{self, Folder},
-    objects::{Endpoint, Place},
-    reports,
-    state::{
-        memory::Memory,
-        slatedb::{
-            self, SlateDb,
-            object_store::{ObjectStore, aws::AmazonS3Builder},
-        },
-        sqlite::Sqlite,
-    },
+    objects::Endpoint,
+    state::{memory::Memory, sqlite::Sqlite},
 };
 use std::{
     cell::RefCell,
     collections::BTreeSet,
     net::TcpListener,
     sync::{Arc, atomic::AtomicBool},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{SystemTime, UNIX_EPOCH},
 };
 use tokio::runtime::Runtime;
 
@@ -103,7 +98,7 @@ fn start<H: Handler>(config: &Config, stop: &AtomicBool, handler: H) -> anyhow::
         .build()
         .context("no threads for I/O")?;
     if config.uses_aws() {
-        io.block_on(look_for_credentials(config))?;
+        io.block_on(aws::look_for_credentials(config))?;
     }
     let committer = io.block_on(committer(config, handler.views()))?;
     let decoder = Decoder::new(config.formats.clone(), debezium::Limits::default());
@@ -135,29 +130,6 @@ fn start<H: Handler>(config: &Config, stop: &AtomicBool, handler: H) -> anyhow::
             Err(error)
         }
     }
-}
-
-/// Longer than the SDK takes to find that a machine has no role.
-const CREDENTIALS_WAIT: Duration = Duration::from_secs(30);
-
-/// Without credentials nothing would ever be written: said before anything is read.
-async fn look_for_credentials(config: &Config) -> anyhow::Result<()> {
-    let failed = match tokio::time::timeout(CREDENTIALS_WAIT, credentials::look(&config.aws.region))
-        .await
-    {
-        Ok(credentials::Look::There) => return Ok(()),
-        Ok(credentials::Look::Nowhere(places)) => bail!(
-            "there are no AWS credentials. Looked for: {places}. Set the first two, or give the process a role; an \
-             emulator takes any values (AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test)"
-        ),
-        Ok(credentials::Look::Failed(why)) => why,
-        Err(_) => format!("no answer within {} s", CREDENTIALS_WAIT.as_secs()),
-    };
-    tracing::warn!(
-        "the AWS credentials cannot be loaded now: {failed}. Nothing can be written until they can; it goes on by \
-         itself then. If it lasts, mend that place, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-    );
-    Ok(())
 }
 
 /// Metrics and health over HTTP. Where nobody asked for it and the port is taken (a second service on one machine), the
@@ -270,69 +242,10 @@ async fn committer(config: &Config, views: Vec<View>) -> anyhow::Result<Committe
     }
     let state: Arc<dyn sinks::State> = match &config.state {
         State::Memory | State::InSink => Arc::new(Memory::new(Vec::new())),
-        State::SlateDb(Place::Dir(dir)) => Arc::new(SlateDb::folder(dir, generation, service)?),
-        State::SlateDb(Place::S3 { bucket, prefix }) => {
-            Arc::new(SlateDb::new(s3_store(bucket, &config.aws)?, prefix, generation, service))
-        }
+        State::SlateDb(place) => aws::state(config, place)?,
     };
-    let sink = sink(config, &endpoint, views).await?;
+    let sink = aws::sink(config, &endpoint, views).await?;
     Ok(Committer { dlq, sink: Some(sink), state })
-}
-
-/// In AWS.
-async fn sink(
-    config: &Config,
-    endpoint: &Endpoint,
-    views: Vec<View>,
-) -> anyhow::Result<Arc<dyn sinks::Sink>> {
-    if config.service != Service::Analytics {
-        return Ok(Arc::new(dynamodb(config, views).await?));
-    }
-    let bucket = config.aws.bucket.clone().context("S3_BUCKET is not set")?;
-    let objects = Place::S3 { bucket, prefix: String::new() }.open(endpoint).await?;
-    let settings = analytics::reports();
-    Ok(Arc::new(reports::Reports::new(objects, views, settings, config.generation)))
-}
-
-pub async fn dynamodb(config: &Config, views: Vec<View>) -> anyhow::Result<DynamoDb> {
-    let settings = tables(config, views)?;
-    Ok(DynamoDb::new(dynamodb_at(&config.aws).connect().await, &settings)?)
-}
-
-/// Which view is in which table.
-pub fn tables(config: &Config, views: Vec<View>) -> anyhow::Result<dynamodb::Config> {
-    let aws = &config.aws;
-    let tables = [
-        (inventory::VIEW, &aws.table),
-        (search::INDEX, &aws.table),
-        (search::TOKENS, &aws.tokens_table),
-    ];
-    let ours = tables.into_iter().filter(|(view, _)| views.iter().any(|v| v.name == *view));
-    let tables = ours.map(|(view, table)| (view.to_owned(), table.clone())).collect();
-    Ok(dynamodb::Config {
-        tables,
-        ..dynamodb::Config::new(i64::try_from(config.generation)?, views)
-    })
-}
-
-pub fn dynamodb_at(aws: &Aws) -> dynamodb::Connection {
-    dynamodb::Connection {
-        endpoint: aws.dynamodb_endpoint.clone(),
-        region: Some(aws.region.clone()),
-    }
-}
-
-/// As SlateDB wants it. Credentials come from the environment.
-pub fn s3_store(bucket: &str, aws: &Aws) -> anyhow::Result<Arc<dyn ObjectStore>> {
-    let mut builder = AmazonS3Builder::from_env()
-        .with_bucket_name(bucket)
-        .with_region(&aws.region)
-        .with_retry(slatedb::few_retries());
-    if let Some(url) = &aws.s3_endpoint {
-        builder = builder.with_allow_http(url.starts_with("http://")).with_endpoint(url);
-    }
-    let store = builder.build();
-    Ok(Arc::new(store.with_context(|| format!("s3://{bucket} cannot be used as state"))?))
 }
 
 pub fn endpoint(aws: &Aws) -> Endpoint {

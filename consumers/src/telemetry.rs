@@ -2,6 +2,7 @@
 //! an alert names the product, its stock and the threshold, which is what it is for.
 pub mod health;
 pub mod metrics;
+#[cfg_attr(not(feature = "otlp"), path = "telemetry/traces_absent.rs")]
 mod traces;
 
 use crate::{

@@ -1,20 +1,16 @@
 //! One GET, bounded in time and size. HTTP/1.0, so that no answer comes in chunks. The `health` command of a binary asks
 //! the binary's own server that way.
+use crate::tls;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use clap::{Arg, ArgMatches, Command};
-use openssl::ssl::{SslConnector, SslMethod};
 use std::{
     io::{Read, Write},
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs},
-    path::Path,
     process::ExitCode,
     time::{Duration, Instant},
 };
 
 const BODY_BYTES_MAX: u64 = 16 << 20;
-/// Where systems keep the authorities they trust; `SSL_CERT_FILE` comes first.
-const AUTHORITIES: [&str; 3] =
-    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
 
 /// What a server has answered.
 pub struct Answer {
@@ -95,23 +91,11 @@ pub fn get(url: &str, limit: Duration) -> Result<Answer, String> {
         user.unwrap_or_default()
     );
     let bytes = if url.tls {
-        let mut tls = SslConnector::builder(SslMethod::tls()).map_err(|e| e.to_string())?;
-        if let Some(file) = authorities() {
-            tls.set_ca_file(&file).map_err(|e| format!("{file}: {e}"))?;
-        }
-        let stream = tls.build().connect(url.host, stream);
-        exchange(stream.map_err(|e| format!("{at}: no TLS: {e}"))?, &request, end)
+        exchange(tls::connect(url.host, &at, stream)?, &request, end)
     } else {
         exchange(stream, &request, end)
     };
     read(&bytes.map_err(failed)?).ok_or_else(|| format!("{at} answers, but not HTTP"))
-}
-
-fn authorities() -> Option<String> {
-    let named = std::env::var("SSL_CERT_FILE").ok().filter(|file| !file.is_empty());
-    named.or_else(|| {
-        AUTHORITIES.iter().find(|file| Path::new(file).exists()).map(|file| (*file).to_owned())
-    })
 }
 
 fn exchange(

@@ -10,9 +10,17 @@ pub mod postgres;
 pub mod server;
 pub mod settings;
 pub mod signals;
+#[cfg_attr(not(feature = "tls"), path = "tls_absent.rs")]
+mod tls;
 pub mod traces;
 
 /// Exit code of a binary whose settings or command line are wrong.
 pub const EXIT_CONFIG: u8 = 64;
 /// Exit code of a binary that stopped for good, or was told twice to stop.
 pub const EXIT_HALTED: u8 = 1;
+
+/// What a build without the feature `tls` says where TLS is asked for.
+pub const NO_TLS: &str =
+    "this build has no TLS: build it without --no-default-features, or with --features tls";
+/// What a build without the feature `otlp` says where traces are asked for.
+pub const NO_OTLP: &str = "this build has no OpenTelemetry: build it without --no-default-features, or with --features otlp";

@@ -17,8 +17,8 @@ mod seen;
 mod tables;
 mod wire;
 
-/// What [`Connection::connect`] makes.
-pub use aws_sdk_dynamodb::Client;
+/// What [`Connection::connect`] makes, and the rest of its crate.
+pub use aws_sdk_dynamodb::{self as sdk, Client};
 pub use limits::{LIMITS, Limits};
 pub use look::{Cursor, Mend, Mended, Seen};
 pub use tables::{Facts, Fault, Inspection, create_tables, generation_seen, inspect, try_access};

@@ -12,12 +12,15 @@
 //!
 //! Absent on purpose: retries (the caller's `policy.rs` decides), clocks in anything that decides, logged row values.
 
+#[cfg(feature = "aws")]
 mod aws;
 mod batch;
 mod commit;
 pub mod conformance;
+#[cfg(feature = "aws")]
 pub mod credentials;
 pub mod dlq;
+#[cfg(feature = "aws")]
 pub mod dynamodb;
 mod error;
 pub mod files;
@@ -38,3 +41,9 @@ pub use state::{PartitionState, State};
 pub use views::{
     AlertWhen, Cell, Column, Condition, Expr, Index, IndexKey, Merge, Rules, Type, View, canonical,
 };
+
+/// Whether this build has what is in AWS: the feature `aws`. What asks for it otherwise is refused with [`NO_AWS`].
+pub const HAS_AWS: bool = cfg!(feature = "aws");
+/// What a build without the feature `aws` says.
+pub const NO_AWS: &str = "this build has no AWS (DynamoDB, S3, SlateDB): build it without --no-default-features, or with \
+                          --features aws";

@@ -4,10 +4,12 @@
 //! reported done is durable; of several conditional puts that race for the same version, exactly one wins.
 //! Absent on purpose: retries, and any name that leads out of the place that was opened.
 mod dir;
+#[cfg_attr(not(feature = "aws"), path = "objects/s3_absent.rs")]
 pub(crate) mod s3;
 
 pub use dir::Dir;
-pub use s3::{Bucket, Endpoint, Made, S3};
+#[cfg(feature = "aws")]
+pub use s3::{Bucket, Made, S3};
 
 use crate::SinkError;
 use anyhow::anyhow;
@@ -64,6 +66,22 @@ pub trait Objects: Send + Sync + fmt::Debug {
     async fn delete(&self, name: &str) -> Result<(), SinkError>;
     /// Where an operator finds it: `s3://BUCKET/KEY` or a path.
     fn address(&self, name: &str) -> String;
+}
+
+/// Where S3 is. Nothing set: AWS itself, in the region that the environment names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Of an emulator or a compatible store; buckets are then addressed in the path.
+    pub url: Option<String>,
+    pub region: Option<String>,
+}
+
+impl Endpoint {
+    /// `AWS_ENDPOINT_URL_S3`, else `AWS_ENDPOINT_URL`; the SDK itself finds the region.
+    pub fn from_env() -> Self {
+        let set = |name| std::env::var(name).ok().filter(|url| !url.is_empty());
+        Self { url: set("AWS_ENDPOINT_URL_S3").or_else(|| set("AWS_ENDPOINT_URL")), region: None }
+    }
 }
 
 /// A place as operators write it: `s3://BUCKET/PREFIX` or `dir:DIR`.
@@ -123,10 +141,10 @@ impl Place {
 
     /// The folder is made here; a bucket must exist, and is first asked at the first use.
     pub async fn open(&self, endpoint: &Endpoint) -> Result<Arc<dyn Objects>, SinkError> {
-        Ok(match self {
-            Self::S3 { bucket, prefix } => Arc::new(S3::open(bucket, prefix, endpoint).await),
-            Self::Dir(dir) => Arc::new(Dir::open(dir.clone()).await?),
-        })
+        match self {
+            Self::S3 { bucket, prefix } => s3::open(bucket, prefix, endpoint).await,
+            Self::Dir(dir) => Ok(Arc::new(Dir::open(dir.clone()).await?)),
+        }
     }
 }
 

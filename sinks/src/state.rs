@@ -2,6 +2,7 @@
 pub mod memory;
 mod part;
 mod shown;
+#[cfg_attr(not(feature = "aws"), path = "state/slatedb_absent.rs")]
 pub mod slatedb;
 pub mod sqlite;
 

@@ -12,7 +12,8 @@ use crate::{
 };
 use chrono::DateTime;
 use debezium::{Formats, FormatsError};
-use sinks::objects::Place;
+use serving::NO_OTLP;
+use sinks::{HAS_AWS, NO_AWS, objects::Place};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -29,7 +30,7 @@ impl Check {
         let until_end = self.one_of("until-end", &[("false", false), ("true", true)]);
         let allow_dead_letters =
             self.one_of("allow-dead-letters", &[("false", false), ("true", true)]);
-        let sink = self.sink(env);
+        let sink = self.sink(env).filter(|sink| *sink != Sink::Aws || self.has_aws("sink"));
         let aws = self.aws(service, sink.as_ref(), env);
         let state = self.state(sink.as_ref(), env);
         let dlq = self.dlq(env);
@@ -54,6 +55,7 @@ impl Check {
         let kafka = self.kafka(service, topics, until_end, properties);
         let http = self.http();
         let logs = self.logs(env);
+        self.traces(env);
         let mut config = Config {
             service,
             source: source?,
@@ -83,6 +85,14 @@ impl Check {
         };
         warn(&mut config, env);
         Some(config)
+    }
+
+    /// Whether this build has AWS, for a setting that needs it.
+    fn has_aws(&mut self, name: &str) -> bool {
+        if !HAS_AWS {
+            self.wrong(name, &format!("{NO_AWS}."));
+        }
+        HAS_AWS
     }
 
     fn formats(&mut self) -> Option<Formats> {
@@ -161,6 +171,7 @@ impl Check {
         }
         let place = text.strip_prefix("slatedb:").map(|place| places::place(place, env));
         match place {
+            Some(Ok(_)) if !self.has_aws("state") => None,
             Some(Ok(place)) => Some(State::SlateDb(place)),
             // The bucket is wrong then, which was said.
             Some(Err(_)) if self.given.get("state").is_some_and(|g| g.origin == BUCKET) => None,
@@ -184,6 +195,7 @@ impl Check {
             return None;
         };
         match places::place(&text, env) {
+            Ok(Place::S3 { .. }) if !self.has_aws("dlq") => None,
             Ok(place) => Some(place.or_prefix("dlq")),
             Err(why) => {
                 self.wrong("dlq", &format!("{why}."));
@@ -385,6 +397,15 @@ impl Check {
         let is_default = self.given.get("http-listen").is_some_and(|g| g.origin == Origin::Default);
         let watchdog = Duration::from_secs(self.number("watchdog-seconds", 1, 86_400)?);
         Some(Http { listen, is_default, watchdog })
+    }
+
+    /// Where the environment says that traces go, they can be sent.
+    fn traces(&mut self, env: &[(String, String)]) {
+        let is_set = |wanted: &&str| env.iter().any(|(n, v)| n == wanted && !v.is_empty());
+        let asked = serving::traces::ENDPOINTS.into_iter().find(|name| is_set(name));
+        if let Some(name) = asked.filter(|_| !cfg!(feature = "otlp")) {
+            self.problems.push(format!("{name}: {NO_OTLP}."));
+        }
     }
 
     fn logs(&mut self, env: &[(String, String)]) -> Option<Logs> {

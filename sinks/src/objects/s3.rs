@@ -4,7 +4,7 @@ pub(crate) mod errors;
 
 pub use bucket::{Bucket, Made};
 
-use super::{Object, Objects, Put, Tag, When, bad_name, check_name};
+use super::{Endpoint, Object, Objects, Put, Tag, When, bad_name, check_name};
 use crate::{SinkError, aws};
 use anyhow::{Context as _, anyhow};
 use async_trait::async_trait;
@@ -22,22 +22,15 @@ use aws_sdk_s3::{
 use bytes::Bytes;
 use errors::{chain, classify};
 use metrics::histogram;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-/// Where S3 is. Nothing set: AWS itself, in the region that the environment names.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Endpoint {
-    /// Of an emulator or a compatible store; buckets are then addressed in the path.
-    pub url: Option<String>,
-    pub region: Option<String>,
-}
-
-impl Endpoint {
-    /// `AWS_ENDPOINT_URL_S3`, else `AWS_ENDPOINT_URL`; the SDK itself finds the region.
-    pub fn from_env() -> Self {
-        let set = |name| std::env::var(name).ok().filter(|url| !url.is_empty());
-        Self { url: set("AWS_ENDPOINT_URL_S3").or_else(|| set("AWS_ENDPOINT_URL")), region: None }
-    }
+/// Sends nothing yet.
+pub(super) async fn open(
+    bucket: &str,
+    prefix: &str,
+    endpoint: &Endpoint,
+) -> Result<Arc<dyn Objects>, SinkError> {
+    Ok(Arc::new(S3::open(bucket, prefix, endpoint).await))
 }
 
 #[derive(Debug, Clone)]

@@ -112,6 +112,9 @@ pub fn problem(name: &str, value: &str) -> Option<String> {
         return (value != *ours)
             .then(|| format!("`{name}` must stay `{ours}`: {why}. Remove this property."));
     }
+    if needs_tls(name, value) && !cfg!(feature = "tls") {
+        return Some(format!("`{name}`: {}.", serving::NO_TLS));
+    }
     match ClientConfig::new().set(name, value).create_native_config() {
         Ok(_) => None,
         Err(KafkaError::ClientConfig(code, ..)) => Some(match code {
@@ -123,5 +126,17 @@ pub fn problem(name: &str, value: &str) -> Option<String> {
             ),
         }),
         Err(e) => Some(format!("`{name}` is refused by librdkafka: {e}")),
+    }
+}
+
+/// What librdkafka does with OpenSSL: encryption, and ways to sign in.
+fn needs_tls(name: &str, value: &str) -> bool {
+    let value = value.to_ascii_uppercase();
+    match name {
+        "security.protocol" => value.ends_with("SSL"),
+        "sasl.mechanism" | "sasl.mechanisms" => {
+            value.starts_with("SCRAM") || value == "OAUTHBEARER"
+        }
+        _ => name.starts_with("ssl.") || name == "enable.ssl.certificate.verification",
     }
 }

@@ -1,0 +1,12 @@
+//! Stands for [`s3`](super::s3) in a build without the feature `aws`.
+use super::{Endpoint, Objects};
+use crate::{NO_AWS, SinkError};
+use anyhow::anyhow;
+use std::sync::Arc;
+
+/// # Errors
+/// Always: [`NO_AWS`].
+#[expect(clippy::unused_async, reason = "as the one that it stands for")]
+pub(super) async fn open(_: &str, _: &str, _: &Endpoint) -> Result<Arc<dyn Objects>, SinkError> {
+    Err(SinkError::Fatal(anyhow!(NO_AWS)))
+}
