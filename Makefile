@@ -22,7 +22,7 @@ all: ## Everything that runs on every change, with the servers it needs
 	env -u MAKEFLAGS -u MFLAGS scripts/test.sh
 
 demo: ## A recorded shop through all three services, every row compared
-	$(CARGO) run --release --locked --bin cdc -- demo
+	$(CARGO) run --release --locked -p cdc --no-default-features -- demo
 
 simulation: ## SEEDS=N histories, or SEED=N one of them again
 	$(if $(SEED),SEED=$(SEED)) $(if $(SEEDS),SEEDS=$(SEEDS)) $(CARGO) test --locked -p consumers --test simulation

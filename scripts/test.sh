@@ -26,6 +26,9 @@ say "format"
 cargo fmt --all --check
 say "lints"
 cargo clippy --workspace --all-targets --locked -- -D warnings
+say "the build without AWS, PostgreSQL, TLS and OpenTelemetry: lints, what it says, the demo"
+cargo clippy -p cdc --no-default-features --locked -- -D warnings
+cargo test -p cdc --no-default-features --locked --test absent
 say "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
 if command -v shellcheck >/dev/null; then
