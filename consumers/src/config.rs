@@ -17,10 +17,9 @@ pub use serving::{
 pub use settings::{arguments, given, misspelt, some};
 pub use show::table;
 
-use crate::handlers::inventory::StockMode;
 use crate::{
     engine::Exceptions,
-    handlers::{OrderItems, Orders, Products},
+    handlers::{OrderItems, Orders, Products, inventory::StockMode},
     policy::Policy,
     source::kafka,
     source_table::SourceTable,

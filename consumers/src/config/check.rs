@@ -3,9 +3,12 @@ use super::{
     Aws, Config, Given, Http, Logs, Origin, Service, Sink, Source, State, misspelt, places,
     reading::Check, settings::BUCKET,
 };
-use crate::handlers::inventory::StockMode;
 use crate::{
-    handlers::{OrderItems, Orders, Products, analytics, inventory, search},
+    handlers::{
+        OrderItems, Orders, Products, analytics,
+        inventory::{self, StockMode},
+        search,
+    },
     policy::{OnRefusal, Policy, Start},
     source::kafka,
     source_table::{self, SourceTable},

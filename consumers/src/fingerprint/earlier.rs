@@ -3,9 +3,10 @@
 //! written; the tests hold texts that it wrote.
 //!
 //! These words are history: they do not follow when today's code is renamed.
-use crate::handlers::inventory::StockMode;
 use crate::handlers::{
-    Limits, OrderItems, Orders, Products, analytics, canonical as texts, inventory, search,
+    Limits, OrderItems, Orders, Products, analytics, canonical as texts,
+    inventory::{self, StockMode},
+    search,
 };
 use sinks::canonical;
 use std::str::FromStr;

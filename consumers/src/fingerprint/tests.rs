@@ -1,8 +1,9 @@
 use super::*;
 use crate::handler::Handler;
-use crate::handlers::inventory::StockMode;
 use crate::handlers::{
-    Analytics, Inventory, Limits, OrderItems, Products, Search, canonical::of_inventory, inventory,
+    Analytics, Inventory, Limits, OrderItems, Products, Search,
+    canonical::of_inventory,
+    inventory::{self, StockMode},
 };
 use proptest::prelude::*;
 
