@@ -10,7 +10,7 @@ help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
 
 build: ## The four binaries, below target/release
-	$(CARGO) build --release --locked --bins
+	$(CARGO) build --release --locked -p cdc -p consumers --bins
 
 check: ## Format, lints, documentation, units, simulation, conformance: nothing to install
 	env -u MAKEFLAGS -u MFLAGS scripts/test.sh --quick
