@@ -10,7 +10,6 @@ pub enum Traces {}
 impl Traces {
     /// # Errors
     /// None; it is the signature of what it stands for.
-    #[expect(clippy::unnecessary_wraps, reason = "as the one that it stands for")]
     pub fn from_env(_: &'static str, _: u64) -> anyhow::Result<Option<Self>> {
         Ok(None)
     }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 /// # Errors
 /// Always: [`NO_AWS`].
-#[expect(clippy::unused_async, reason = "as the one that it stands for")]
 pub(super) async fn open(_: &str, _: &str, _: &Endpoint) -> Result<Arc<dyn Objects>, SinkError> {
     Err(SinkError::Fatal(anyhow!(NO_AWS)))
 }
