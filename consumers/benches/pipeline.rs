@@ -1,9 +1,10 @@
 //! What an event costs between the source and durable rows, without a broker: a recorded shop, multiplied, through the
 //! real runtime, engine, handler and state.
 //!
-//! `cargo bench -p consumers --bench pipeline -- [SERVICE [STATE [COPIES [FORM]]]]`, with a service's name or `none`
-//! (which only makes the records, to be taken off from counts of instructions), `memory`, `sqlite` or `discard` (state
-//! in memory, writes thrown away), how often the recording is repeated, and `plain` or `schema` events.
+//! `cargo bench -p consumers --bench pipeline -- [SERVICE [STATE [COPIES [FORM [LINGER_MS]]]]]`, with a service's name or
+//! `none` (which only makes the records, to be taken off from counts of instructions), `memory`, `sqlite` or `discard`
+//! (state in memory, writes thrown away), how often the recording is repeated, `plain` or `schema` events, and how long a
+//! batch waits for more (counting instructions takes long; a long wait keeps batches the same in every run).
 //! It prints CPU time by event and a digest of the views, which no change of speed may change.
 use anyhow::{Context, ensure};
 use async_trait::async_trait;
@@ -47,18 +48,25 @@ fn main() -> anyhow::Result<()> {
     let (service, state) = (word(0, "analytics"), word(1, "memory"));
     let copies: i64 = word(2, "15").parse().context("COPIES is a number")?;
     let has_schema = word(3, "plain") == "schema";
+    let policy = match words.get(4) {
+        Some(ms) => {
+            let linger_ms = ms.parse().context("LINGER_MS is a number")?;
+            Policy { linger_ms, ..Policy::default() }
+        }
+        None => Policy::default(),
+    };
     let source = Memories::read(copies, has_schema)?;
     match service {
         "analytics" => {
-            measure(source, state, || Analytics::new(analytics::Settings::default(), ""))
+            measure(source, state, policy, || Analytics::new(analytics::Settings::default(), ""))
         }
         "inventory" => {
             let (low_below, stock_mode) = (10, StockMode::Derived);
             let settings =
                 || inventory::Settings { low_below, stock_mode, ..inventory::Settings::default() };
-            measure(source, state, || Inventory::new(settings(), ""))
+            measure(source, state, policy, || Inventory::new(settings(), ""))
         }
-        "search" => measure(source, state, || Search::new(search::Settings::default(), "")),
+        "search" => measure(source, state, policy, || Search::new(search::Settings::default(), "")),
         "none" => Ok(()),
         other => anyhow::bail!("{other} is no service"),
     }
@@ -67,6 +75,7 @@ fn main() -> anyhow::Result<()> {
 fn measure<H: Handler>(
     mut source: Memories,
     state: &str,
+    policy: Policy,
     handler: impl Fn() -> H,
 ) -> anyhow::Result<()> {
     let tables = handler().tables();
@@ -90,11 +99,8 @@ fn measure<H: Handler>(
         (_, Some(sqlite)) => Committer { dlq: none(), sink: None, state: Arc::new(sqlite.clone()) },
         (other, None) => anyhow::bail!("{other} is no state"),
     };
-    let engine = Engine::new(
-        handler(),
-        Decoder::new(Formats::default(), Limits::default()),
-        Policy::default(),
-    );
+    let engine =
+        Engine::new(handler(), Decoder::new(Formats::default(), Limits::default()), policy);
     let (clock, stop) = (Monotonic::default(), AtomicBool::new(false));
     let env = Env {
         clock: &clock,
