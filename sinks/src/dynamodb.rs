@@ -467,3 +467,91 @@ fn sum_of(view: &View, own: usize, totals: &[Merge]) -> Option<keyed::Sum> {
         below: *below,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{AlertWhen, Column, conformance::shop};
+
+    const ID: Column = Column::new("id", Type::Int);
+    const SEATS: Column = Column::new("seats", Type::Int);
+    const TITLE: Column = Column::new("title", Type::Text);
+
+    /// Seats that are left of an event, by columns that no shop has.
+    fn events(quantity: Expr, below: i64) -> View {
+        const SHOWN: &[Column] = &[
+            SEATS,
+            TITLE,
+            Column::new("taken", Type::Int),
+            Column::new("left", Type::Int),
+            Column::new("nearly_full", Type::Int),
+        ];
+        let taken = Expr::Total(0).or_zero();
+        let flag = quantity.clone().flag_below(below);
+        View::rows("events", &[ID], const { &[SEATS, TITLE] })
+            .with_totals(&[Merge::Sum])
+            .showing(SHOWN, vec![Expr::Own(0), Expr::Own(1), taken, quantity, flag])
+            .existing(Condition::Known(Expr::Own(0)))
+            .alerting(AlertWhen { flag: 4, value: 3, table: "alerts" })
+    }
+    fn left() -> Expr {
+        Expr::Own(0).minus(Expr::Total(0).or_zero())
+    }
+    fn refused(view: &View) -> String {
+        match shape_of(view) {
+            Err(SinkError::Fatal(why)) => why.to_string(),
+            other => panic!("{:?} was taken: {other:?}", view.name),
+        }
+    }
+
+    #[test]
+    fn any_row_with_one_sum_is_taken_whatever_its_columns_are_called() {
+        let Ok(Shape::Sum(sum)) = shape_of(&events(left(), 5)) else { panic!("a sum") };
+        assert_eq!(sum.columns, ["seats", "title"]);
+        assert_eq!((sum.base_name(), sum.sum, sum.quantity), ("seats", "taken", "left"));
+        assert_eq!((sum.flag, sum.below, sum.is_less_sum), ("nearly_full", 5, true));
+        let Ok(Shape::Sum(sum)) = shape_of(&events(Expr::Own(0), 5)) else { panic!("a sum") };
+        assert!(!sum.is_less_sum, "the quantity is the column itself");
+        for view in [shop::stock(true, 10), shop::stock(false, 10)] {
+            assert!(matches!(shape_of(&view), Ok(Shape::Sum(_))));
+        }
+        for view in [shop::index(), shop::tokens()] {
+            assert!(matches!(shape_of(&view), Ok(Shape::Row(_))));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_written_as_a_difference_is_refused_by_name() {
+        let totals = View::totals("events", &[ID], &[Merge::Sum], &[SEATS]);
+        assert!(refused(&totals).contains("it is a report"), "{}", refused(&totals));
+        let hidden = View::rows("events", &[ID], &[SEATS]).existing(Condition::Known(Expr::Own(0)));
+        assert!(refused(&hidden).contains("not shown as they are written"));
+        let mut odd: Vec<View> = vec![
+            events(Expr::Own(1).minus(Expr::Total(0).or_zero()), 5), // the flag's base is another column
+            events(Expr::Total(0).or_zero(), 5),
+            events(left(), 5).with_totals(&[Merge::Max]),
+            events(left(), 5).with_totals(&[Merge::Sum, Merge::Sum]),
+            events(left(), 5).existing(Condition::Always),
+            events(left(), 5).existing(Condition::Known(Expr::Own(1))), // text is no base
+            events(left(), 5).alerting(AlertWhen { flag: 3, value: 4, table: "alerts" }),
+        ];
+        let mut silent = events(left(), 5);
+        silent.alert = None;
+        let mut swapped = events(left(), 5);
+        swapped.shows.swap(0, 1);
+        let mut narrow = events(left(), 5);
+        narrow.shows.truncate(1);
+        odd.extend([silent, swapped, narrow]);
+        for view in &odd {
+            let why = refused(view);
+            assert!(
+                why.contains("`events`") && why.contains("a sum, a quantity"),
+                "{why}: {view:?}"
+            );
+        }
+        const LONG: &[Column] = &[ID, SEATS, TITLE];
+        assert!(refused(&View::rows("events", LONG, &[])).contains("one or two columns"));
+        const OURS: &[Column] = &[Column::new("gen", Type::Int)];
+        assert!(refused(&View::rows("events", &[ID], OURS)).contains("column `gen` is ours"));
+    }
+}
