@@ -14,6 +14,10 @@ pub mod signals;
 mod tls;
 pub mod traces;
 
+/// Of every binary that uses this crate.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Exit code of a binary whose settings or command line are wrong.
 pub const EXIT_CONFIG: u8 = 64;
 /// Exit code of a binary that stopped for good, or was told twice to stop.
