@@ -6,21 +6,21 @@
 //! the same name. One that a crash left standing for [`ORPHANED_MS`] is told by whichever partition meets it.
 //!
 //! Absent on purpose: retries (also those of the AWS SDK), transactions, deletes of items, logged values.
+mod audit;
 mod entry;
 mod errors;
 pub mod keyed;
 mod limits;
-mod look;
 mod read;
 pub mod request;
 mod seen;
 mod tables;
 mod wire;
 
+pub use audit::{Cursor, Mend, Mended, Seen};
 /// What [`Connection::connect`] makes, and the rest of its crate.
 pub use aws_sdk_dynamodb::{self as sdk, Client};
 pub use limits::{LIMITS, Limits};
-pub use look::{Cursor, Mend, Mended, Seen};
 pub use tables::{Facts, Fault, Inspection, create_tables, generation_seen, inspect, try_access};
 
 use crate::{

@@ -9,13 +9,13 @@
 //! * Generations lie beside each other and never mix; delete the folder of an old one when nobody needs it.
 //! * While the object store does not answer, calls end with `Transient` after [`Settings::answer_ms_max`]. A commit
 //!   that ended so may still take effect: only the same batch may follow it, another one is `Fenced`.
-mod look;
 mod partition;
+mod reader;
 mod recorder;
 mod size;
 mod store;
 
-pub use look::Glance;
+pub use reader::Glance;
 pub use size::{Size, show, size};
 
 use super::{refuse_count, refuse_renamed};

@@ -7,13 +7,13 @@
 //! * WAL with `synchronous=FULL`: a commit that returned survives a power cut, as the position must.
 //! * Damage is noticed where SQLite can notice it (structure, length, header). SQLite has no checksums: a bit that
 //!   flips inside a stored value stays unseen until `verify`.
+mod audit;
 mod commit;
 mod layout;
-mod look;
 mod owner;
 mod table;
 
-pub use look::{Find, Look, show_anew};
+pub use audit::{FileReader, Find, show_anew};
 
 use super::{memory::Rows, refuse_count, refuse_renamed};
 use crate::{

@@ -6,7 +6,7 @@ use super::super::{
     sorted::Row,
 };
 use anyhow::Context;
-use sinks::{SinkError, View, state::sqlite::Look};
+use sinks::{SinkError, View, state::sqlite::FileReader};
 use std::{
     path::{Path, PathBuf},
     sync::mpsc,
@@ -60,8 +60,8 @@ pub fn verify(session: &mut Session<'_>, file: &Path, views: &[View]) -> anyhow:
     Ok(outcome)
 }
 
-fn open(session: &Session<'_>, file: &Path) -> Result<Look, SinkError> {
-    Look::open(file, session.config.generation, session.config.service.name())
+fn open(session: &Session<'_>, file: &Path) -> Result<FileReader, SinkError> {
+    FileReader::open(file, session.config.generation, session.config.service.name())
 }
 
 /// Of a folder with files of rows.

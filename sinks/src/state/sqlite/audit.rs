@@ -8,15 +8,15 @@ use anyhow::anyhow;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use std::{collections::BTreeMap, path::Path};
 
-/// One read transaction: positions and views belong together.
-pub struct Look {
+/// A file, read in one transaction: positions and views belong together.
+pub struct FileReader {
     conn: Connection,
     path: std::path::PathBuf,
     service: String,
     generation: i64,
 }
 
-impl Look {
+impl FileReader {
     /// Makes nothing: a file that is not there is an error.
     pub fn open(path: &Path, generation: u64, service: &str) -> Result<Self, SinkError> {
         let generation = i64::try_from(generation).unwrap_or(i64::MAX);
