@@ -251,7 +251,7 @@ fn report(dir: &Path, seen: &Services) -> anyhow::Result<bool> {
             println!("  {} rows; PostgreSQL has {count}; {} differ\n", rows.len(), found.len());
             differences.append(&mut found);
         }
-        kept_alerts = io.block_on(store.alerts())?.len();
+        kept_alerts += io.block_on(store.alerts())?.len();
     }
     let views: Vec<View> = stores.into_iter().flat_map(|(_, views)| views).collect();
     let files = answers::compare_reports(&dir.join("lake"), &views, &answers)?;
