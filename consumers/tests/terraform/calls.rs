@@ -23,8 +23,8 @@ use Who::{Fix, Read, Repair, Service, Tests, Try};
 
 /// A file, an operation in it, and who comes there. The sources must have these and no others.
 pub const CALLS: &[(&str, &str, &[Who])] = &[
-    ("sinks/src/dynamodb/look.rs", "get_item", &[Read]),
-    ("sinks/src/dynamodb/look.rs", "scan", &[Read]),
+    ("sinks/src/dynamodb/audit.rs", "get_item", &[Read]),
+    ("sinks/src/dynamodb/audit.rs", "scan", &[Read]),
     ("sinks/src/dynamodb/read.rs", "query", &[Tests]),
     ("sinks/src/dynamodb/read.rs", "scan", &[Tests]),
     ("sinks/src/dynamodb/tables.rs", "create_table", &[Fix]),
