@@ -75,7 +75,7 @@ scripts/stack.sh wipe >/dev/null 2>&1
 
 # ---- tools -----------------------------------------------------------------------------------------------------------
 say "building"
-cargo build --release --locked -p bench -p consumers --bins
+cargo build --release --locked --workspace --bins # as for any release, so that dependencies are not built twice
 bin=${CARGO_TARGET_DIR:-target}/release
 [ -d "${CDC_CACHE:-$HOME/.cache/cdc-platform}/stack/libs/kafka" ] || scripts/stack.sh install kafka
 if [ -n "$peers" ]; then
