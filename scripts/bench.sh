@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # scripts/bench.sh - what the services cost beside a bare loop and beside what people would write instead, on one Kafka.
 #
-#   scripts/bench.sh                 1 million events: some five minutes once all is built and installed
+#   scripts/bench.sh                 2 million events: some five minutes once all is built and installed
 #   scripts/bench.sh --quick         200,000 events, each measured once: to see whether it works, not to quote
 #       --events N                   another count
 #       --runs N                     measured runs of each (2; peers run once); the cheapest one counts
@@ -47,7 +47,7 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-: "${events:=${quick:+200000}}" "${events:=1000000}" "${runs:=${quick:+1}}" "${runs:=2}"
+: "${events:=${quick:+200000}}" "${events:=2000000}" "${runs:=${quick:+1}}" "${runs:=2}"
 [ -z "$json" ] || : >>"$json" # now, not after ten minutes
 
 home=${CDC_CACHE:-$HOME/.cache/cdc-platform}/bench
