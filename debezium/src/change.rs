@@ -201,13 +201,7 @@ mod tests {
 
     #[test]
     fn names_have_one_slot() {
-        for (name, of) in USUAL {
-            let inside = name.strip_prefix('"').and_then(|name| name.strip_suffix("\":")).unwrap();
-            assert_eq!(slot(inside.as_bytes()), of, "{name}");
-        }
-        for (i, name) in NAMES.iter().enumerate() {
-            let inside = name.strip_prefix("source.").unwrap();
-            assert_eq!(slot(inside.as_bytes()), Some(i), "{name}");
-        }
+        let names = NAMES.map(|name| name.strip_prefix("source.").unwrap());
+        json::tests::names_have_one_slot(&USUAL, &names, slot);
     }
 }

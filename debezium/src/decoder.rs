@@ -199,7 +199,7 @@ impl Decoder {
             })
     }
 
-    /// The object inside, without its schema, to where there is nothing yet. Whether there is one: else it is null.
+    /// Reads the object inside, without its schema, into an empty [`Object`]. `false`: there is none, but null.
     fn open<'a>(
         &mut self,
         topic: &str,
@@ -397,15 +397,15 @@ struct Object<'a> {
     marks: Marks,
     twice: Option<&'static str>,
     schema: Option<Arc<Schema>>,
-    /// The fields of `source`, where it was read on the way.
+    /// The fields of `source`, if the scanner noted them.
     source: Option<SourceFields<'a>>,
-    /// The same of the images.
+    /// The columns of the images, if the scanner noted them.
     before: Option<Image<'a>>,
     after: Option<Image<'a>>,
 }
 impl<'a> Object<'a> {
-    /// To where there is nothing yet. `None`: no object, or one that takes more than a scanner, of which a part may have
-    /// been noted: [`judged_object`] tells.
+    /// Reads an object into an empty one. `None`: it is no object, or takes more than a scanner, and a part of it may have
+    /// been noted; [`judged_object`] tells which.
     fn scan(&mut self, scanner: &mut Scanner<'a>) -> Option<()> {
         let json = scanner.span(|scanner| {
             scanner.object_of(&USUAL, slot, |scanner, name, slot| {
@@ -459,13 +459,13 @@ impl<'a> Object<'a> {
             None => SourceFields::of(json)?.read(),
         }
     }
-    /// Unless null.
+    /// The text of this member's value; `None`: it is null, or not there.
     fn get(&self, slot: usize) -> Option<&'a str> {
         self.found[slot].filter(|value| *value != "null")
     }
 }
 
-/// `None`: null.
+/// The object that the text is; `None`: it is null.
 fn object(text: &str) -> Result<Option<Object<'_>>, ParseError> {
     let mut object = Object::default();
     match object.scan_all(text, usize::MAX) {
@@ -474,7 +474,7 @@ fn object(text: &str) -> Result<Option<Object<'_>>, ParseError> {
     }
 }
 
-/// The same, as `serde_json` sees it.
+/// The object that the text is to `serde_json`, whose word counts where a scanner does not take it; `None`: it is null.
 fn judged_object(text: &str) -> Result<Option<Object<'_>>, ParseError> {
     let text_inside = text.trim_matches(GAPS);
     let broken = |e: serde_json::Error| {
@@ -544,13 +544,7 @@ mod tests {
 
     #[test]
     fn names_have_one_slot() {
-        for (name, of) in USUAL {
-            let inside = name.strip_prefix('"').and_then(|name| name.strip_suffix("\":")).unwrap();
-            assert_eq!(slot(inside.as_bytes()), of, "{name}");
-        }
-        for (i, name) in NAMES.iter().enumerate() {
-            assert_eq!(slot(name.as_bytes()), Some(i), "{name}");
-        }
+        json::tests::names_have_one_slot(&USUAL, &NAMES, slot);
     }
 
     proptest! {

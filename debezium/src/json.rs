@@ -5,13 +5,13 @@ use std::{borrow::Cow, fmt};
 
 mod scan;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub(crate) use scan::Scanner;
 
 /// Calls `member` with each name and value of an object: what is JSON, and what is wrong with other text, is for
-/// `serde_json` to say. [`Scanner`] accepts the same much faster, nearly always, and has no words. Everything inside is checked against JSON's grammar
-/// (except that the halves of surrogate pairs inside values are looked at when the value is). The skipping is
-/// iterative: depth costs memory of a byte a level, never stack.
+/// `serde_json` to say. [`Scanner`] takes nearly all of the same texts, much faster, and has no words for what it does not
+/// take. Everything inside is checked against JSON's grammar (except that the halves of surrogate pairs inside values are
+/// looked at when the value is). The skipping is iterative: depth costs memory of a byte a level, never stack.
 pub(crate) fn walk<'a>(
     text: &'a str,
     member: impl FnMut(Cow<'a, str>, &'a str),

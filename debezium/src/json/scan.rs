@@ -136,9 +136,9 @@ impl<'a> Scanner<'a> {
         })
     }
 
-    /// The same, where names matter by their slots alone. `usual` has names as most objects have them, in this order
-    /// and without white space; other names, other orders and white space are read as well, but slower. A name with
-    /// escapes ends it.
+    /// Past an object of which names matter by their slots alone: `member` is given each name with its slot, and must
+    /// pass the value. `usual` has names as most objects have them, in this order and without white space; other names,
+    /// other orders and white space are read as well, but slower. A name with escapes ends it.
     #[inline]
     pub(crate) fn object_of(
         &mut self,
@@ -351,6 +351,7 @@ fn marks(word: u64) -> u64 {
     let others = (word ^ eight(2)).wrapping_sub(eight(33));
     (backslashes | others) & !word & HIGHS
 }
+/// Whether there is a backslash, eight bytes at a time.
 pub(crate) fn has_backslash(bytes: &[u8]) -> bool {
     let is_in = |word: [u8; 8]| {
         let word = u64::from_le_bytes(word);

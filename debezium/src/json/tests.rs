@@ -1,6 +1,22 @@
 use super::*;
 use proptest::prelude::*;
 
+/// Holds a table of the names that objects usually have, and one of all names in the order of their slots, against the
+/// function that finds a name's slot.
+pub(crate) fn names_have_one_slot(
+    usual: &[(&str, Option<usize>)],
+    names: &[&str],
+    slot: fn(&[u8]) -> Option<usize>,
+) {
+    for (name, of) in usual {
+        let inside = name.strip_prefix('"').and_then(|name| name.strip_suffix("\":")).unwrap();
+        assert_eq!(slot(inside.as_bytes()), *of, "{name}");
+    }
+    for (i, name) in names.iter().enumerate() {
+        assert_eq!(slot(name.as_bytes()), Some(i), "{name}");
+    }
+}
+
 fn json() -> impl Strategy<Value = serde_json::Value> {
     let leaf = prop_oneof![
         Just(serde_json::Value::Null),
