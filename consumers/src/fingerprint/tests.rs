@@ -41,6 +41,28 @@ fn each_services_text_is_this() {
     assert_eq!(inventory(""), without_formats(INVENTORY[1]), "what is not set is left out");
 }
 
+/// What a store of tables binds the stock view to, beside its columns, today and in earlier versions. Stored: never to be
+/// changed.
+#[test]
+fn the_stock_views_rules_are_this_text() {
+    for (stock_mode, today, earlier) in [
+        (StockMode::Derived, "stock; stock_mode=derived; low_stock_threshold=10", "stock Derived"),
+        (StockMode::Source, "stock; stock_mode=source; low_stock_threshold=10", "stock Source"),
+    ] {
+        let settings = inventory::Settings { stock_mode, ..Default::default() };
+        let views = Inventory::new(settings, "").views();
+        let rules = &views[0].rules;
+        assert_eq!(rules.text.clone().finish(), today);
+        let read = |text: &str| (rules.earlier)(text).map(|text| text.finish());
+        assert_eq!(read(&format!("{earlier}, low below 10")).as_deref(), Some(today));
+        let five = today.replace("=10", "=5");
+        assert_eq!(read(&format!("{earlier}, low below 5")), Some(five));
+        for other in [earlier, today, "stock Other, low below 10", "stock Derived, low below ten"] {
+            assert_eq!(read(other), None, "{other}");
+        }
+    }
+}
+
 #[test]
 fn what_earlier_versions_wrote_means_the_same_settings() {
     for [earlier, today] in [INVENTORY, ANALYTICS, SEARCH] {
