@@ -25,7 +25,7 @@ COPIES=3 PERCENT=10 LINGER_MS=60000
 file=consumers/benches/instructions.txt
 command -v valgrind >/dev/null || { echo "check-instructions: needs valgrind" >&2; exit 1; }
 
-program=$(cargo bench --locked -p consumers --bench pipeline --no-run --message-format=json |
+program=$(cargo bench --locked --workspace --bench pipeline --no-run --message-format=json |
   sed -n 's/.*"kind":\["bench"\].*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)
 [ -x "$program" ] || { echo "check-instructions: the benchmark was not built" >&2; exit 1; }
 work=$(mktemp -d)

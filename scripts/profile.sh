@@ -28,7 +28,7 @@ out=${CARGO_TARGET_DIR:-target}/profile
 mkdir -p "$out"
 name=$out/$service-$state-$form
 echo "building" >&2
-program=$(cargo bench --locked -p consumers --bench pipeline --no-run --message-format=json |
+program=$(cargo bench --locked --workspace --bench pipeline --no-run --message-format=json |
   sed -n 's/.*"kind":\["bench"\].*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)
 [ -x "$program" ] || { echo "profile: the benchmark was not built" >&2; exit 1; }
 
