@@ -448,6 +448,7 @@ fn sum_of(view: &View, own: usize, totals: &[Merge]) -> Option<keyed::Sum> {
     let Condition::Below(flagged, below) = condition.as_ref() else { return None };
     let Condition::Known(Expr::Own(base)) = &view.exists else { return None };
     let (base, alert) = (*base, view.alert?);
+    let [sum_name, quantity_name, flag_name] = *names.get(own..)? else { return None };
     let is_sum = *sum == Expr::Total(0).or_zero() && totals == [Merge::Sum];
     let is_less_sum = *quantity == Expr::Own(base).minus(sum.clone());
     let fits = as_written.iter().enumerate().all(|(at, shown)| *shown == Expr::Own(at))
@@ -456,14 +457,14 @@ fn sum_of(view: &View, own: usize, totals: &[Merge]) -> Option<keyed::Sum> {
         && flagged == quantity
         && base < own
         && view.columns[base].kind == Type::Int
-        && (alert.flag, alert.value) == (own + 2, own + 1);
+        && (alert.flag, alert.value) == (flag_name, quantity_name);
     fits.then(|| keyed::Sum {
         columns: names[..own].to_vec(),
         base,
-        sum: names[own],
-        quantity: names[own + 1],
+        sum: sum_name,
+        quantity: quantity_name,
         is_less_sum,
-        flag: names[own + 2],
+        flag: flag_name,
         below: *below,
     })
 }
@@ -492,7 +493,7 @@ mod tests {
             .with_totals(&[Merge::Sum])
             .showing(SHOWN, vec![Expr::Own(0), Expr::Own(1), taken, quantity, flag])
             .existing(Condition::Known(Expr::Own(0)))
-            .alerting(AlertWhen { flag: 4, value: 3, table: "alerts" })
+            .alerting(AlertWhen { flag: "nearly_full", value: "left", table: "alerts" })
     }
     fn left() -> Expr {
         Expr::Own(0).minus(Expr::Total(0).or_zero())
@@ -533,7 +534,11 @@ mod tests {
             events(left(), 5).with_totals(&[Merge::Sum, Merge::Sum]),
             events(left(), 5).existing(Condition::Always),
             events(left(), 5).existing(Condition::Known(Expr::Own(1))), // text is no base
-            events(left(), 5).alerting(AlertWhen { flag: 3, value: 4, table: "alerts" }),
+            events(left(), 5).alerting(AlertWhen {
+                flag: "left",
+                value: "nearly_full",
+                table: "alerts",
+            }),
         ];
         let mut silent = events(left(), 5);
         silent.alert = None;

@@ -11,10 +11,14 @@ use bigdecimal::BigDecimal;
 /// What the values of a column are. Any of them may be null, but for those of most keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Type {
+    /// Whole numbers of 64 bits.
     Int,
     Text,
+    /// Decimals of any number of digits.
     Decimal,
+    /// Moments, in microseconds.
     Time,
+    /// Sets of words.
     Words,
 }
 impl Type {
@@ -45,7 +49,9 @@ impl Column {
 /// How one column of the partitions' shares becomes one value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Merge {
+    /// The sum of all shares; null counts as nothing.
     Sum,
+    /// The greatest of all shares; anything is greater than null.
     Max,
 }
 impl Merge {
@@ -84,10 +90,10 @@ pub enum IndexKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AlertWhen {
     /// The shown column that is not null as long as the alert stands.
-    pub flag: usize,
-    /// The shown column whose value is told with the alert.
-    pub value: usize,
-    /// Where a store of tables keeps the alerts that were raised.
+    pub flag: &'static str,
+    /// The shown column, of whole numbers, whose value is told with the alert.
+    pub value: &'static str,
+    /// The table in which a store of tables keeps the alerts that were raised.
     pub table: &'static str,
 }
 
@@ -170,8 +176,7 @@ impl View {
         merge: &'static [Merge],
         columns: &'static [Column],
     ) -> Self {
-        let text = merged(merge.iter().map(|merge| merge.as_str()).collect());
-        let rules = Rules { text, earlier: merged_of_earlier };
+        let rules = Rules { text: merged("totals", merge), earlier: totals_of_earlier };
         Self {
             own: None,
             totals: merge,
@@ -182,10 +187,11 @@ impl View {
         }
     }
 
-    /// Adds shares to a view of rows.
+    /// Adds shares to a view of rows. Its rules are `star` and how the shares are merged, until others are set.
     #[must_use]
     pub fn with_totals(mut self, merge: &'static [Merge]) -> Self {
         self.totals = merge;
+        self.rules = Rules { text: merged("star", merge), earlier: |_| None };
         self
     }
 
@@ -208,12 +214,19 @@ impl View {
     }
 
     /// Raises alerts.
+    ///
+    /// # Panics
+    /// If it does not show the columns that the alert is about.
     #[must_use]
     pub fn alerting(mut self, alert: AlertWhen) -> Self {
+        for name in [alert.flag, alert.value] {
+            assert!(self.shown_at(name).is_some(), "{}: shows no column {name}", self.name);
+        }
         self.alert = Some(alert);
         self
     }
 
+    /// Says by what people look rows up.
     #[must_use]
     pub fn indexed(mut self, indexes: &'static [Index]) -> Self {
         self.indexes = indexes;
@@ -267,28 +280,34 @@ impl View {
 
     /// Whether a row as shown is one that an alert stands for.
     pub fn is_alerting(&self, shown: Option<&[Cell]>) -> bool {
-        let flag = self.alert.and_then(|alert| shown?.get(alert.flag));
+        let flag = self.alert.and_then(|alert| shown?.get(self.shown_at(alert.flag)?));
         flag.is_some_and(|flag| *flag != Cell::Null)
     }
 
     /// The value that an alert tells of this row.
     pub fn alert_value(&self, shown: Option<&[Cell]>) -> Option<i64> {
-        shown?.get(self.alert?.value)?.int()
+        shown?.get(self.shown_at(self.alert?.value)?)?.int()
+    }
+
+    /// The place of a shown column.
+    fn shown_at(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| column.name == name)
     }
 }
 
-fn merged(words: Vec<&str>) -> Text {
-    Text::new("totals").with("merge", words.join(", "))
+fn merged(head: &str, merge: &[Merge]) -> Text {
+    let words: Vec<&str> = merge.iter().map(|merge| merge.as_str()).collect();
+    Text::new(head).with("merge", words.join(", "))
 }
-/// `totals of [Sum, Max]`.
-fn merged_of_earlier(text: &str) -> Option<Text> {
+/// Reads `totals of [Sum, Max]`.
+fn totals_of_earlier(text: &str) -> Option<Text> {
     let list = text.strip_prefix("totals of [")?.strip_suffix(']')?;
-    let words = list.split(", ").map(|merge| match merge {
-        "Sum" => Some(Merge::Sum.as_str()),
-        "Max" => Some(Merge::Max.as_str()),
+    let merge = list.split(", ").map(|merge| match merge {
+        "Sum" => Some(Merge::Sum),
+        "Max" => Some(Merge::Max),
         _ => None,
     });
-    words.collect::<Option<_>>().map(merged)
+    Some(merged("totals", &merge.collect::<Option<Vec<_>>>()?))
 }
 
 fn add(a: Cell, b: &Cell) -> Cell {
@@ -300,5 +319,33 @@ fn add(a: Cell, b: &Cell) -> Cell {
         (Cell::Decimal(a), Cell::Int(b)) => Cell::Decimal(a + BigDecimal::from(*b)),
         (Cell::Int(a), Cell::Decimal(b)) => Cell::Decimal(b + BigDecimal::from(a)),
         (a, _) => a,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: Column = Column::new("id", Type::Int);
+    const N: Column = Column::new("n", Type::Int);
+
+    #[test]
+    fn rules_tell_views_of_other_parts_apart() {
+        let text = |view: View| view.rules.text.finish();
+        assert_eq!(text(View::rows("v", &[ID], &[N])), "rows");
+        let totals = View::totals("v", &[ID], &[Merge::Sum, Merge::Max], &[N, N]);
+        assert_eq!((totals.rules.earlier)("rows"), None);
+        assert_eq!((totals.rules.earlier)("totals of [Sum, Max]"), Some(totals.rules.text.clone()));
+        assert_eq!(text(totals), "totals; merge=sum, max");
+        let star = View::rows("v", &[ID], &[N]).with_totals(&[Merge::Sum]);
+        assert_eq!((star.rules.earlier)("rows"), None, "it is no view of rows");
+        assert_eq!(text(star), "star; merge=sum");
+    }
+
+    #[test]
+    #[should_panic(expected = "v: shows no column low")]
+    fn an_alert_is_about_columns_that_are_shown() {
+        let alert = AlertWhen { flag: "low", value: "n", table: "alerts" };
+        let _ = View::rows("v", &[ID], &[N]).alerting(alert);
     }
 }

@@ -117,7 +117,7 @@ fn view(mode: StockMode, low_below: i64) -> View {
     .with_totals(&[Merge::Sum])
     .showing(SHOWN, vec![name, price, base_stock, sold, stock, is_low])
     .existing(exists)
-    .alerting(AlertWhen { flag: 5, value: 4, table: "low_stock_alerts" })
+    .alerting(AlertWhen { flag: "low_stock", value: "stock_quantity", table: "low_stock_alerts" })
     .indexed(INDEXES)
     .ruled(Rules { text: rules(mode, low_below), earlier: rules_of_earlier })
 }

@@ -80,7 +80,11 @@ pub fn stock(derived: bool, low_below: i64) -> View {
         .with_totals(&[Merge::Sum])
         .showing(COLUMNS, shows)
         .existing(Condition::Known(base))
-        .alerting(AlertWhen { flag: 5, value: 4, table: "low_stock_alerts" })
+        .alerting(AlertWhen {
+            flag: "low_stock",
+            value: "stock_quantity",
+            table: "low_stock_alerts",
+        })
         .indexed(&[Index {
             name: "low-stock-index",
             key: &[IndexKey::Column("low_stock"), IndexKey::Column("stock_quantity")],

@@ -5,8 +5,8 @@
 //! that this partition contributes. The parts that an item gets from one partition are a function of the log alone,
 //! and an item always holds a prefix of them. So:
 //!
-//! * a write to a row with a sum says which entry it replaces; where another stands, the condition fails, the item comes back, and
-//!   the write is aimed anew. A row has one owner and no sum: its write says which offsets it may replace;
+//! * a write to a row with a sum says which entry it replaces; where another stands, the condition fails, the item comes
+//!   back, and the write is aimed anew. A row without a sum has one owner: its write says which offsets it may replace;
 //! * `own` names the partition that writes the owner's part, from its first write on, also of a deleted row. Each such
 //!   write says that it is this one, or none yet: a second one is never stored, and its partition stops;
 //! * no write carries an offset at or below the one seen in the item: it is there already;

@@ -10,7 +10,7 @@ use super::{
     read::error,
     shape_of,
 };
-use crate::{Column, IndexKey, SinkError, Type, View};
+use crate::{Column, Index, IndexKey, SinkError, Type, View};
 use anyhow::anyhow;
 use aws_sdk_dynamodb::{
     Client,
@@ -30,7 +30,7 @@ const ACTIVE_WITHIN: Duration = Duration::from_secs(300);
 
 /// A key attribute: name, and N or S.
 type Part = (&'static str, ScalarAttributeType);
-struct Index {
+struct NeededIndex {
     name: &'static str,
     key: Vec<Part>,
     shows: &'static [&'static str],
@@ -39,7 +39,7 @@ struct Index {
 /// What the table of a view must have.
 struct Needed {
     key: Vec<Part>,
-    indexes: Vec<Index>,
+    indexes: Vec<NeededIndex>,
     /// Tombstones have a time after which DynamoDB removes them.
     expiry: bool,
 }
@@ -88,7 +88,7 @@ pub async fn create_tables(client: &Client, config: &Config) -> Result<Vec<Strin
     Ok(made)
 }
 
-fn index_of(view: &View, index: &crate::Index) -> Result<Index, SinkError> {
+fn index_of(view: &View, index: &Index) -> Result<NeededIndex, SinkError> {
     let wrong = |name: &str| {
         SinkError::Fatal(anyhow!(
             "view `{}`: index `{}` is declared over a column `{name}` that it does not show",
@@ -106,7 +106,7 @@ fn index_of(view: &View, index: &crate::Index) -> Result<Index, SinkError> {
         IndexKey::Same { name, .. } => Ok((*name, ScalarAttributeType::S)),
     };
     let key = index.key.iter().map(part).collect::<Result<_, _>>()?;
-    Ok(Index { name: index.name, key, shows: index.shows })
+    Ok(NeededIndex { name: index.name, key, shows: index.shows })
 }
 
 fn key_parts(view: &View) -> Vec<Part> {
@@ -136,7 +136,7 @@ fn definitions<'a>(
     };
     parts.into_iter().map(define).collect()
 }
-fn projection(index: &Index) -> Projection {
+fn projection(index: &NeededIndex) -> Projection {
     let shows = index.shows.iter().map(|name| (*name).to_owned()).collect();
     Projection::builder()
         .projection_type(ProjectionType::Include)
@@ -157,7 +157,7 @@ async fn describe(client: &Client, table: &str) -> Result<Option<TableDescriptio
 /// `false`: somebody else was faster.
 async fn create(client: &Client, table: &str, needed: &Needed) -> Result<bool, SinkError> {
     let Needed { key, indexes, .. } = needed;
-    let build = |index: &Index| {
+    let build = |index: &NeededIndex| {
         GlobalSecondaryIndex::builder()
             .index_name(index.name)
             .set_key_schema(Some(schema(&index.key)?))
@@ -187,7 +187,7 @@ async fn add_index(
     client: &Client,
     table: &str,
     view: &View,
-    index: &Index,
+    index: &NeededIndex,
 ) -> Result<(), SinkError> {
     let action = CreateGlobalSecondaryIndexAction::builder()
         .index_name(index.name)
@@ -277,12 +277,12 @@ mod tests {
         use ScalarAttributeType::{N, S};
         assert_eq!(indexes(wares()), Ok(vec![]));
         let declared = wares().indexed(&[
-            crate::Index {
+            Index {
                 name: "by-name",
                 key: &[IndexKey::Lower { name: "name_lower", of: "name" }],
                 shows: &["price"],
             },
-            crate::Index {
+            Index {
                 name: "by-price",
                 key: &[IndexKey::Same { name: "all", text: "x" }, IndexKey::Column("price")],
                 shows: &["name"],
@@ -293,7 +293,7 @@ mod tests {
             indexes(declared),
             Ok(vec![by_name, ("by-price", vec![("all", S), ("price", N)])])
         );
-        let odd = wares().indexed(&[crate::Index {
+        let odd = wares().indexed(&[Index {
             name: "by-size",
             key: &[IndexKey::Column("size")],
             shows: &[],

@@ -207,7 +207,7 @@ mod tests {
             .with_totals(&[Merge::Sum])
             .showing(columns, vec![left.clone(), left.flag_below(10)])
             .existing(Condition::Known(Expr::Own(0)))
-            .alerting(AlertWhen { flag: 1, value: 0, table: "alerts" })
+            .alerting(AlertWhen { flag: "low", value: "left", table: "alerts" })
     }
 
     /// The name of the alert that a store raises when a product of this key is first seen, low on stock.

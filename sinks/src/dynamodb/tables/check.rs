@@ -1,5 +1,5 @@
 //! Looks at a table as its view needs it, and changes nothing.
-use super::{Config, Index, Needed, Part, describe, expiry};
+use super::{Config, Needed, NeededIndex, Part, describe, expiry};
 use crate::{
     SinkError, View,
     dynamodb::{
@@ -186,7 +186,7 @@ pub(super) fn faults(
 fn index_faults(
     there: &GlobalSecondaryIndexDescription,
     kinds: &[AttributeDefinition],
-    index: &Index,
+    index: &NeededIndex,
 ) -> Vec<Fault> {
     let mut faults = Vec::new();
     if let Some(status) = there.index_status().filter(|status| **status != IndexStatus::Active) {

@@ -147,7 +147,7 @@ impl Table {
 /// The columns between an alert's name and its time: the row's key, and the value that is told.
 fn alert_columns(view: &View) -> Option<(String, Vec<Column>)> {
     let alert = view.alert?;
-    let told = view.columns.get(alert.value).copied();
+    let told = view.columns.iter().copied().find(|column| column.name == alert.value);
     Some((quoted(alert.table), view.key.iter().copied().chain(told).collect()))
 }
 fn keep_alert_sql(view: &View) -> Option<String> {
