@@ -357,7 +357,8 @@ impl Source for Memories {
                 }));
             }
         }
-        if flow == Flow::Idle {
+        // Only the caller can change anything now; turning round at once would count as work.
+        if flow != Flow::More {
             std::thread::sleep(wait);
         }
         Ok(flow)
