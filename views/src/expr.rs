@@ -1,25 +1,41 @@
-//! How a shown value is made of a row's parts.
+//! How a shown value is made of a row's parts, and how a part is made of a source row.
 #![deny(clippy::disallowed_methods)]
 
-use crate::Cell;
+use crate::{Cell, words::words};
 use bigdecimal::{
     BigDecimal,
     num_bigint::{BigInt, Sign},
 };
+use chrono::{DateTime, Datelike};
+use std::fmt::Write as _;
 
 /// The parts of one row: what its expressions are evaluated over.
 #[derive(Debug, Clone, Copy)]
 pub struct Parts<'a> {
-    /// The columns of the owner's part; empty where there is none.
+    /// The primary key of a source row; empty for a view's row.
+    pub key: &'a [Cell],
+    /// The columns of the owner's part, empty where there is none; or those of a source row beside its key.
     pub own: &'a [Cell],
     /// The merged columns of all partitions' shares.
     pub totals: &'a [Cell],
+}
+impl<'a> Parts<'a> {
+    /// A source row, which has no shares.
+    pub fn of_row(key: &'a [Cell], own: &'a [Cell]) -> Self {
+        Self { key, own, totals: &[] }
+    }
+    /// A view's row.
+    pub fn of_view(own: &'a [Cell], totals: &'a [Cell]) -> Self {
+        Self { key: &[], own, totals }
+    }
 }
 
 /// A value made of a row's parts. As in SQL, arithmetic with null is null.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Expr {
-    /// This column of the owner's part.
+    /// This column of a source row's primary key.
+    Key(usize),
+    /// This column of the owner's part, or of a source row, beside its key.
     Own(usize),
     /// This merged column.
     Total(usize),
@@ -29,6 +45,12 @@ pub enum Expr {
     OrZero(Box<Expr>),
     /// `a - b` of whole numbers; one that 64 bits do not hold becomes the nearest that they do.
     Minus(Box<Expr>, Box<Expr>),
+    /// `a * b` of whole numbers or decimals; a whole number that 64 bits do not hold becomes the nearest that they do.
+    Times(Box<Expr>, Box<Expr>),
+    /// The UTC day of a time, as `YYYY-MM-DD`; null for years that are not 1 to 9999.
+    Day(Box<Expr>),
+    /// The words of these texts, as [`words`] tells them.
+    Words(Vec<Expr>),
     /// `round(sum / nullif(count, 0), places)`, exact and half away from zero, as PostgreSQL does it.
     Average { sum: Box<Expr>, count: Box<Expr>, places: u32 },
     /// `case when condition then value end`.
@@ -59,6 +81,16 @@ impl Expr {
     pub fn minus(self, other: Self) -> Self {
         Self::Minus(Box::new(self), Box::new(other))
     }
+    /// The expression for `self * other`.
+    #[must_use]
+    pub fn times(self, other: Self) -> Self {
+        Self::Times(Box::new(self), Box::new(other))
+    }
+    /// The expression for the UTC day of `self`.
+    #[must_use]
+    pub fn day(self) -> Self {
+        Self::Day(Box::new(self))
+    }
     /// The expression for `case when self < limit then 1 end`.
     #[must_use]
     pub fn flag_below(self, limit: i64) -> Self {
@@ -68,6 +100,7 @@ impl Expr {
     /// The value for these parts. Null where a part or a column is missing.
     pub fn of(&self, parts: Parts<'_>) -> Cell {
         match self {
+            Self::Key(at) => parts.key.get(*at).cloned().unwrap_or(Cell::Null),
             Self::Own(at) => parts.own.get(*at).cloned().unwrap_or(Cell::Null),
             Self::Total(at) => parts.totals.get(*at).cloned().unwrap_or(Cell::Null),
             Self::Value(cell) => cell.clone(),
@@ -79,6 +112,15 @@ impl Expr {
                 (Cell::Int(a), Cell::Int(b)) => Cell::Int(a.saturating_sub(b)),
                 _ => Cell::Null,
             },
+            Self::Times(a, b) => times(&a.of(parts), &b.of(parts)),
+            Self::Day(time) => match time.of(parts) {
+                Cell::Time(us) => day(us).into(),
+                _ => Cell::Null,
+            },
+            Self::Words(texts) => {
+                let texts: Vec<Cell> = texts.iter().map(|text| text.of(parts)).collect();
+                Cell::Words(texts.iter().filter_map(Cell::text).flat_map(words).collect())
+            }
             Self::Average { sum, count, places } => match (sum.of(parts), count.of(parts)) {
                 (Cell::Decimal(sum), Cell::Int(count)) => average(&sum, count, *places).into(),
                 _ => Cell::Null,
@@ -106,6 +148,29 @@ impl Condition {
     }
 }
 
+fn times(a: &Cell, b: &Cell) -> Cell {
+    match (a, b) {
+        (Cell::Int(a), Cell::Int(b)) => Cell::Int(a.saturating_mul(*b)),
+        (Cell::Decimal(a), Cell::Decimal(b)) => Cell::Decimal(a * b),
+        (Cell::Decimal(a), Cell::Int(b)) | (Cell::Int(b), Cell::Decimal(a)) => {
+            Cell::Decimal(a * BigDecimal::from(*b))
+        }
+        _ => Cell::Null,
+    }
+}
+
+/// `YYYY-MM-DD` in UTC of a time in microseconds since 1970; `None` for years that are not 1 to 9999, which are written
+/// otherwise.
+pub fn day(us: i64) -> Option<String> {
+    let date = DateTime::from_timestamp_micros(us)?.date_naive();
+    if !(1..=9999).contains(&date.year()) {
+        return None;
+    }
+    let mut text = String::with_capacity(10);
+    write!(text, "{date}").ok()?;
+    Some(text)
+}
+
 /// `round(sum / count, places)`; `None` for a count that is not positive.
 fn average(sum: &BigDecimal, count: i64, places: u32) -> Option<BigDecimal> {
     if count <= 0 {
@@ -127,9 +192,10 @@ fn average(sum: &BigDecimal, count: i64, places: u32) -> Option<BigDecimal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn parts<'a>(own: &'a [Cell], totals: &'a [Cell]) -> Parts<'a> {
-        Parts { own, totals }
+        Parts::of_view(own, totals)
     }
     fn decimal(text: &str) -> Cell {
         Cell::Decimal(text.parse().unwrap())
@@ -177,5 +243,46 @@ mod tests {
         }
         assert_eq!(of("1", 0), Cell::Null);
         assert_eq!(of("1", -1), Cell::Null);
+    }
+
+    proptest! {
+        #[test]
+        fn days_are_as_ever(us in FIRST_US..=LAST_US, other: i64) {
+            for us in [us, other] {
+                let date = DateTime::from_timestamp_micros(us).map(|time| time.date_naive());
+                let date = date.filter(|date| (1..=9999).contains(&date.year()));
+                let parts = date.map(|date| (date.year(), date.month(), date.day()));
+                let want = parts.map(|(year, month, day)| format!("{year:04}-{month:02}-{day:02}"));
+                prop_assert_eq!(day(us), want);
+            }
+        }
+    }
+
+    const FIRST_US: i64 = -62_135_596_800_000_000;
+    const LAST_US: i64 = 253_402_300_799_999_999;
+
+    #[test]
+    fn days_at_the_ends() {
+        for (us, want) in [
+            (FIRST_US - 1, None),
+            (FIRST_US, Some("0001-01-01")),
+            (-1, Some("1969-12-31")),
+            (0, Some("1970-01-01")),
+            (LAST_US, Some("9999-12-31")),
+            (LAST_US + 1, None),
+            (i64::MIN, None),
+            (i64::MAX, None),
+        ] {
+            assert_eq!(day(us).as_deref(), want, "{us}");
+        }
+    }
+
+    #[test]
+    fn products_are_exact_and_null_makes_null() {
+        let product = |a: Cell, b: Cell| Expr::Own(0).times(Expr::Own(1)).of(parts(&[a, b], &[]));
+        assert_eq!(product(3.into(), decimal("1.25")), decimal("3.75"));
+        assert_eq!(product(decimal("0.1"), decimal("0.1")), decimal("0.01"));
+        assert_eq!(product(3.into(), (-4).into()), Cell::Int(-12));
+        assert_eq!(product(3.into(), Cell::Null), Cell::Null);
     }
 }

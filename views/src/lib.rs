@@ -6,8 +6,16 @@
 pub mod canonical;
 mod cell;
 mod expr;
+mod key;
+pub mod plan;
+mod row;
 mod view;
+mod words;
 
 pub use cell::Cell;
-pub use expr::{Condition, Expr, Parts};
+pub use expr::{Condition, Expr, Parts, day};
+pub use key::{read_key, write_key};
+pub use plan::Plan;
+pub use row::{decode_row, encode_row};
 pub use view::{AlertWhen, Column, Index, IndexKey, Merge, Rules, Type, View};
+pub use words::{UNICODE_VERSION, WORD_BYTES_MAX, word_bytes, words};

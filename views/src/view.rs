@@ -53,6 +53,8 @@ pub enum Merge {
     Sum,
     /// The greatest of all shares; anything is greater than null.
     Max,
+    /// The smallest of all shares but null.
+    Min,
 }
 impl Merge {
     /// As it is stored and compared: never another word.
@@ -60,6 +62,7 @@ impl Merge {
         match self {
             Self::Sum => "sum",
             Self::Max => "max",
+            Self::Min => "min",
         }
     }
 }
@@ -262,6 +265,10 @@ impl View {
                 *sum = match how {
                     Merge::Sum => add(old, cell),
                     Merge::Max => old.max(cell.clone()),
+                    Merge::Min if old == Cell::Null || (*cell != Cell::Null && *cell < old) => {
+                        cell.clone()
+                    }
+                    Merge::Min => old,
                 };
             }
         }
@@ -273,7 +280,7 @@ impl View {
         if self.own.is_some() && own.is_none() {
             return None;
         }
-        let parts = Parts { own: own.unwrap_or_default(), totals: total };
+        let parts = Parts::of_view(own.unwrap_or_default(), total);
         let is_there = self.exists.holds(parts);
         is_there.then(|| self.shows.iter().map(|shown| shown.of(parts)).collect())
     }

@@ -1,0 +1,229 @@
+//! What a view is made of: what a row of a source table puts into the owner's part, and adds to shares.
+//!
+//! A source row is its primary key ([`Expr::Key`]) and its other columns in the order in which they are declared
+//! ([`Expr::Own`]). Pure, and total: whatever the cells are, there is a value.
+#![deny(clippy::disallowed_methods)]
+
+use crate::{
+    Cell, Merge, Type, View,
+    expr::{Condition, Expr, Parts},
+};
+use bigdecimal::BigDecimal;
+
+/// A view, and what each source table says of it.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub view: View,
+    /// Who puts the owner's part; `None` where the view has none.
+    pub own: Option<Own>,
+    /// Who adds to the shares. Their aggregates, one part after the other, are the shares' columns.
+    pub parts: Vec<Part>,
+}
+
+/// The owner's part of a row: made of one source row.
+#[derive(Debug, Clone)]
+pub struct Own {
+    /// The place of the table in the handler's list of tables.
+    pub table: usize,
+    /// Rows for which it does not hold have no part.
+    pub filter: Condition,
+    /// A set of words: the row has one part for each of them, and the word stands behind the row's columns.
+    pub each: Option<Expr>,
+    /// It must hold the primary key, and the word where there is one: no two rows may put the same part.
+    pub key: Vec<Expr>,
+    pub columns: Vec<Expr>,
+}
+
+/// What the rows of one table add up to, for each key.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// The place of the table in the handler's list of tables.
+    pub table: usize,
+    /// Rows for which it does not hold add nothing; nor do those that have a null in their key.
+    pub filter: Condition,
+    pub key: Vec<Expr>,
+    pub aggregates: Vec<Aggregate>,
+}
+
+/// One column of a share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Aggregate {
+    /// How many rows there are.
+    Count,
+    /// The sum of these values, whole numbers or decimals; null adds nothing, and the sum of nothing is 0.
+    Sum(Type, Expr),
+    /// The greatest value, null if none is known. The state keeps all of them, by [`bucket`].
+    Max(Expr),
+    /// The smallest value, null if none is known. The state keeps all of them, by [`bucket`].
+    Min(Expr),
+}
+impl Aggregate {
+    /// How the partitions' columns become one.
+    pub fn merge(&self) -> Merge {
+        match self {
+            Self::Count | Self::Sum(..) => Merge::Sum,
+            Self::Max(_) => Merge::Max,
+            Self::Min(_) => Merge::Min,
+        }
+    }
+
+    /// What this row adds to a sum; for a greatest or smallest value: the row's own.
+    fn amount(&self, row: Parts<'_>) -> Cell {
+        match self {
+            Self::Count => Cell::Int(1),
+            Self::Sum(kind, value) => match value.of(row) {
+                Cell::Null if *kind == Type::Decimal => Cell::Decimal(BigDecimal::from(0)),
+                Cell::Null => Cell::Int(0),
+                Cell::Int(number) if *kind == Type::Decimal => Cell::Decimal(number.into()),
+                known => known,
+            },
+            Self::Max(value) | Self::Min(value) => value.of(row),
+        }
+    }
+
+    /// The column of a share to which nothing was added, or all was taken away.
+    fn is_nothing(&self, column: &Cell) -> bool {
+        match self {
+            Self::Count | Self::Sum(..) => column.is_zero(),
+            Self::Max(_) | Self::Min(_) => *column == Cell::Null,
+        }
+    }
+
+    /// Whether all values have to be kept, since the next one shows when the extreme goes.
+    pub fn is_extreme(&self) -> bool {
+        matches!(self, Self::Max(_) | Self::Min(_))
+    }
+}
+
+/// What one source row adds to a share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contribution {
+    pub key: Vec<Cell>,
+    /// One for each aggregate.
+    pub amounts: Vec<Cell>,
+}
+
+impl Plan {
+    /// A view of rows of this table, each shown as its owner says.
+    ///
+    /// # Panics
+    /// If the owner's part has other columns than the view asks for.
+    pub fn of_rows(view: View, own: Own) -> Self {
+        Self::new(view, Some(own), Vec::new())
+    }
+
+    /// # Panics
+    /// If the plan does not make what the view is made of: a mistake of whoever wrote it.
+    pub fn new(view: View, own: Option<Own>, parts: Vec<Part>) -> Self {
+        let name = view.name;
+        let columns = own.as_ref().map(|own| own.columns.len());
+        assert_eq!(columns, view.own.map(<[_]>::len), "{name}: the owner's part");
+        let keys = own.iter().map(|own| &own.key).chain(parts.iter().map(|part| &part.key));
+        for key in keys {
+            assert_eq!(key.len(), view.key.len(), "{name}: columns of the key");
+        }
+        let merge: Vec<Merge> =
+            parts.iter().flat_map(|part| &part.aggregates).map(Aggregate::merge).collect();
+        assert_eq!(merge, view.totals, "{name}: columns of the shares");
+        Self { view, own, parts }
+    }
+
+    /// The parts, each with the place of its first column in a share.
+    pub fn parts(&self) -> impl Iterator<Item = (usize, &Part)> {
+        self.parts.iter().scan(0, |next, part| {
+            let at = *next;
+            *next += part.aggregates.len();
+            Some((at, part))
+        })
+    }
+
+    /// Whether a share says nothing any more: it is removed then.
+    pub fn is_nothing(&self, share: &[Cell]) -> bool {
+        let aggregates = self.parts.iter().flat_map(|part| &part.aggregates);
+        share.iter().zip(aggregates).all(|(column, aggregate)| aggregate.is_nothing(column))
+    }
+}
+
+impl Own {
+    /// The owner's parts that this row puts, each with its key, in the order of the keys.
+    pub fn of(&self, key: &[Cell], columns: &[Cell]) -> Vec<(Vec<Cell>, Vec<Cell>)> {
+        let row = Parts::of_row(key, columns);
+        if !self.filter.holds(row) {
+            return Vec::new();
+        }
+        let Some(each) = &self.each else { return vec![self.part(row)] };
+        let Cell::Words(words) = each.of(row) else { return Vec::new() };
+        let mut longer = columns.to_vec();
+        longer.push(Cell::Null);
+        let one = |word: String| {
+            longer[columns.len()] = Cell::Text(word);
+            self.part(Parts::of_row(key, &longer))
+        };
+        let mut parts: Vec<_> = words.into_iter().map(one).collect();
+        parts.sort_unstable();
+        parts
+    }
+
+    fn part(&self, row: Parts<'_>) -> (Vec<Cell>, Vec<Cell>) {
+        let all = |exprs: &[Expr]| exprs.iter().map(|expr| expr.of(row)).collect();
+        (all(&self.key), all(&self.columns))
+    }
+
+    /// The primary key, of so many columns, of the row that puts the part with this key.
+    pub fn row_of(&self, key: &[Cell], width: usize) -> Option<Vec<Cell>> {
+        let column = |at: usize| {
+            let place = self.key.iter().position(|expr| *expr == Expr::Key(at))?;
+            key.get(place).cloned()
+        };
+        (0..width).map(column).collect()
+    }
+}
+
+impl Part {
+    /// The key that this row adds to; `None`: it adds to none.
+    pub fn key_of(&self, key: &[Cell], columns: &[Cell]) -> Option<Vec<Cell>> {
+        let row = Parts::of_row(key, columns);
+        if !self.filter.holds(row) {
+            return None;
+        }
+        let known = |value: &Expr| Some(value.of(row)).filter(|cell| *cell != Cell::Null);
+        self.key.iter().map(known).collect()
+    }
+
+    /// What this row adds, and to which key; `None`: nothing.
+    pub fn of(&self, key: &[Cell], columns: &[Cell]) -> Option<Contribution> {
+        let at = self.key_of(key, columns)?;
+        let row = Parts::of_row(key, columns);
+        let amounts = self.aggregates.iter().map(|aggregate| aggregate.amount(row)).collect();
+        Some(Contribution { key: at, amounts })
+    }
+}
+
+/// Values that lie close together have one bucket, and buckets are ordered as their values are: a state keeps the values
+/// of one bucket in one row, and the extreme of each bucket in another. Times have one for each UTC day.
+pub fn bucket(value: &Cell) -> i64 {
+    const DAY_US: i64 = 86_400_000_000;
+    const WHOLE: i64 = 1_024;
+    match value {
+        Cell::Null => i64::MIN,
+        Cell::Int(number) => number.div_euclid(WHOLE),
+        Cell::Time(us) => us.div_euclid(DAY_US),
+        Cell::Decimal(decimal) => whole(decimal).div_euclid(WHOLE),
+        Cell::Text(text) => {
+            let byte = |at| text.as_bytes().get(at).copied().map_or(0, i64::from);
+            byte(0) << 8 | byte(1)
+        }
+        Cell::Words(words) => words.first().map_or(0, |word| bucket(&Cell::Text(word.clone()))),
+    }
+}
+
+/// Without what is behind the point; the nearest that 64 bits hold.
+fn whole(decimal: &BigDecimal) -> i64 {
+    let (digits, _) = decimal.with_scale(0).into_bigint_and_exponent();
+    let beyond =
+        if digits.sign() == bigdecimal::num_bigint::Sign::Minus { i64::MIN } else { i64::MAX };
+    i64::try_from(digits).unwrap_or(beyond)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,88 @@
+use super::*;
+use crate::Column;
+use proptest::prelude::*;
+
+const KEY: &[Column] = &[Column::new("group", Type::Text)];
+const N: &[Column] = &[Column::new("n", Type::Int)];
+
+fn decimal(text: &str) -> Cell {
+    Cell::Decimal(text.parse().expect("a decimal"))
+}
+
+#[test]
+fn a_row_adds_what_its_aggregates_say_and_null_adds_nothing() {
+    let aggregates = vec![
+        Aggregate::Count,
+        Aggregate::Sum(Type::Int, Expr::Own(1)),
+        Aggregate::Sum(Type::Decimal, Expr::Own(1).times(Expr::Own(2))),
+        Aggregate::Max(Expr::Own(2)),
+    ];
+    let part = Part { table: 0, filter: Condition::Always, key: vec![Expr::Own(0)], aggregates };
+    let id = [Cell::Int(7)];
+    let row = ["a".into(), Cell::Int(3), decimal("1.50")];
+    let want = Contribution {
+        key: vec!["a".into()],
+        amounts: vec![Cell::Int(1), Cell::Int(3), decimal("4.50"), decimal("1.50")],
+    };
+    assert_eq!(part.of(&id, &row), Some(want));
+    let unknown = ["a".into(), Cell::Null, Cell::Null];
+    let amounts = part.of(&id, &unknown).expect("its key is known").amounts;
+    assert_eq!(amounts, [Cell::Int(1), Cell::Int(0), decimal("0"), Cell::Null]);
+    assert_eq!(part.of(&id, &[Cell::Null, Cell::Int(3), Cell::Null]), None);
+    let none = Part { filter: Condition::Known(Expr::Own(2)), ..part };
+    assert_eq!(none.of(&id, &unknown), None);
+}
+
+#[test]
+fn a_row_has_one_part_for_each_of_its_words() {
+    let own = Own {
+        table: 0,
+        filter: Condition::Always,
+        each: Some(Expr::Words(vec![Expr::Own(0)])),
+        key: vec![Expr::Own(1), Expr::Key(0)],
+        columns: vec![],
+    };
+    let id = [Cell::Int(7)];
+    let parts = own.of(&id, &["Red, red wine".into()]);
+    let keys: Vec<Vec<Cell>> = parts.into_iter().map(|part| part.0).collect();
+    assert_eq!(keys, [["red".into(), Cell::Int(7)], ["wine".into(), Cell::Int(7)]]);
+    assert_eq!(own.row_of(&keys[1], 1), Some(id.to_vec()));
+    assert!(own.of(&id, &[Cell::Null]).is_empty());
+}
+
+#[test]
+fn a_share_says_something_as_long_as_one_column_does() {
+    let aggregates = vec![Aggregate::Sum(Type::Int, Expr::Own(0)), Aggregate::Max(Expr::Own(0))];
+    let part = Part { table: 0, filter: Condition::Always, key: vec![Expr::Own(0)], aggregates };
+    const BOTH: &[Column] = &[N[0], N[0]];
+    let view = View::totals("v", KEY, &[Merge::Sum, Merge::Max], BOTH);
+    let plan = Plan::new(view, None, vec![part]);
+    assert!(plan.is_nothing(&[Cell::Int(0), Cell::Null]));
+    assert!(!plan.is_nothing(&[Cell::Int(0), Cell::Int(0)]), "the greatest value is 0");
+    assert!(!plan.is_nothing(&[Cell::Int(2), Cell::Null]));
+}
+
+#[test]
+#[should_panic(expected = "v: columns of the shares")]
+fn a_plan_makes_what_its_view_is_made_of() {
+    let part =
+        Part { table: 0, filter: Condition::Always, key: vec![Expr::Own(0)], aggregates: vec![] };
+    let _ = Plan::new(View::totals("v", KEY, &[Merge::Sum], N), None, vec![part]);
+}
+
+proptest! {
+    #[test]
+    fn buckets_are_ordered_as_their_values_are(a: i64, b: i64, near in -3_000_i64..3_000, scale in -2_i64..6) {
+        let decimal = |digits: i64| Cell::Decimal(BigDecimal::new(digits.into(), scale));
+        let text = |number: i64| Cell::Text(char::from_u32(number.unsigned_abs() as u32 % 0xd7ff).into_iter().collect());
+        for (a, b) in [(a, b), (near, a % 3_000), (near, near + 1)] {
+            for of in [Cell::Int as fn(i64) -> Cell, Cell::Time] {
+                prop_assert!((a <= b) == (of(a) <= of(b)));
+                prop_assert!(a > b || bucket(&of(a)) <= bucket(&of(b)));
+            }
+            for (a, b) in [(decimal(a), decimal(b)), (text(a), text(b))] {
+                prop_assert!(a > b || bucket(&a) <= bucket(&b), "{a:?} {b:?}");
+            }
+        }
+    }
+}

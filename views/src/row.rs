@@ -1,0 +1,273 @@
+//! Rows of cells as a state keeps them: compact, and told apart from anything else by their first byte.
+//!
+//! The first byte is the version, `01`. Then come the cells, each with one byte that says what it is, up to the end of
+//! the row. Numbers are varints: seven bits a byte, the lowest first, the highest bit set where another byte follows; a
+//! number that may be negative is doubled, less than 0 as `-2n - 1`. Never changed, since states hold them:
+//!
+//! | byte | cell | what follows |
+//! | --- | --- | --- |
+//! | `00` | null | |
+//! | `01` | int | the number |
+//! | `02` | time | the microseconds |
+//! | `03` | text | how many bytes, and the bytes |
+//! | `04` | decimal | the scale, and the digits as one number of up to 128 bits |
+//! | `05` | decimal of more digits | the scale, and the digits as text is written |
+//! | `06` | words | how many, and each as text is written |
+#![deny(clippy::disallowed_methods)]
+
+use crate::Cell;
+use bigdecimal::{BigDecimal, num_bigint::BigInt};
+use std::collections::BTreeSet;
+
+const VERSION: u8 = 1;
+const NULL: u8 = 0;
+const INT: u8 = 1;
+const TIME: u8 = 2;
+const TEXT: u8 = 3;
+const DECIMAL: u8 = 4;
+const WIDE_DECIMAL: u8 = 5;
+const WORDS: u8 = 6;
+
+/// The row as it is stored.
+pub fn encode_row(row: &[Cell]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(1 + row.iter().map(|cell| cell.size() + 2).sum::<usize>());
+    out.push(VERSION);
+    row.iter().for_each(|cell| write_cell(&mut out, cell));
+    out
+}
+
+/// The row that [`encode_row`] stored; `None`: it did not.
+pub fn decode_row(stored: &[u8]) -> Option<Vec<Cell>> {
+    let (&VERSION, mut bytes) = stored.split_first()? else { return None };
+    let mut row = Vec::with_capacity(4);
+    while !bytes.is_empty() {
+        row.push(read_cell(&mut bytes)?);
+    }
+    Some(row)
+}
+
+fn write_cell(out: &mut Vec<u8>, cell: &Cell) {
+    match cell {
+        Cell::Null => out.push(NULL),
+        Cell::Int(number) => write_tagged(out, INT, i128::from(*number)),
+        Cell::Time(us) => write_tagged(out, TIME, i128::from(*us)),
+        Cell::Text(text) => {
+            out.push(TEXT);
+            write_text(out, text);
+        }
+        Cell::Decimal(decimal) => write_decimal(out, decimal),
+        Cell::Words(words) => {
+            out.push(WORDS);
+            write_number(out, words.len() as u128);
+            words.iter().for_each(|word| write_text(out, word));
+        }
+    }
+}
+
+fn write_decimal(out: &mut Vec<u8>, decimal: &BigDecimal) {
+    let (digits, scale) = decimal.as_bigint_and_scale();
+    match i128::try_from(&*digits) {
+        Ok(digits) => {
+            write_tagged(out, DECIMAL, i128::from(scale));
+            write_number(out, zigzag(digits));
+        }
+        Err(_) => {
+            write_tagged(out, WIDE_DECIMAL, i128::from(scale));
+            write_text(out, &digits.to_string());
+        }
+    }
+}
+
+fn write_tagged(out: &mut Vec<u8>, tag: u8, number: i128) {
+    out.push(tag);
+    write_number(out, zigzag(number));
+}
+
+fn write_text(out: &mut Vec<u8>, text: &str) {
+    write_number(out, text.len() as u128);
+    out.extend_from_slice(text.as_bytes());
+}
+
+fn write_number(out: &mut Vec<u8>, mut number: u128) {
+    // Nearly all of them are short, and arithmetic of 64 bits is cheaper.
+    while number > u128::from(u64::MAX) {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    let mut number = number as u64;
+    while number > 0x7f {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+const fn zigzag(number: i128) -> u128 {
+    ((number << 1) ^ (number >> 127)).cast_unsigned()
+}
+const fn unzigzag(number: u128) -> i128 {
+    (number >> 1).cast_signed() ^ -((number & 1).cast_signed())
+}
+
+fn read_cell(bytes: &mut &[u8]) -> Option<Cell> {
+    let (tag, rest) = bytes.split_first()?;
+    *bytes = rest;
+    Some(match *tag {
+        NULL => Cell::Null,
+        INT => Cell::Int(read_i64(bytes)?),
+        TIME => Cell::Time(read_i64(bytes)?),
+        TEXT => Cell::Text(read_text(bytes)?.to_owned()),
+        DECIMAL => {
+            let scale = read_i64(bytes)?;
+            let digits = unzigzag(read_number(bytes)?);
+            Cell::Decimal(BigDecimal::new(short(digits), scale))
+        }
+        WIDE_DECIMAL => {
+            let scale = read_i64(bytes)?;
+            let digits: BigInt = read_text(bytes)?.parse().ok()?;
+            Cell::Decimal(BigDecimal::new(digits, scale))
+        }
+        WORDS => {
+            let count = read_number(bytes)?;
+            let mut words = BTreeSet::new();
+            for _ in 0..count {
+                words.insert(read_text(bytes)?.to_owned());
+            }
+            Cell::Words(words)
+        }
+        _ => return None,
+    })
+}
+
+/// Numbers of 64 bits become big ones with less work.
+fn short(digits: i128) -> BigInt {
+    i64::try_from(digits).map_or_else(|_| BigInt::from(digits), BigInt::from)
+}
+
+fn read_i64(bytes: &mut &[u8]) -> Option<i64> {
+    i64::try_from(unzigzag(read_number(bytes)?)).ok()
+}
+
+fn read_text<'b>(bytes: &mut &'b [u8]) -> Option<&'b str> {
+    let length = usize::try_from(read_number(bytes)?).ok()?;
+    let (text, rest) = bytes.split_at_checked(length)?;
+    *bytes = rest;
+    std::str::from_utf8(text).ok()
+}
+
+fn read_number(bytes: &mut &[u8]) -> Option<u128> {
+    let mut number = 0_u64;
+    for (at, byte) in bytes.iter().take(9).enumerate() {
+        number |= u64::from(byte & 0x7f) << (7 * at);
+        if byte & 0x80 == 0 {
+            *bytes = &bytes[at + 1..];
+            return Some(number.into());
+        }
+    }
+    read_long_number(bytes)
+}
+
+fn read_long_number(bytes: &mut &[u8]) -> Option<u128> {
+    const BYTES_MAX: usize = 19;
+    let mut number = 0_u128;
+    for (at, byte) in bytes.iter().take(BYTES_MAX).enumerate() {
+        number |= u128::from(byte & 0x7f) << (7 * at);
+        if byte & 0x80 == 0 {
+            let is_too_large = at + 1 == BYTES_MAX && *byte > 0x03;
+            *bytes = &bytes[at + 1..];
+            return (!is_too_large).then_some(number);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn cell() -> impl Strategy<Value = Cell> {
+        let number = prop_oneof![any::<i64>(), -200_i64..200];
+        prop_oneof![
+            Just(Cell::Null),
+            number.clone().prop_map(Cell::Int),
+            number.clone().prop_map(Cell::Time),
+            "\\PC{0,9}".prop_map(Cell::Text),
+            (number, 0_u32..4, -3_i64..25).prop_map(|(digits, power, scale)| {
+                let digits = BigInt::from(digits) * BigInt::from(u64::MAX).pow(power);
+                Cell::Decimal(BigDecimal::new(digits, scale))
+            }),
+            proptest::collection::btree_set("\\PC{0,3}", 0..3).prop_map(Cell::Words),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn rows_come_back_as_they_went(row in proptest::collection::vec(cell(), 0..6)) {
+            let read = decode_row(&encode_row(&row));
+            // Text, since equal decimals may have other scales.
+            prop_assert_eq!(format!("{read:?}"), format!("{:?}", Some(row)));
+        }
+
+        #[test]
+        fn what_nobody_stored_does_no_harm(
+            mut bytes in proptest::collection::vec(any::<u8>(), 0..40),
+            row in proptest::collection::vec(cell(), 0..4), cut: usize,
+        ) {
+            let _ = decode_row(&bytes);
+            bytes.insert(0, VERSION);
+            let _ = decode_row(&bytes);
+            let mut stored = encode_row(&row);
+            stored.truncate(cut % (stored.len() + 1));
+            let _ = decode_row(&stored);
+        }
+    }
+
+    #[test]
+    fn bytes_as_ever() {
+        let decimal = |text: &str| Cell::Decimal(text.parse().expect("a decimal"));
+        let cases: [(Cell, &[u8]); 15] = [
+            (Cell::Null, &[0]),
+            (Cell::Int(0), &[1, 0]),
+            (Cell::Int(-1), &[1, 1]),
+            (Cell::Int(63), &[1, 0x7e]),
+            (Cell::Int(64), &[1, 0x80, 1]),
+            (Cell::Int(i64::MIN), &[1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]),
+            (Cell::Time(-2), &[2, 3]),
+            (Cell::Text("ü".into()), &[3, 2, 0xc3, 0xbc]),
+            (Cell::Text(String::new()), &[3, 0]),
+            (decimal("19.50"), &[4, 4, 0xbc, 0x1e]),
+            (decimal("-0.05"), &[4, 4, 9]),
+            (decimal("1e3"), &[4, 5, 2]),
+            (
+                decimal("170141183460469231731687303715884105727"),
+                &[
+                    4, 0, 0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 3,
+                ],
+            ),
+            (
+                decimal("1701411834604692317316873037158841057280"),
+                b"\x05\x00\x281701411834604692317316873037158841057280",
+            ),
+            (Cell::Words(["b".to_owned(), "a".to_owned()].into()), &[6, 2, 1, b'a', 1, b'b']),
+        ];
+        for (cell, want) in cases {
+            let stored = encode_row(std::slice::from_ref(&cell));
+            assert_eq!(stored, [&[VERSION][..], want].concat(), "{cell:?}");
+            assert_eq!(decode_row(&stored), Some(vec![cell]));
+        }
+    }
+
+    #[test]
+    fn what_is_no_row() {
+        for bytes in
+            [&b""[..], b"[]", b"{}", &[2], &[1, 7], &[1, 3, 5, b'a'], &[1, 1], &[1, 3, 1, 0xff]]
+        {
+            assert_eq!(decode_row(bytes), None, "{bytes:?}");
+        }
+        assert_eq!(decode_row(&[1, 6, 0xff, 0xff, 0xff, 0xff, 0x7f]), None, "words that lie");
+        assert_eq!(decode_row(&[&[1, 1][..], &[0xff; 18], &[4]].concat()), None, "129 bits");
+        assert_eq!(decode_row(&[1]), Some(vec![]));
+    }
+}
