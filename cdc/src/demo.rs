@@ -113,21 +113,17 @@ fn run_services(
         let source = settings(broker, seen[n].0, topics);
         Job { source, seen: seen[n].1.clone(), io: io.clone(), dir: dir.to_owned() }
     };
-    let analytics = || analytics::Analytics::new(analytics::Settings::default(), "");
+    let analytics = || analytics::handler(&analytics::Settings::default(), "");
     let (lines, orders) = (&["products", "order_items"][..], &["orders", "order_items"][..]);
     let (one, two, three, four) =
         (job(0, lines), job(1, &["products"]), job(2, orders), job(3, orders));
     thread::scope(|scope| {
         let running = [
             scope.spawn(move || {
-                one.run(
-                    "inventory",
-                    inventory::Inventory::new(inventory::Settings::default(), ""),
-                    false,
-                )
+                one.run("inventory", inventory::handler(&inventory::Settings::default(), ""), false)
             }),
             scope.spawn(move || {
-                two.run("search", search::Search::new(search::Settings::default(), ""), false)
+                two.run("search", search::handler(&search::Settings::default(), ""), false)
             }),
             scope.spawn(move || three.run("analytics", analytics(), false)),
             scope.spawn(move || four.run("analytics-files", analytics(), true)),
@@ -236,9 +232,9 @@ fn report(dir: &Path, seen: &Services) -> anyhow::Result<bool> {
     let io = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let answers = answers::Answers::read(ANSWERS)?;
     let stores = [
-        ("inventory", inventory::Inventory::new(inventory::Settings::default(), "").views()),
-        ("search", search::Search::new(search::Settings::default(), "").views()),
-        ("analytics", analytics::Analytics::new(analytics::Settings::default(), "").views()),
+        ("inventory", inventory::handler(&inventory::Settings::default(), "").views()),
+        ("search", search::handler(&search::Settings::default(), "").views()),
+        ("analytics", analytics::handler(&analytics::Settings::default(), "").views()),
     ];
     let (mut differences, mut kept_alerts) = (Vec::new(), 0);
     for (service, views) in &stores {

@@ -51,9 +51,9 @@ fn answers() -> Answers {
 }
 fn views(service: &str) -> Vec<View> {
     match service {
-        "inventory" => inventory::Inventory::new(inventory::Settings::default(), "").views(),
-        "search" => search::Search::new(search::Settings::default(), "").views(),
-        _ => analytics::Analytics::new(analytics::Settings::default(), "").views(),
+        "inventory" => inventory::handler(&inventory::Settings::default(), "").views(),
+        "search" => search::handler(&search::Settings::default(), "").views(),
+        _ => analytics::handler(&analytics::Settings::default(), "").views(),
     }
 }
 fn tables(service: &str) -> &'static [&'static str] {

@@ -363,8 +363,8 @@ fn aws(stack: &Stack, service: &str) -> Option<Aws> {
         dynamodb::Connection { endpoint: Some(dynamo), region: Some("us-east-1".into()) };
     let client = stack.io.block_on(connection.connect());
     let views = match service {
-        "inventory" => inventory::Inventory::new(inventory::Settings::default(), "").views(),
-        _ => search::Search::new(search::Settings::default(), "").views(),
+        "inventory" => inventory::handler(&inventory::Settings::default(), "").views(),
+        _ => search::handler(&search::Settings::default(), "").views(),
     };
     let mut config = dynamodb::Config::new(1, views);
     config.prefix = format!("{}-", stack.unique);

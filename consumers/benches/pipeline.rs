@@ -13,7 +13,7 @@ use consumers::{
     engine::{Engine, placement::home},
     handler::Handler,
     handlers::{
-        Analytics, Inventory, Search, analytics,
+        analytics,
         inventory::{self, StockMode},
         search,
     },
@@ -57,16 +57,18 @@ fn main() -> anyhow::Result<()> {
     };
     let source = Memories::read(copies, has_schema)?;
     match service {
-        "analytics" => {
-            measure(source, state, policy, || Analytics::new(analytics::Settings::default(), ""))
-        }
+        "analytics" => measure(source, state, policy, || {
+            analytics::handler(&analytics::Settings::default(), "")
+        }),
         "inventory" => {
             let (low_below, stock_mode) = (10, StockMode::Derived);
             let settings =
                 || inventory::Settings { low_below, stock_mode, ..inventory::Settings::default() };
-            measure(source, state, policy, || Inventory::new(settings(), ""))
+            measure(source, state, policy, || inventory::handler(&settings(), ""))
         }
-        "search" => measure(source, state, policy, || Search::new(search::Settings::default(), "")),
+        "search" => {
+            measure(source, state, policy, || search::handler(&search::Settings::default(), ""))
+        }
         "none" => Ok(()),
         other => anyhow::bail!("{other} is no service"),
     }

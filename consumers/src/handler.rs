@@ -8,12 +8,13 @@ use debezium::Change;
 use foldhash::fast::RandomState;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::error::Category;
-use sinks::{Cell, Key, Op, View, Write};
+use sinks::{Cell, Key, Op, View, Write, decode_row, encode_row};
 use std::{
     any::Any,
     borrow::Cow,
     collections::{HashMap, HashSet, hash_map::Entry},
     fmt,
+    sync::Arc,
 };
 
 /// Why a record goes to the DLQ. Names the field and says what to do; never a row value.
@@ -53,6 +54,16 @@ pub trait Handler: Send + 'static {
 
     /// More of them, found in a row that `needs` asked for: the old row leads to what it counted towards.
     fn follow(&self, _key: &[u8], _row: &[u8], _keys: &mut Keys) {}
+
+    /// Still more of them, that only a fact and a stored row together lead to: a column that was not sent, say. `facts`
+    /// are those of the chunk, in their order; `known` has what `needs` asked for.
+    fn follow_all(
+        &self,
+        _facts: &mut dyn Iterator<Item = &Self::Fact>,
+        _known: &Rows,
+        _keys: &mut Keys,
+    ) {
+    }
 
     /// Infallible, and a function of its arguments only: no clock, no randomness, no I/O. Works from the last row
     /// applied to the new one, never from `before`.
@@ -119,6 +130,8 @@ enum Kept {
     Nothing,
     /// As the state has it, or will.
     Stored(Vec<u8>),
+    /// As it was kept: encoded once, at the end.
+    Cells(Arc<[Cell]>),
     /// As the handler kept it: many records of a batch change the same row, and it is encoded once, at the end.
     Held {
         row: Box<dyn Held>,
@@ -132,6 +145,7 @@ impl fmt::Debug for Kept {
         f.write_str(match self {
             Self::Nothing => "Nothing",
             Self::Stored(_) => "Stored",
+            Self::Cells(_) => "Cells",
             Self::Held { .. } => "Held",
         })
     }
@@ -141,6 +155,7 @@ impl Kept {
         match self {
             Self::Nothing => Ok(None),
             Self::Stored(row) => Ok(Some(Cow::Borrowed(row))),
+            Self::Cells(row) => Ok(Some(Cow::Owned(encode_row(row)))),
             Self::Held { row, .. } => Ok(Some(Cow::Owned(row.encode()?))),
         }
     }
@@ -192,22 +207,28 @@ impl Rows {
         for key in changed {
             let Some(slot) = self.known.get_mut(&key) else { continue };
             slot.is_changed = false;
-            if let Kept::Held { row, offset } = &slot.row {
-                match row.encode() {
-                    Ok(stored) => {
-                        self.bytes += stored.len();
-                        slot.row = Kept::Stored(stored);
+            let encoded = match &slot.row {
+                Kept::Nothing | Kept::Stored(_) => None,
+                Kept::Cells(row) => Some(encode_row(row)),
+                Kept::Held { row, offset } => match row.encode() {
+                    Ok(stored) => Some(stored),
+                    Err(e) => {
+                        if unstorable.as_ref().is_none_or(|known| *offset < known.offset) {
+                            let why =
+                                format!("a state row cannot be stored: {}", without_values(&e));
+                            unstorable = Some(Unstorable { offset: *offset, why });
+                        }
+                        None
                     }
-                    Err(e) if unstorable.as_ref().is_none_or(|known| *offset < known.offset) => {
-                        let why = format!("a state row cannot be stored: {}", without_values(&e));
-                        unstorable = Some(Unstorable { offset: *offset, why });
-                    }
-                    Err(_) => {}
-                }
+                },
+            };
+            if let Some(stored) = encoded {
+                self.bytes += stored.len();
+                slot.row = Kept::Stored(stored);
             }
             let row = match &slot.row {
                 Kept::Stored(row) => Some(row.clone()),
-                Kept::Nothing | Kept::Held { .. } => None,
+                Kept::Nothing | Kept::Cells(_) | Kept::Held { .. } => None,
             };
             rows.push((key, row));
         }
@@ -229,13 +250,29 @@ impl Rows {
     pub(crate) fn text(&mut self, key: &[u8]) -> Option<&str> {
         match self.get(key)? {
             Kept::Stored(row) => std::str::from_utf8(row).ok(),
-            Kept::Nothing | Kept::Held { .. } => None,
+            Kept::Nothing | Kept::Cells(_) | Kept::Held { .. } => None,
         }
     }
     pub(crate) fn set_text(&mut self, key: Key, text: Option<&str>) {
         let row = text.map(|text| text.as_bytes().to_vec());
         self.bytes += row.as_ref().map_or(0, Vec::len);
         self.set(key, row.map_or(Kept::Nothing, Kept::Stored));
+    }
+    fn cells(&mut self, key: &[u8]) -> Option<Arc<[Cell]>> {
+        let stored = match self.get(key)? {
+            Kept::Cells(row) => return Some(Arc::clone(row)),
+            Kept::Nothing => return None,
+            kept => kept.stored().ok().flatten(),
+        };
+        let row = stored.and_then(|stored| decode_row(&stored)).map(Arc::from);
+        if row.is_none() {
+            let text = format!(
+                "stored state row {} is unreadable: it is no row of cells",
+                key.escape_ascii()
+            );
+            self.fault.get_or_insert(text);
+        }
+        row
     }
     fn row<T: DeserializeOwned + Clone + 'static>(&mut self, key: &[u8]) -> Option<T> {
         let kept = self.get(key)?;
@@ -337,6 +374,14 @@ impl<'a> Step<'a> {
         let (row, offset) = (Box::new(row.clone()), self.offset);
         self.rows.set(key.into(), Kept::Held { row, offset });
     }
+    /// The row of cells kept under this key.
+    pub fn cells(&mut self, key: &[u8]) -> Option<Arc<[Cell]>> {
+        self.rows.cells(key)
+    }
+    /// Keeps a row of cells under this key, in place of the one that was there.
+    pub fn keep_cells(&mut self, key: impl Into<Key>, row: Arc<[Cell]>) {
+        self.rows.set(key.into(), Kept::Cells(row));
+    }
     /// Keeps no row under this key any more.
     pub fn drop_row(&mut self, key: impl Into<Key>) {
         self.rows.set(key.into(), Kept::Nothing);
@@ -352,7 +397,7 @@ impl<'a> Step<'a> {
 
     /// This partition's share of a view's row; empty if it has none.
     pub fn share(&mut self, view: &'static str, key: &[Cell]) -> Vec<Cell> {
-        self.row(&sinks::share_key(view, key)).unwrap_or_default()
+        self.cells(&sinks::share_key(view, key)).map(|share| share.to_vec()).unwrap_or_default()
     }
     /// Makes this the partition's share of a view's row, in the state and in the view; an empty one removes it.
     pub fn set_share(&mut self, view: &'static str, key: Vec<Cell>, share: Vec<Cell>) {
@@ -360,7 +405,7 @@ impl<'a> Step<'a> {
         if share.is_empty() {
             self.drop_row(at);
         } else {
-            self.keep(at, &share);
+            self.keep_cells(at, share.as_slice().into());
         }
         self.write(view, key, Op::Share(share));
     }

@@ -1,26 +1,18 @@
-//! The three services' handlers, and the shop's names that they read by.
-//!
-//! All three keep the last row they applied for each primary key and work from that row to the new one. Absent on
-//! purpose: anything computed from `before` (of a delete's `before` only the key columns are looked at, and only
-//! when the record has no key), clocks, I/O, and writes that a row equal to the last one would ask for.
+//! The three services' views as plans, and the shop's names that they read by. What runs them is
+//! [`crate::plan_handler`].
 //!
 //! A handler of one's own, complete and running, is in `consumers/examples/handler.rs`.
 #![deny(clippy::disallowed_methods)]
 
 pub mod analytics;
 pub(crate) mod canonical;
-mod fields;
 pub mod inventory;
 pub mod search;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::source_table::{SourceTable, SourceType};
 use serde::{Deserialize, Serialize};
-
-pub use analytics::Analytics;
-pub use inventory::Inventory;
-pub use search::Search;
 
 /// The table of products and its columns, as the source names them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,7 +11,8 @@ use crate::{
     config::{Aws, Config, Placement, Service, Sink, Source, State},
     engine::{self, Engine},
     handler::Handler,
-    handlers::{Analytics, Inventory, Limits, Search, analytics, inventory, search},
+    handlers::{Limits, analytics, inventory, search},
+    plan_handler::PlanHandler,
     policy::Policy,
     runtime::{self, Env, Exit, Monotonic},
     source::{
@@ -46,48 +47,39 @@ use tokio::runtime::Runtime;
 /// Runs until the source ends (`until_end`), `stop` is set, or only an operator can help.
 pub fn run(config: &Config, stop: &AtomicBool) -> anyhow::Result<Ended> {
     config.warnings.iter().for_each(|text| tracing::warn!("{text}"));
-    match config.service {
-        Service::Inventory => start(config, stop, inventory(config)),
-        Service::Analytics => start(config, stop, analytics(config)),
-        Service::Search => start(config, stop, search(config)),
-    }
+    start(config, stop, handler(config))
 }
 
-/// The handlers as they are set.
-pub fn inventory(config: &Config) -> Inventory {
-    let (products, order_items) = (config.products.clone(), config.order_items.clone());
-    let (low_below, stock_mode) = (config.low_stock_threshold, config.stock_mode);
+/// The service's handler, as it is set.
+pub fn handler(config: &Config) -> PlanHandler {
     let limits = Limits::default();
-    let settings = inventory::Settings { products, order_items, low_below, stock_mode, limits };
-    Inventory::new(settings, &config.formats.to_string())
-}
-pub fn analytics(config: &Config) -> Analytics {
-    let (orders, order_items) = (config.orders.clone(), config.order_items.clone());
-    let settings = analytics::Settings { orders, order_items, limits: Limits::default() };
-    Analytics::new(settings, &config.formats.to_string())
-}
-pub fn search(config: &Config) -> Search {
-    let settings =
-        search::Settings { products: config.products.clone(), limits: Limits::default() };
-    Search::new(settings, &config.formats.to_string())
+    let formats = config.formats.to_string();
+    match config.service {
+        Service::Inventory => {
+            let (products, order_items) = (config.products.clone(), config.order_items.clone());
+            let (low_below, stock_mode) = (config.low_stock_threshold, config.stock_mode);
+            let settings =
+                inventory::Settings { products, order_items, low_below, stock_mode, limits };
+            inventory::handler(&settings, &formats)
+        }
+        Service::Analytics => {
+            let (orders, order_items) = (config.orders.clone(), config.order_items.clone());
+            analytics::handler(&analytics::Settings { orders, order_items, limits }, &formats)
+        }
+        Service::Search => {
+            let products = config.products.clone();
+            search::handler(&search::Settings { products, limits }, &formats)
+        }
+    }
 }
 /// The views of the service that is set.
 pub fn views(config: &Config) -> Vec<View> {
-    match config.service {
-        Service::Inventory => inventory(config).views(),
-        Service::Analytics => analytics(config).views(),
-        Service::Search => search(config).views(),
-    }
+    handler(config).views()
 }
 
 /// What the state of this service is bound to.
 pub fn fingerprint(config: &Config) -> String {
-    let rules = match config.service {
-        Service::Inventory => inventory(config).fingerprint(),
-        Service::Analytics => analytics(config).fingerprint(),
-        Service::Search => search(config).fingerprint(),
-    };
-    engine::fingerprint(&rules, &target(config))
+    engine::fingerprint(&handler(config).fingerprint(), &target(config))
 }
 
 fn start<H: Handler>(config: &Config, stop: &AtomicBool, handler: H) -> anyhow::Result<Ended> {

@@ -5,7 +5,8 @@ mod removals;
 
 use consumers::{
     engine::{Action, Engine, Event, Standing, Ticket},
-    handlers::inventory::{Inventory, Settings},
+    handlers::inventory::{self, Settings},
+    plan_handler::PlanHandler,
     policy::Policy,
     removal::CLEAN_TO,
     replay::{LogCheck, Replay, Verdict},
@@ -84,7 +85,7 @@ struct Seen {
 fn run(log: &[Logged], generation: u64, refuses: Option<i64>) -> Seen {
     let policy = Policy { linger_ms: 0, letters_in_a_row_max: 2, ..Policy::default() };
     let mut engine =
-        Engine::new(Inventory::new(Settings::default(), ""), Decoder::default(), policy)
+        Engine::new(inventory::handler(&Settings::default(), ""), Decoder::default(), policy)
             .replaying_as(SERVICE, generation);
     let mut seen = Seen::default();
     let (mut next, mut flowing, mut now) = (0, false, 0);
@@ -272,10 +273,10 @@ fn a_look_that_fails_is_tried_again_and_one_that_cannot_tell_halts() {
         [(Verdict::Clean, vec![2], vec![3]), (Verdict::Unknown, vec![], vec![])]
     {
         let policy = Policy { linger_ms: 0, ..Policy::default() };
-        let handler = Inventory::new(Settings::default(), "");
+        let handler = inventory::handler(&Settings::default(), "");
         let mut engine = Engine::new(handler, Decoder::default(), policy).replaying_as(SERVICE, 1);
         engine.handle(0, Event::Assigned(partition()));
-        let find = |engine: &mut Engine<Inventory>| -> Vec<Action> {
+        let find = |engine: &mut Engine<PlanHandler>| -> Vec<Action> {
             std::iter::from_fn(|| engine.poll()).collect()
         };
         let ticket = |actions: Vec<Action>| -> Option<Ticket> {

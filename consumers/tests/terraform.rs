@@ -11,7 +11,7 @@ use calls::Who;
 use consumers::{
     config::Service,
     handler::Handler,
-    handlers::{Analytics, Inventory, Search, analytics, inventory, search},
+    handlers::{analytics, inventory, search},
 };
 use hcl::{BUCKET, Json, Terraform, table_arn};
 use serde_json::json;
@@ -32,9 +32,9 @@ const VARIABLES: &[(&str, &str)] = &[
 
 fn views(service: Service) -> Vec<View> {
     match service {
-        Service::Inventory => Inventory::new(inventory::Settings::default(), "").views(),
-        Service::Analytics => Analytics::new(analytics::Settings::default(), "").views(),
-        Service::Search => Search::new(search::Settings::default(), "").views(),
+        Service::Inventory => inventory::handler(&inventory::Settings::default(), "").views(),
+        Service::Analytics => analytics::handler(&analytics::Settings::default(), "").views(),
+        Service::Search => search::handler(&search::Settings::default(), "").views(),
     }
 }
 fn keyed(service: Service) -> Vec<View> {

@@ -39,7 +39,9 @@ pub use error::{Refusal, SinkError};
 pub use owner::TwoOwners;
 pub use state::{PartitionState, State};
 pub use views::{
-    AlertWhen, Cell, Column, Condition, Expr, Index, IndexKey, Merge, Rules, Type, View, canonical,
+    AlertWhen, Cell, Column, Condition, Expr, Index, IndexKey, Merge, Plan, Rules, Type,
+    UNICODE_VERSION, View, canonical, day, decode_row, encode_row, plan, read_key, word_bytes,
+    words, write_key,
 };
 
 /// Whether this build has what is in AWS: the feature `aws`. What asks for it otherwise is refused with [`NO_AWS`].

@@ -289,7 +289,7 @@ impl Derived {
         let mut shares: BTreeMap<Vec<Cell>, Vec<Vec<Cell>>> = BTreeMap::new();
         for (key, share) in self.parts.lock().unwrap().values().flat_map(|(_, rows)| rows) {
             let key = serde_json::from_slice(&key[prefix.len()..]).unwrap();
-            shares.entry(key).or_default().push(serde_json::from_slice(share).unwrap());
+            shares.entry(key).or_default().push(sinks::decode_row(share).unwrap());
         }
         let show =
             |shares: Vec<Vec<Cell>>| view.show(None, &view.total(shares.iter().map(Vec::as_slice)));

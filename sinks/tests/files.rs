@@ -80,7 +80,7 @@ impl Service {
         let rows = match &op {
             Op::Share(share) => {
                 let at = share_key(view, std::slice::from_ref(&key));
-                vec![(at, Some(serde_json::to_vec(share).unwrap()))]
+                vec![(at, Some(sinks::encode_row(share)))]
             }
             _ => vec![],
         };

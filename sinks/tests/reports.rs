@@ -80,7 +80,7 @@ impl Shares {
         self
     }
     fn with(mut self, view: &str, key: impl Into<Cell>, share: Vec<Cell>) -> Self {
-        let share = serde_json::to_vec(&share).unwrap();
+        let share = sinks::encode_row(&share);
         self.rows.insert(share_key(view, &[key.into()]), share);
         self
     }

@@ -38,10 +38,7 @@ fn main() -> anyhow::Result<()> {
     let config = Config::new(service, matches, &config::environment())
         .map_err(|problems| anyhow::anyhow!("{problems}"))?;
     let answers = matches.get_one::<String>("answers").map(Path::new);
-    match service {
-        Service::Analytics => run(&config, service::analytics(&config), answers),
-        _ => run(&config, service::inventory(&config), answers),
-    }
+    run(&config, service::handler(&config), answers)
 }
 
 fn run<H: Handler>(config: &Config, handler: H, answers: Option<&Path>) -> anyhow::Result<()> {

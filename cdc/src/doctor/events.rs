@@ -1,7 +1,7 @@
 //! What the newest records of a topic look like, and what the services would make of them. Names fields, never values.
 use super::{report::Check, topic::AREA as KAFKA};
 use consumers::{
-    config::{Config, Service},
+    config::Config,
     engine::notices,
     handler::Handler,
     runtime::wall_ms,
@@ -36,17 +36,11 @@ impl Seen {
 type Read = Box<dyn Fn(&Change<'_>) -> Result<bool, String> + Send>;
 
 fn reader(config: &Config) -> Read {
-    fn with<H: Handler + Send>(handler: H) -> Read {
-        Box::new(move |change| match handler.read(change) {
-            Ok(fact) => Ok(fact.is_some()),
-            Err(rejected) => Err(rejected.0),
-        })
-    }
-    match config.service {
-        Service::Inventory => with(service::inventory(config)),
-        Service::Analytics => with(service::analytics(config)),
-        Service::Search => with(service::search(config)),
-    }
+    let handler = service::handler(config);
+    Box::new(move |change| match handler.read(change) {
+        Ok(fact) => Ok(fact.is_some()),
+        Err(rejected) => Err(rejected.0),
+    })
 }
 
 /// As every service that reads this topic would read them.

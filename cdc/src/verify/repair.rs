@@ -8,11 +8,10 @@
 //! otherwise needs a new snapshot, or a new generation.
 mod dynamodb;
 
-use super::{Options, Verified, outcome::Outcome, session::words_of};
+use super::{Options, Verified, outcome::Outcome};
 use anyhow::{Context, bail};
 use consumers::{
     config::{Config, Service, Sink},
-    handlers::search,
     service,
 };
 use sinks::{
@@ -86,21 +85,15 @@ fn sqlite(config: &Config, file: &Path, outcome: &Outcome) -> anyhow::Result<Don
         let keys = of_view.differences.iter().filter(|d| is_key(view, &d.key));
         rows.extend(keys.map(|difference| (view, difference.key.clone())));
     }
-    show_anew(file, config.service.name(), &rows, &row_of_search)?;
+    let handler = service::handler(config);
+    let own = |view: &View, key: &[Cell], find: &mut Find<'_>| {
+        let stored = find(&handler.owner_key(view.name, key)?)?;
+        handler.own_part(view.name, key, &stored)
+    };
+    show_anew(file, config.service.name(), &rows, &own)?;
     let note = "made anew from the state in the same file; what still differs is wrong there too, and needs a new \
                 GENERATION";
     Ok(Done { repaired: rows.len(), notes: vec![note.to_owned()] })
-}
-
-/// Of the search service's views, which keep nothing but their state rows.
-fn row_of_search(view: &View, key: &[Cell], find: &mut Find<'_>) -> Option<Vec<Cell>> {
-    let product = key.last().and_then(Cell::int)?;
-    let row = search::shown(&find(&format!("p/{product}").into_bytes())?)?;
-    if view.name == search::INDEX {
-        return Some(row);
-    }
-    let words = words_of(&row);
-    key.first().and_then(Cell::text).is_some_and(|word| words.contains(word)).then(Vec::new)
 }
 
 fn reports(config: &Config, io: &Runtime, outcome: &Outcome) -> anyhow::Result<Done> {

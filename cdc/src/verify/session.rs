@@ -11,11 +11,11 @@ use super::{
 use anyhow::{Context, bail};
 use consumers::{
     config::Config,
-    handlers::search::{self, words},
+    handlers::search,
     runtime::wall_ms,
     source_table::{self, before_name},
 };
-use sinks::{Cell, Column, Partition, Type, View};
+use sinks::{Cell, Column, Partition, Type, View, words};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     time::{Duration, Instant},

@@ -7,10 +7,10 @@ use super::log::{Log, Positions};
 use anyhow::bail;
 use chrono::{DateTime, SecondsFormat};
 use consumers::{
-    config::{Config, Service},
+    config::Config,
     engine::changes_key,
     handler::{Handler, Reject},
-    handlers::{Analytics, Inventory, Search, analytics, inventory, search},
+    plan_handler::PlanHandler,
     removal,
     replay::Replay,
     service, source,
@@ -18,7 +18,7 @@ use consumers::{
 };
 use debezium::{Decoder, Envelope, Kept, Op, Row, Source};
 use serde_json::{Map, Value, json};
-use sinks::Partition;
+use sinks::{Cell, Partition};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// More records than this between snapshot and sink are no answer: memory is bounded.
@@ -39,21 +39,11 @@ pub struct Touched {
 /// Reads records as the service does: what it would put among the dead letters changes nothing here either.
 pub struct Reader {
     tables: Vec<SourceTable>,
-    handler: OneOf,
-}
-enum OneOf {
-    Inventory(Inventory),
-    Analytics(Analytics),
-    Search(Search),
+    handler: PlanHandler,
 }
 impl Reader {
     pub fn new(config: &Config) -> Self {
-        let handler = match config.service {
-            Service::Inventory => OneOf::Inventory(service::inventory(config)),
-            Service::Analytics => OneOf::Analytics(service::analytics(config)),
-            Service::Search => OneOf::Search(service::search(config)),
-        };
-        Self { tables: config.tables.clone(), handler }
+        Self { tables: config.tables.clone(), handler: service::handler(config) }
     }
 
     /// The table of this topic.
@@ -67,79 +57,22 @@ impl Reader {
         change: &debezium::Change<'_>,
         table: &SourceTable,
     ) -> Result<Option<Touched>, Reject> {
-        let touched = |(id, row)| Touched { table: table.alias, id, row };
-        Ok(self.handler.read(change)?.map(touched))
-    }
-}
-impl OneOf {
-    /// The primary key of the row that the change is about, and the row.
-    fn read(&self, change: &debezium::Change<'_>) -> Result<Option<(i64, Option<Values>)>, Reject> {
-        let read = match self {
-            Self::Inventory(handler) => handler.read(change)?.map(of_inventory),
-            Self::Search(handler) => handler.read(change)?.map(of_search),
-            Self::Analytics(handler) => handler.read(change)?.map(of_analytics),
-        };
-        Ok(read)
+        let Some(fact) = self.handler.read(change)? else { return Ok(None) };
+        let id = fact.key.first().and_then(Cell::int).unwrap_or_default();
+        let row = fact.row.map(|row| values(row, &fact.unchanged, table));
+        Ok(Some(Touched { table: table.alias, id, row }))
     }
 }
 
-fn of_inventory(fact: inventory::Fact) -> (i64, Option<Values>) {
-    let product = |row: inventory::Product| {
-        vec![
-            ("name", row.name),
-            ("price", text(row.price.map(plain))),
-            ("stock_quantity", text(row.base_stock)),
-        ]
+fn values(row: Vec<Cell>, unchanged: &[usize], table: &SourceTable) -> Values {
+    let value = |(at, cell): (usize, Cell)| match cell {
+        _ if unchanged.contains(&at) => Kept::Unchanged,
+        Cell::Null => Kept::New(None),
+        Cell::Time(us) => Kept::New(instant(us)),
+        known => Kept::New(Some(known.to_string())),
     };
-    let item = |row: inventory::Item| {
-        vec![("product_id", text(row.product_id)), ("quantity", text(row.quantity))]
-    };
-    match fact {
-        inventory::Fact::Product { id, row } => (id, row.map(product)),
-        inventory::Fact::Item { id, row } => (id, row.map(item)),
-    }
-}
-
-fn of_search(fact: search::Fact) -> (i64, Option<Values>) {
-    let product = |row: search::Product| {
-        vec![
-            ("name", row.name),
-            ("description", row.description),
-            ("price", text(row.price.map(plain))),
-            ("category", row.category),
-        ]
-    };
-    (fact.id, fact.row.map(product))
-}
-
-fn of_analytics(fact: analytics::Fact) -> (i64, Option<Values>) {
-    let order = |row: analytics::OrderRow| {
-        vec![
-            ("customer_id", text(row.customer_id)),
-            ("status", row.status),
-            ("total", text(row.total.map(plain))),
-            ("created_at", text(row.created_us.and_then(instant))),
-        ]
-    };
-    let item = |row: analytics::Item| {
-        vec![
-            ("product_id", text(row.product_id)),
-            ("quantity", text(row.quantity)),
-            ("unit_price", text(row.unit_price.decimal().cloned().map(plain))),
-        ]
-    };
-    match fact {
-        analytics::Fact::Order { id, row } => (id, row.map(order)),
-        analytics::Fact::Item { id, row } => (id, row.map(item)),
-    }
-}
-
-fn text<T: ToString>(value: Option<T>) -> Kept<Option<String>> {
-    Kept::New(value.map(|value| value.to_string()))
-}
-#[allow(clippy::needless_pass_by_value)] // for `Option::map`
-fn plain(decimal: bigdecimal::BigDecimal) -> String {
-    decimal.to_plain_string()
+    let columns = table.columns.iter().map(|column| column.alias);
+    columns.zip(row.into_iter().enumerate().map(value)).collect()
 }
 fn instant(us: i64) -> Option<String> {
     let time = DateTime::from_timestamp_micros(us)?;

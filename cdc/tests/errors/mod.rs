@@ -147,7 +147,7 @@ pub struct World {
 }
 
 fn view() -> View {
-    inventory::Inventory::new(inventory::Settings::default(), "").views().remove(0)
+    inventory::handler(&inventory::Settings::default(), "").views().remove(0)
 }
 
 fn config(unique: &str) -> dynamodb::Config {

@@ -21,9 +21,9 @@ pub fn tables(service: Service) -> &'static [&'static str] {
 }
 pub fn views(service: Service) -> Vec<View> {
     match service {
-        Service::Inventory => inventory::Inventory::new(inventory::Settings::default(), "").views(),
-        Service::Analytics => analytics::Analytics::new(analytics::Settings::default(), "").views(),
-        Service::Search => search::Search::new(search::Settings::default(), "").views(),
+        Service::Inventory => inventory::handler(&inventory::Settings::default(), "").views(),
+        Service::Analytics => analytics::handler(&analytics::Settings::default(), "").views(),
+        Service::Search => search::handler(&search::Settings::default(), "").views(),
     }
 }
 /// The service's own binary, as it is deployed: it is built beside `cdc`, by `cargo build --workspace --bins`.

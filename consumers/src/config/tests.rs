@@ -141,11 +141,7 @@ fn the_tables_are_those_that_the_handler_declares_in_the_topics_that_are_set() {
         let config = config(service, &args, &[]).expect("fine");
         let topics: Vec<&str> = config.tables.iter().map(SourceTable::topic).collect();
         assert_eq!(topics, config.kafka.topics);
-        let declared = match service {
-            Inventory => crate::service::inventory(&config).tables(),
-            Analytics => crate::service::analytics(&config).tables(),
-            Search => crate::service::search(&config).tables(),
-        };
+        let declared = crate::service::handler(&config).tables();
         let declared = declared.into_iter().zip(&config.tables);
         for (declared, table) in declared {
             assert_eq!(declared.in_topic(table.topic()), *table);

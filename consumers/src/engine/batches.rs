@@ -66,6 +66,8 @@ impl<H: Handler> Engine<H> {
                         self.handler.follow(key, &row, &mut more);
                     }
                 }
+                let mut facts = chunk.entries.iter().map(|entry| &entry.fact);
+                self.handler.follow_all(&mut facts, &lane.rows, &mut more);
                 needs = more;
             }
             let unknown = needs.unordered().filter(|key| !lane.rows.knows(key));

@@ -10,27 +10,21 @@
 //!
 //! As in SQL, a null quantity adds nothing and a null `product_id` joins nothing. A product whose stock is null has
 //! no row until it has one. Lines may come before their product, and outlive it: they count as soon as it is there.
-//!
-//! State rows: `p/<id>` the product's part as written, `i/<id>` what a line counts towards. A record writes a
-//! product's share only if it changed it, so what is written is a function of the log alone.
-use super::{Limits, OrderItems, Products, canonical, fields};
-use crate::handler::{Handler, Keys, Reject, Step};
-use crate::source_table::{SourceTable, SourceType};
-use bigdecimal::BigDecimal;
-use debezium::{Change, Kept};
-use fields::Name;
+use super::{Limits, OrderItems, Products, canonical};
+use crate::{
+    plan_handler::{Bound, PlanHandler, QUANTITY_MAX, STOCK_MAX, Table},
+    source_table::{SourceTable, SourceType},
+};
 use serde::{Deserialize, Serialize};
 use sinks::{
-    AlertWhen, Cell, Column, Condition, Expr, Index, IndexKey, Key, Merge, Rules, Type, View,
+    AlertWhen, Column, Condition, Expr, Index, IndexKey, Merge, Plan, Rules, Type, View,
     canonical::Text,
+    plan::{Aggregate, Own, Part},
 };
-use std::collections::BTreeMap;
 
 pub const VIEW: &str = "inventory_realtime";
-/// Another number when the same record is read or counted otherwise than before.
-const RULES: u32 = 1;
-const PRODUCT: char = 'p';
-const ITEM: char = 'i';
+/// Another number when the same record is read, counted or stored otherwise than before.
+const RULES: u32 = 2;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -72,15 +66,41 @@ impl StockMode {
     }
 }
 
-pub struct Inventory {
-    settings: Settings,
-    formats: String,
+/// The handler. `formats`: how columns are decoded where no schema says it, as text; part of the fingerprint.
+pub fn handler(settings: &Settings, formats: &str) -> PlanHandler {
+    let fingerprint = canonical::of_inventory(RULES, settings, formats);
+    PlanHandler::new(bounded(settings), vec![plan(settings)], fingerprint)
 }
-impl Inventory {
-    /// `formats`: how columns are decoded where no schema says it, as text; part of the fingerprint.
-    pub fn new(settings: Settings, formats: &str) -> Self {
-        Self { settings, formats: formats.to_owned() }
-    }
+
+fn plan(settings: &Settings) -> Plan {
+    let has_stock = Condition::Known(Expr::Own(2));
+    let own = Own {
+        table: 0,
+        filter: has_stock,
+        each: None,
+        key: vec![Expr::Key(0)],
+        columns: [0, 1, 2].map(Expr::Own).to_vec(),
+    };
+    let sold = Part {
+        table: 1,
+        filter: Condition::Always,
+        key: vec![Expr::Own(0)],
+        aggregates: vec![Aggregate::Sum(Type::Int, Expr::Own(1))],
+    };
+    Plan::new(view(settings.stock_mode, settings.low_below), Some(own), vec![sold])
+}
+
+fn bounded(settings: &Settings) -> Vec<Table> {
+    let limits = &settings.limits;
+    let mut tables = tables(&settings.products, &settings.order_items).into_iter().map(Table::new);
+    let products = tables.next().map(|products| {
+        products
+            .bound("name", Bound::Bytes(limits.item_bytes_max / 2))
+            .bound("price", Bound::Digits(limits.digits_max))
+            .bound("stock_quantity", Bound::Size(STOCK_MAX))
+    });
+    let lines = tables.map(|lines| lines.bound("quantity", Bound::Size(QUANTITY_MAX)));
+    products.into_iter().chain(lines).collect()
 }
 
 /// A product as its partition says it, and the sum of what all partitions' lines sold.
@@ -151,195 +171,4 @@ pub(crate) fn tables(products: &Products, order_items: &OrderItems) -> Vec<Sourc
             .column_named("product_id", &order_items.product_id, Int)
             .column_named("quantity", &order_items.quantity, Int),
     ]
-}
-
-#[derive(Debug, Clone)]
-pub enum Fact {
-    /// `None`: deleted.
-    Product {
-        id: i64,
-        row: Option<Product>,
-    },
-    Item {
-        id: i64,
-        row: Option<Item>,
-    },
-}
-#[derive(Debug, Clone)]
-pub struct Product {
-    pub name: Kept<Option<String>>,
-    pub price: Option<BigDecimal>,
-    pub base_stock: Option<i64>,
-}
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Item {
-    #[serde(rename = "p")]
-    pub product_id: Option<i64>,
-    #[serde(rename = "q")]
-    pub quantity: Option<i64>,
-}
-
-impl Handler for Inventory {
-    type Fact = Fact;
-
-    fn tables(&self) -> Vec<SourceTable> {
-        tables(&self.settings.products, &self.settings.order_items)
-    }
-
-    fn views(&self) -> Vec<View> {
-        vec![view(self.settings.stock_mode, self.settings.low_below)]
-    }
-
-    fn fingerprint(&self) -> String {
-        canonical::of_inventory(RULES, &self.settings, &self.formats)
-    }
-
-    fn read(&self, change: &Change<'_>) -> Result<Option<Fact>, Reject> {
-        let table = change.source.table.as_ref();
-        if table == self.settings.products.table {
-            self.read_product(change).map(Some)
-        } else if table == self.settings.order_items.table {
-            self.read_item(change).map(Some)
-        } else {
-            Ok(None)
-        }
-    }
-
-    fn needs(&self, fact: &Fact, keys: &mut Keys) {
-        match fact {
-            Fact::Product { id, .. } => keys.row(fields::row_key(PRODUCT, *id)),
-            Fact::Item { id, row } => {
-                keys.row(fields::row_key(ITEM, *id));
-                ask_share(row.as_ref(), keys);
-            }
-        }
-    }
-
-    fn follow(&self, key: &[u8], row: &[u8], keys: &mut Keys) {
-        if fields::row_id(ITEM, key).is_some() {
-            ask_share(serde_json::from_slice(row).ok().as_ref(), keys);
-        }
-    }
-
-    fn apply(&self, fact: Fact, step: &mut Step<'_>) {
-        match fact {
-            Fact::Product { id, row } => apply_product(id, row, step),
-            Fact::Item { id, row } => apply_item(id, row, step),
-        }
-    }
-
-    fn truncated(&self, table: &str) -> Option<Key> {
-        if table == self.settings.products.table {
-            Some(fields::row_prefix(PRODUCT))
-        } else if table == self.settings.order_items.table {
-            Some(fields::row_prefix(ITEM))
-        } else {
-            None
-        }
-    }
-
-    fn gone(&self, key: &[u8]) -> Option<Fact> {
-        let product = fields::row_id(PRODUCT, key).map(|id| Fact::Product { id, row: None });
-        product.or_else(|| fields::row_id(ITEM, key).map(|id| Fact::Item { id, row: None }))
-    }
-}
-
-impl Inventory {
-    fn read_product(&self, change: &Change<'_>) -> Result<Fact, Reject> {
-        let Settings { products: at, limits, .. } = &self.settings;
-        let id = fields::primary_key(change, &at.id)?;
-        let Some(row) = fields::after(change)? else {
-            return Ok(Fact::Product { id, row: None });
-        };
-        let [name, price, stock] = row.fields([&at.name, &at.price, &at.stock_quantity])?;
-        let column = |column| Name(&at.table, column);
-        let row = Product {
-            name: fields::text(&name, &column(&at.name), limits.item_bytes_max / 2)?,
-            price: fields::decimal(&price, &column(&at.price), limits)?,
-            base_stock: fields::bounded(&stock, &column(&at.stock_quantity), fields::STOCK_MAX)?,
-        };
-        Ok(Fact::Product { id, row: Some(row) })
-    }
-
-    fn read_item(&self, change: &Change<'_>) -> Result<Fact, Reject> {
-        let at = &self.settings.order_items;
-        let id = fields::primary_key(change, &at.id)?;
-        let Some(row) = fields::after(change)? else {
-            return Ok(Fact::Item { id, row: None });
-        };
-        let [product, quantity] = row.fields([&at.product_id, &at.quantity])?;
-        let quantity_name = Name(&at.table, &at.quantity);
-        let row = Item {
-            product_id: product.nullable(debezium::Field::int)?,
-            quantity: fields::bounded(&quantity, &quantity_name, fields::QUANTITY_MAX)?,
-        };
-        Ok(Fact::Item { id, row: Some(row) })
-    }
-}
-
-fn apply_product(id: i64, row: Option<Product>, step: &mut Step<'_>) {
-    let at = fields::row_key(PRODUCT, id);
-    let old: Option<Vec<Cell>> = step.row(&at);
-    let new = row.map(|row| {
-        let last_name = || old.as_ref()?.first()?.text().map(str::to_owned);
-        let name = fields::onto(row.name, last_name);
-        vec![name.into(), row.price.into(), row.base_stock.into()]
-    });
-    if new == old {
-        return;
-    }
-    match &new {
-        Some(row) => step.keep(at, row),
-        None => step.drop_row(at),
-    }
-    let key = vec![Cell::Int(id)];
-    match (old.filter(|part| has_stock(part)), new.filter(|part| has_stock(part))) {
-        (_, Some(row)) => step.put(VIEW, key, row),
-        (Some(_), None) => step.delete(VIEW, key),
-        (None, None) => {}
-    }
-}
-
-/// A product whose stock is null is not shown.
-fn has_stock(part: &[Cell]) -> bool {
-    part.get(2).is_some_and(|stock| *stock != Cell::Null)
-}
-
-fn apply_item(id: i64, new: Option<Item>, step: &mut Step<'_>) {
-    let at = fields::row_key(ITEM, id);
-    let old: Option<Item> = step.row(&at);
-    if new == old {
-        return;
-    }
-    match &new {
-        Some(row) => step.keep(at, row),
-        None => step.drop_row(at),
-    }
-    let mut change: BTreeMap<i64, i64> = BTreeMap::new();
-    if let Some((product, quantity)) = counts(old.as_ref()) {
-        *change.entry(product).or_default() -= quantity;
-    }
-    if let Some((product, quantity)) = counts(new.as_ref()) {
-        *change.entry(product).or_default() += quantity;
-    }
-    for (product, more) in change.into_iter().filter(|(_, more)| *more != 0) {
-        let key = vec![Cell::Int(product)];
-        let sold = step.share(VIEW, &key).first().and_then(Cell::int).unwrap_or(0);
-        // Never saturates: see `fields::QUANTITY_MAX`.
-        let sold = sold.saturating_add(more);
-        let share = if sold == 0 { vec![] } else { vec![Cell::Int(sold)] };
-        step.set_share(VIEW, key, share);
-    }
-}
-
-/// The product that a line counts towards, and how many.
-fn counts(item: Option<&Item>) -> Option<(i64, i64)> {
-    let item = item?;
-    Some((item.product_id?, item.quantity?))
-}
-
-fn ask_share(item: Option<&Item>, keys: &mut Keys) {
-    if let Some((product, _)) = counts(item) {
-        keys.share(VIEW, &[Cell::Int(product)]);
-    }
 }

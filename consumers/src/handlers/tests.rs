@@ -1,14 +1,16 @@
 //! Histories by seed against SQL-like answers, and single cases.
-mod harness;
+pub(crate) mod harness;
 mod oracle;
 mod recorded;
 mod shop;
 
 use super::inventory::StockMode;
 use super::{analytics, inventory, search};
-use crate::handler::{Rows, Step, plus};
+use crate::{
+    handler::{Rows, Step, plus},
+    plan_handler::{Fact, PlanHandler},
+};
 use bigdecimal::BigDecimal;
-use debezium::Kept;
 use harness::{Rng, World};
 use shop::{Event, Row, Shop};
 use sinks::Cell;
@@ -17,70 +19,59 @@ use std::collections::BTreeMap;
 const SEEDS: u64 = 200;
 const STEPS: usize = 200;
 
-fn money(cents: Option<i64>) -> Option<BigDecimal> {
-    cents.map(|cents| BigDecimal::new(cents.into(), 2))
+fn money(cents: Option<i64>) -> Cell {
+    cents.map(|cents| BigDecimal::new(cents.into(), 2)).into()
 }
-fn sent(text: Option<&shop::Text>) -> Kept<Option<String>> {
-    Kept::New(text.map(oracle::spelled))
+fn text(text: Option<&shop::Text>) -> Cell {
+    text.map(oracle::spelled).into()
 }
 
-fn inventory_fact(event: &Event) -> Option<inventory::Fact> {
-    let id = event.id;
-    Some(match (event.table, &event.row) {
-        ('p', None) => inventory::Fact::Product { id, row: None },
-        ('i', None) => inventory::Fact::Item { id, row: None },
-        (_, Some(Row::Product(row, _))) => inventory::Fact::Product {
-            id,
-            row: Some(inventory::Product {
-                name: sent(Some(&row.name)),
-                price: money(row.price_cents),
-                base_stock: row.stock,
-            }),
-        },
-        (_, Some(Row::Item(row))) => inventory::Fact::Item {
-            id,
-            row: Some(inventory::Item { product_id: row.product, quantity: row.quantity }),
-        },
-        _ => return None,
-    })
+/// A change of a row of the handler's table at this place.
+fn fact(table: usize, id: i64, row: Option<Vec<Cell>>) -> Fact {
+    Fact { table, key: vec![id.into()], row, unchanged: vec![] }
 }
-fn search_fact(event: &Event) -> Option<search::Fact> {
-    let row = match &event.row {
-        None => None,
-        Some(Row::Product(row, unsent)) => Some(search::Product {
-            name: sent(Some(&row.name)),
-            description: if *unsent { Kept::Unchanged } else { sent(row.description.as_ref()) },
-            price: money(row.price_cents),
-            category: sent(row.category.as_ref()),
-        }),
+
+fn inventory_fact(event: &Event) -> Option<Fact> {
+    let (table, row) = match (event.table, &event.row) {
+        ('p', None) => (0, None),
+        ('i', None) => (1, None),
+        (_, Some(Row::Product(row, _))) => {
+            (0, Some(vec![text(Some(&row.name)), money(row.price_cents), row.stock.into()]))
+        }
+        (_, Some(Row::Item(row))) => (1, Some(vec![row.product.into(), row.quantity.into()])),
         _ => return None,
     };
-    (event.table == 'p').then_some(search::Fact { id: event.id, row })
+    Some(fact(table, event.id, row))
 }
-fn analytics_fact(event: &Event) -> Option<analytics::Fact> {
-    let id = event.id;
-    Some(match (event.table, &event.row) {
-        ('o', None) => analytics::Fact::Order { id, row: None },
-        ('i', None) => analytics::Fact::Item { id, row: None },
-        (_, Some(Row::Order(row))) => analytics::Fact::Order {
-            id,
-            row: Some(analytics::OrderRow {
-                customer_id: row.customer,
-                status: sent(row.status.as_ref()),
-                total: money(row.total_cents),
-                created_us: row.created_us,
-            }),
-        },
-        (_, Some(Row::Item(row))) => analytics::Fact::Item {
-            id,
-            row: Some(analytics::Item {
-                product_id: row.product,
-                quantity: row.quantity,
-                unit_price: money(row.price_cents).into(),
-            }),
-        },
+fn search_fact(event: &Event) -> Option<Fact> {
+    let mut unchanged = vec![];
+    let row = match &event.row {
+        None => None,
+        Some(Row::Product(row, unsent)) => {
+            unchanged.extend(unsent.then_some(1));
+            let description = if *unsent { Cell::Null } else { text(row.description.as_ref()) };
+            let category = text(row.category.as_ref());
+            Some(vec![text(Some(&row.name)), description, money(row.price_cents), category])
+        }
         _ => return None,
-    })
+    };
+    (event.table == 'p').then(|| Fact { unchanged, ..fact(0, event.id, row) })
+}
+fn analytics_fact(event: &Event) -> Option<Fact> {
+    let (table, row) = match (event.table, &event.row) {
+        ('o', None) => (0, None),
+        ('i', None) => (1, None),
+        (_, Some(Row::Order(row))) => {
+            let created = row.created_us.map_or(Cell::Null, Cell::Time);
+            let (status, total) = (text(row.status.as_ref()), money(row.total_cents));
+            (0, Some(vec![row.customer.into(), status, total, created]))
+        }
+        (_, Some(Row::Item(row))) => {
+            (1, Some(vec![row.product.into(), row.quantity.into(), money(row.price_cents)]))
+        }
+        _ => return None,
+    };
+    Some(fact(table, event.id, row))
 }
 
 /// A history by seed, applied with fallbacks; the shop, and the world at its end.
@@ -115,9 +106,9 @@ where
     }
 }
 
-fn inventory_of(mode: StockMode) -> inventory::Inventory {
+fn inventory_of(mode: StockMode) -> PlanHandler {
     let settings = inventory::Settings { stock_mode: mode, ..Default::default() };
-    inventory::Inventory::new(settings, "")
+    inventory::handler(&settings, "")
 }
 
 #[test]
@@ -142,7 +133,7 @@ fn inventory_equals_sql() {
 #[test]
 fn search_equals_sql() {
     for seed in 0..SEEDS {
-        let handler = search::Search::new(search::Settings::default(), "");
+        let handler = search::handler(&search::Settings::default(), "");
         let (mut shop, mut world) = live(seed, handler, search_fact);
         let (index, tokens) = oracle::search(&shop);
         let shown = world.shown();
@@ -158,7 +149,7 @@ fn search_equals_sql() {
 #[test]
 fn analytics_equals_sql() {
     for seed in 0..SEEDS {
-        let handler = analytics::Analytics::new(analytics::Settings::default(), "");
+        let handler = analytics::handler(&analytics::Settings::default(), "");
         let (mut shop, mut world) = live(seed, handler, analytics_fact);
         assert_eq!(world.shown(), oracle::analytics(&shop), "seed {seed}");
         snapshot_is_silent(&mut shop, &mut world, analytics_fact);
@@ -174,17 +165,13 @@ fn analytics_equals_sql() {
 #[test]
 fn a_line_may_come_before_its_product_and_a_row_never_seen_may_be_updated_or_deleted() {
     let mut world = World::new(inventory_of(StockMode::Derived));
-    let line = inventory::Item { product_id: Some(7), quantity: Some(3) };
-    let fact = |row| inventory::Fact::Item { id: 1, row };
-    assert_eq!(world.feed(('i', 0), fact(None)), vec![], "a delete of nothing");
-    world.feed(('i', 0), fact(Some(line)));
+    let line = |row| fact(1, 1, row);
+    assert_eq!(world.feed(('i', 0), line(None)), vec![], "a delete of nothing");
+    world.feed(('i', 0), line(Some(vec![7.into(), 3.into()])));
     assert!(world.shown()[inventory::VIEW].is_empty());
-    let row = inventory::Product {
-        name: Kept::Unchanged,
-        price: money(Some(1_950)),
-        base_stock: Some(12),
-    };
-    world.feed(('p', 0), inventory::Fact::Product { id: 7, row: Some(row) });
+    let row = vec![Cell::Null, money(Some(1_950)), 12.into()];
+    let product = Fact { unchanged: vec![0], ..fact(0, 7, Some(row)) };
+    world.feed(('p', 0), product);
     let shown = &world.shown()[inventory::VIEW][&vec![Cell::Int(7)]];
     assert_eq!(shown[0], Cell::Null, "a text that is not known is null");
     assert_eq!(shown[2..], [Cell::Int(12), Cell::Int(3), Cell::Int(9), Cell::Int(1)]);
@@ -204,7 +191,8 @@ fn stored_sums(batches: &[&[&str]]) -> Vec<String> {
         }
         let mut changed = rows.take_changed().expect("rows that can be stored");
         stored = changed.pop().expect("the sum").1;
-        texts.push(String::from_utf8(stored.clone().expect("there")).expect("JSON"));
+        let row = sinks::decode_row(stored.as_deref().expect("there")).expect("a row");
+        texts.push(format!("{row:?}"));
     }
     texts
 }

@@ -1,18 +1,117 @@
-//! Reading columns within the sink's limits, and the keys under which handlers keep their rows.
-use super::Limits;
-use crate::handler::Reject;
+//! Reading the columns of a source table, within what the sinks hold.
+use super::Fact;
+use crate::{
+    handler::Reject,
+    source_table::{SourceColumn, SourceTable, SourceType},
+};
 use bigdecimal::BigDecimal;
-use debezium::{Change, Field, Kept, Op, Row};
-use sinks::Key;
+use debezium::{Change, Field, Instant, Kept, Op, Row};
+use sinks::{Cell, word_bytes};
+use std::borrow::Cow;
 
 /// Largest quantity of one line, either way: what PostgreSQL's `integer` holds. An `i64` then holds the sum of any
 /// 2,147,483,648 lines and a stock within [`STOCK_MAX`] minus it, so sums neither overflow nor saturate.
-pub(super) const QUANTITY_MAX: i64 = i32::MAX as i64;
+pub const QUANTITY_MAX: i64 = i32::MAX as i64;
 /// Largest base stock, either way.
-pub(super) const STOCK_MAX: i64 = i64::MAX / 2;
+pub const STOCK_MAX: i64 = i64::MAX / 2;
+
+/// What the values of a column must keep to, so that every view that uses them can hold them. A record that does not
+/// keep to it is a dead letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bound {
+    /// A text of at most so many bytes.
+    Bytes(usize),
+    /// A text that takes, with its words, at most so many bytes.
+    BytesWithWords(usize),
+    /// A text whose lower case is an index's key, of at most so many bytes.
+    LowerBytes(usize),
+    /// A whole number of at most this size, above or below 0.
+    Size(i64),
+    /// A decimal of at most so many digits.
+    Digits(u64),
+    /// A time that has a day, of the years 1 to 9999.
+    Day,
+}
+
+/// A source table, and how its columns are read.
+///
+/// A time that is `infinity` or `-infinity` is no moment, and counts as null.
+#[derive(Debug, Clone)]
+pub struct Table {
+    pub source: SourceTable,
+    /// Of each column beside the key.
+    bounds: Vec<Vec<Bound>>,
+}
+impl Table {
+    pub fn new(source: SourceTable) -> Self {
+        let bounds = vec![Vec::new(); source.columns.len()];
+        Self { source, bounds }
+    }
+
+    /// The column that this program calls so keeps to this.
+    ///
+    /// # Panics
+    /// If the table declares no such column beside its key.
+    #[must_use]
+    pub fn bound(mut self, alias: &str, bound: Bound) -> Self {
+        let at = self.source.columns.iter().position(|column| column.alias == alias);
+        let at = at.unwrap_or_else(|| panic!("{}: no column {alias}", self.source.alias));
+        self.bounds[at].push(bound);
+        self
+    }
+
+    /// What the change says of its row; `place`: this table's, in the list of tables.
+    pub(super) fn read(&self, place: usize, change: &Change<'_>) -> Result<Fact, Reject> {
+        let Self { source: table, bounds } = self;
+        let key = primary_key(change, table)?;
+        let mut fact = Fact { table: place, key, row: None, unchanged: Vec::new() };
+        let Some(row) = after(change)? else { return Ok(fact) };
+        let fields = row.values(&table.columns)?;
+        let mut cells = Vec::with_capacity(fields.len());
+        for ((field, column), bounds) in fields.iter().zip(&table.columns).zip(bounds) {
+            let name = Name(&table.name, &column.name);
+            match cell(field, column.kind, bounds, &name)? {
+                Kept::New(cell) => cells.push(cell),
+                Kept::Unchanged => {
+                    fact.unchanged.push(cells.len());
+                    cells.push(Cell::Null);
+                }
+            }
+        }
+        fact.row = Some(cells);
+        Ok(fact)
+    }
+}
+
+fn cell(
+    field: &Field<'_>,
+    kind: SourceType,
+    bounds: &[Bound],
+    name: &Name<'_>,
+) -> Result<Kept<Cell>, Reject> {
+    let cell: Cell = match kind {
+        SourceType::Text => {
+            return Ok(match text(field, bounds, name)? {
+                Kept::New(text) => Kept::New(text.into()),
+                Kept::Unchanged => Kept::Unchanged,
+            });
+        }
+        SourceType::Int => whole(field, bounds, name)?.into(),
+        SourceType::Decimal => decimal(field, bounds, name)?.into(),
+        SourceType::Time => {
+            let us = field.nullable(Field::instant)?.and_then(Instant::finite_us);
+            let needs_day = bounds.contains(&Bound::Day);
+            if needs_day && us.is_some_and(|us| sinks::day(us).is_none()) {
+                return Err(name.reject("outside the years 1 to 9999"));
+            }
+            us.map_or(Cell::Null, Cell::Time)
+        }
+    };
+    Ok(Kept::New(cell))
+}
 
 /// The row as it is now; `None`: deleted. Create, update and snapshot read are one thing.
-pub(super) fn after<'c, 'r>(change: &'c Change<'r>) -> Result<Option<&'c Row<'r>>, Reject> {
+fn after<'c, 'r>(change: &'c Change<'r>) -> Result<Option<&'c Row<'r>>, Reject> {
     match (&change.op, &change.after) {
         (Op::Delete, _) => Ok(None),
         (_, Some(row)) => Ok(Some(row)),
@@ -26,79 +125,119 @@ pub(super) fn after<'c, 'r>(change: &'c Change<'r>) -> Result<Option<&'c Row<'r>
 /// The primary key: of the new row, or, of a deleted one, from the record's key, else from `before`, where only the
 /// key columns can be believed. A key that cannot be read is missed by nobody as long as the row itself has the
 /// columns.
-pub(super) fn primary_key(change: &Change<'_>, column: &str) -> Result<i64, Reject> {
+fn primary_key(change: &Change<'_>, table: &SourceTable) -> Result<Vec<Cell>, Reject> {
     if let Some(row) = after(change)? {
-        return int(row, column);
+        return key_of(row, table);
     }
     let Change { key, key_problem, before, .. } = change;
-    let from_key = key.as_ref().map(|key| int(key, column));
-    if let Some(Ok(id)) = from_key {
-        return Ok(id);
+    let from_key = key.as_ref().map(|key| key_of(key, table));
+    if let Some(Ok(key)) = from_key {
+        return Ok(key);
     }
-    let from_before = before.as_ref().map(|before| int(before, column));
-    if let Some(Ok(id)) = from_before {
-        return Ok(id);
+    let from_before = before.as_ref().map(|before| key_of(before, table));
+    if let Some(Ok(key)) = from_before {
+        return Ok(key);
     }
-    let table = &change.source.table;
     let no_key = match (from_key, key_problem) {
-        (Some(Err(e)), _) => format!("in the record's key, {e}"),
+        (Some(Err(e)), _) => format!("in the record's key, {}", e.0),
         (_, Some(problem)) => problem.to_string(),
         _ => "the record has no key".to_owned(),
     };
     let no_before = match from_before {
-        Some(Err(e)) => format!("in `before`, {e}"),
+        Some(Err(e)) => format!("in `before`, {}", e.0),
         _ => "`before` is null".to_owned(),
     };
+    let (name, columns) = (&change.source.table, table.key_names());
     Err(Reject(format!(
-        "{table}.{column}: the delete names no row ({no_key}; {no_before}): give the table a primary key or \
+        "{name}.{columns}: the delete names no row ({no_key}; {no_before}): give the table a primary key or \
          REPLICA IDENTITY FULL, and the connector JSON keys \
          (key.converter=org.apache.kafka.connect.json.JsonConverter)"
     )))
 }
 
-fn int(row: &Row<'_>, column: &str) -> Result<i64, Reject> {
-    let [id] = row.fields([column])?;
-    Ok(id.int()?)
+fn key_of(row: &Row<'_>, table: &SourceTable) -> Result<Vec<Cell>, Reject> {
+    let fields = row.values(&table.key)?;
+    let columns = fields.iter().zip(&table.key);
+    columns.map(|(field, column)| key_cell(field, column, table)).collect()
+}
+
+/// Equal keys are equal cells, however they are written.
+fn key_cell(field: &Field<'_>, column: &SourceColumn, table: &SourceTable) -> Result<Cell, Reject> {
+    Ok(match column.kind {
+        SourceType::Int => Cell::Int(field.int()?),
+        SourceType::Text => Cell::Text(field.text()?.into_owned()),
+        SourceType::Decimal => Cell::Decimal(field.decimal()?.normalized()),
+        SourceType::Time => match field.instant()?.finite_us() {
+            Some(us) => Cell::Time(us),
+            None => {
+                let name = Name(&table.name, &column.name);
+                return Err(name.reject("an infinite time cannot be in a key"));
+            }
+        },
+    })
 }
 
 /// Of a column, for messages: `table.column`.
-pub(super) struct Name<'a>(pub &'a str, pub &'a str);
+struct Name<'a>(&'a str, &'a str);
 impl Name<'_> {
-    pub(super) fn reject(&self, why: impl std::fmt::Display) -> Reject {
+    fn reject(&self, why: impl std::fmt::Display) -> Reject {
         Reject(format!("{}.{}: {why}", self.0, self.1))
     }
 }
 
-/// A text of at most `bytes_max`, or word that it was not sent because it did not change.
-pub(super) fn text(
+/// A text, or word that it was not sent because it did not change.
+fn text(
     field: &Field<'_>,
+    bounds: &[Bound],
     name: &Name<'_>,
-    bytes_max: usize,
 ) -> Result<Kept<Option<String>>, Reject> {
     let kept = field.kept(|f| f.nullable(Field::text))?;
-    if let Kept::New(Some(text)) = &kept
-        && text.len() > bytes_max
-    {
-        return Err(name.reject(format_args!(
-            "{} bytes are too large, the view holds {bytes_max}; shorten it at the source",
-            text.len()
-        )));
+    if let Kept::New(Some(text)) = &kept {
+        bounds.iter().try_for_each(|bound| fits(text, *bound, name))?;
     }
     Ok(match kept {
-        Kept::New(text) => Kept::New(text.map(std::borrow::Cow::into_owned)),
+        Kept::New(text) => Kept::New(text.map(Cow::into_owned)),
         Kept::Unchanged => Kept::Unchanged,
     })
 }
 
+fn fits(text: &str, bound: Bound, name: &Name<'_>) -> Result<(), Reject> {
+    let length = text.len();
+    match bound {
+        Bound::Bytes(max) if length > max => Err(name.reject(format_args!(
+            "{length} bytes are too large, the view holds {max}; shorten it at the source"
+        ))),
+        // In lower case it is at most three times as long, and a word of one letter costs four times its letter.
+        Bound::BytesWithWords(max) if length.saturating_mul(8) > max => {
+            let (words, bytes) = word_bytes(text);
+            if length + bytes <= max {
+                return Ok(());
+            }
+            Err(name.reject(format_args!(
+                "too large: with its {words} words it takes {} bytes, the view holds {max}; shorten it at the source",
+                length + bytes
+            )))
+        }
+        Bound::LowerBytes(max) if text.to_lowercase().len() > max => Err(name.reject(
+            format_args!("too large: an index's key holds {max} bytes; shorten it at the source"),
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// A decimal that every sink takes. Zeros at the end are no digits: they are left out of what would not fit with them,
 /// and kept as they were sent otherwise.
-pub(super) fn decimal(
+fn decimal(
     field: &Field<'_>,
+    bounds: &[Bound],
     name: &Name<'_>,
-    limits: &Limits,
 ) -> Result<Option<BigDecimal>, Reject> {
     let Some(value) = field.nullable(Field::decimal)? else { return Ok(None) };
-    let max = limits.digits_max;
+    let digits = |bound: &Bound| match bound {
+        Bound::Digits(digits) => Some(*digits),
+        _ => None,
+    };
+    let Some(max) = bounds.iter().find_map(digits) else { return Ok(Some(value)) };
     let exponent = |value: &BigDecimal| value.as_bigint_and_scale().1.unsigned_abs();
     if exponent(&value) <= max && value.digits() <= max {
         return Ok(Some(value));
@@ -119,63 +258,16 @@ pub(super) fn decimal(
     }
 }
 
-/// An integer between `-max` and `max`.
-pub(super) fn bounded(field: &Field<'_>, name: &Name<'_>, max: i64) -> Result<Option<i64>, Reject> {
-    match field.nullable(Field::int)? {
-        Some(n) if n.unsigned_abs() > max.unsigned_abs() => {
-            Err(name.reject(format_args!("beyond {max}, the largest that sums are safe with")))
-        }
-        n => Ok(n),
-    }
-}
-
-/// What stands there now: the new value, or the last one known.
-pub(super) fn onto<T>(kept: Kept<Option<T>>, old: impl FnOnce() -> Option<T>) -> Option<T> {
-    match kept {
-        Kept::New(value) => value,
-        Kept::Unchanged => old(),
-    }
-}
-
-/// Key of a kept row: a letter for the table, and the primary key.
-pub(super) fn row_key(letter: char, id: i64) -> Key {
-    let mut key = Key::with_capacity(24);
-    key.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes());
-    key.push(b'/');
-    push_number(&mut key, id);
-    key
-}
-/// The number as text, without what formatting costs.
-pub(super) fn push_number(text: &mut Vec<u8>, number: i64) {
-    text.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
-}
-/// Of every row of the table.
-pub(super) fn row_prefix(letter: char) -> Key {
-    format!("{letter}/").into_bytes()
-}
-/// The primary key in a key made by [`row_key`] with this letter.
-pub(super) fn row_id(letter: char, key: &[u8]) -> Option<i64> {
-    let (found, id) = std::str::from_utf8(key).ok()?.split_once('/')?;
-    if found.chars().eq([letter]) { id.parse().ok() } else { None }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn keys_are_as_ever(id: i64) {
-            prop_assert_eq!(row_key('o', id), format!("o/{id}").into_bytes());
-            prop_assert_eq!(row_id('o', &row_key('o', id)), Some(id));
+fn whole(field: &Field<'_>, bounds: &[Bound], name: &Name<'_>) -> Result<Option<i64>, Reject> {
+    let number = field.nullable(Field::int)?;
+    for bound in bounds {
+        if let (Bound::Size(max), Some(n)) = (bound, number)
+            && n.unsigned_abs() > max.unsigned_abs()
+        {
+            return Err(
+                name.reject(format_args!("beyond {max}, the largest that sums are safe with"))
+            );
         }
     }
-
-    #[test]
-    fn keys_at_the_ends() {
-        for id in [0, -1, i64::MIN, i64::MAX] {
-            assert_eq!(row_key('i', id), format!("i/{id}").into_bytes());
-        }
-    }
+    Ok(number)
 }

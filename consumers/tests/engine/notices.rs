@@ -2,7 +2,7 @@
 use super::bounds;
 use consumers::{
     engine::{Action, Engine, Event, Standing},
-    handlers::{Inventory, inventory},
+    handlers::inventory,
     policy::Policy,
     source::{Headers, Record},
 };
@@ -30,7 +30,7 @@ fn product(stock: &Value) -> String {
 /// The warnings that come of these products' stocks, in this order; each with the offset of its record.
 fn warnings(stocks: &[Value]) -> Vec<String> {
     let partition = Partition::new("shop.public.products", 0);
-    let handler = Inventory::new(inventory::Settings::default(), "");
+    let handler = inventory::handler(&inventory::Settings::default(), "");
     let mut engine = Engine::new(handler, Decoder::default(), Policy::default());
     engine.handle(0, Event::Assigned(partition.clone()));
     let standing = Standing { checkpoint: None, bounds: bounds(0, 0, 1), start: None };

@@ -3,7 +3,7 @@ use crate::rng::Rng;
 use consumers::{
     engine::placement::home,
     handler::{Handler, Rows, Step},
-    handlers::inventory::Inventory,
+    plan_handler::PlanHandler,
     removal::CLEAN_TO,
     replay::Replay,
 };
@@ -475,7 +475,7 @@ pub struct Expected {
 impl Expected {
     /// One honest reader, nothing in its way. `refuses`: every write for [`REFUSED`] is; `skip_record`: then the
     /// record is left out whole (transactional stores), else only the write is (keyed sinks).
-    pub fn of(log: &Log, handler: &Inventory, refuses: bool, skip_record: bool) -> Self {
+    pub fn of(log: &Log, handler: &PlanHandler, refuses: bool, skip_record: bool) -> Self {
         let mut expected = Expected::default();
         let mut own: BTreeMap<i64, i64> = BTreeMap::new();
         let mut shares: BTreeMap<(i64, Partition), i64> = BTreeMap::new();
@@ -556,7 +556,7 @@ type Changed = Vec<(Key, Option<Vec<u8>>)>;
 
 /// `Err`: a dead letter.
 fn one_record(
-    handler: &Inventory,
+    handler: &PlanHandler,
     decoder: &mut Decoder,
     partition: &Partition,
     record: &Logged,

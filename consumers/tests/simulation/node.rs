@@ -2,7 +2,8 @@
 use crate::{Bug, history::SERVICE};
 use consumers::{
     engine::{Action, Engine, Event, Ticket},
-    handlers::inventory::{Inventory, Settings},
+    handlers::inventory::{self, Settings},
+    plan_handler::PlanHandler,
     policy::{Policy, breaker::State},
 };
 use debezium::Decoder;
@@ -10,7 +11,7 @@ use sinks::Partition;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 pub struct Node {
-    pub engine: Engine<Inventory>,
+    pub engine: Engine<PlanHandler>,
     pub born: u64,
     /// Told to end: nothing is read any more.
     pub stopping: bool,
@@ -32,7 +33,7 @@ pub struct Node {
 
 impl Node {
     pub fn new(policy: Policy, born: u64, bug: Bug) -> Self {
-        let handler = Inventory::new(Settings::default(), "");
+        let handler = inventory::handler(&Settings::default(), "");
         Self {
             engine: Engine::new(handler, Decoder::default(), policy).replaying_as(SERVICE, 1),
             born,

@@ -12,7 +12,7 @@ use crate::{
 use consumers::{
     engine::{Action, Event, Standing, Ticket},
     handler::Handler,
-    handlers::inventory::{Inventory, Settings},
+    handlers::inventory::{self, Settings},
     policy::{OnRefusal, Policy, breaker::State},
     replay::{LogCheck, Verdict},
     source::{Bounds, Headers, Record},
@@ -173,7 +173,7 @@ fn story(seed: u64, way: Way, bug: Bug, kind: Kind) -> Result<Story, String> {
         Growing { growth, at, known, assigned, is_assigned: false }
     });
     let by_sql = (!refuses && kind == Kind::Plain).then(|| history.by_sql());
-    let handler = Inventory::new(Settings::default(), "");
+    let handler = inventory::handler(&Settings::default(), "");
     let skip_record = way == Way::Transactional;
     let expected = Expected::of(&history.log, &handler, refuses, skip_record);
     if by_sql.as_ref().is_some_and(|view| *view != expected.view) {
@@ -698,7 +698,7 @@ impl World {
     }
 
     fn check(&mut self) -> Result<(), String> {
-        let view = &Inventory::new(Settings::default(), "").views()[0];
+        let view = &inventory::handler(&Settings::default(), "").views()[0];
         let seen = self.disk.view(view);
         let want = &self.expected.view;
         for id in want.keys().chain(seen.keys()) {

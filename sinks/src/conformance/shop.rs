@@ -1,7 +1,7 @@
 //! A small made-up shop: its views, its partitions' logs as writes, and what the views must show in the end.
 use crate::{
     AlertWhen, Batch, Cell, Checkpoint, Column, Condition, Expr, Index, IndexKey, Key, Mark, Merge,
-    Op, Partition, Rules, Type, View, Write, canonical::Text, share_key,
+    Op, Partition, Rules, Type, View, Write, canonical::Text, encode_row, share_key,
 };
 use bigdecimal::BigDecimal;
 use std::collections::{BTreeMap, BTreeSet};
@@ -209,7 +209,7 @@ impl Log {
         for write in &writes {
             if let Op::Share(share) = &write.op {
                 let kept = !share.iter().all(Cell::is_zero);
-                let value = kept.then(|| serde_json::to_vec(share).expect("cells are JSON"));
+                let value = kept.then(|| encode_row(share));
                 rows.insert(share_key(write.view, &write.key), value);
             }
         }

@@ -2,7 +2,7 @@
 //!
 //! First `{"topic","partition","next","newest_ms","lines"}`, then `lines` of `["view",[key],[share]]`, ordered by view
 //! name and then by the key's JSON text: the order of the state's keys.
-use crate::{Cell, Checkpoint, Partition};
+use crate::{Cell, Checkpoint, Partition, decode_row};
 use anyhow::Context as _;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -31,17 +31,20 @@ impl Writer {
         Self { head, body: Vec::new() }
     }
 
-    /// `key` and `share`: lists of cells as the state keeps them.
+    /// `key`: JSON of a list of cells, and `share`: a row of cells, both as the state keeps them.
     pub fn line(&mut self, view: &str, key: &[u8], share: &[u8]) -> Result<(), &'static str> {
-        let is_list = |json: &[u8]| json.starts_with(b"[") && !json.contains(&b'\n');
-        if !is_list(key) || !is_list(share) {
-            return Err("cannot be read");
+        const UNREADABLE: &str = "cannot be read";
+        let share = decode_row(share).ok_or(UNREADABLE)?;
+        if !key.starts_with(b"[") || key.contains(&b'\n') {
+            return Err(UNREADABLE);
         }
-        self.body.extend_from_slice(b"[");
+        self.body.push(b'[');
         serde_json::to_writer(&mut self.body, view).map_err(|_| "has a view without a name")?;
-        for part in [&b","[..], key, b",", share, b"]\n"] {
-            self.body.extend_from_slice(part);
-        }
+        self.body.push(b',');
+        self.body.extend_from_slice(key);
+        self.body.push(b',');
+        serde_json::to_writer(&mut self.body, &share).map_err(|_| UNREADABLE)?;
+        self.body.extend_from_slice(b"]\n");
         self.head.lines += 1;
         Ok(())
     }

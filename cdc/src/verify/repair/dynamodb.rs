@@ -10,11 +10,11 @@ use super::Done;
 use anyhow::{Context, bail};
 use consumers::{
     config::{Config, State},
-    handlers::{inventory, search},
+    plan_handler::PlanHandler,
     service,
 };
 use sinks::{
-    Cell, Key, Partition, SinkError, View,
+    Cell, Key, Partition, SinkError, View, decode_row,
     dynamodb::{DynamoDb, Mend, Mended, Seen},
     key_text,
     objects::Place,
@@ -53,6 +53,7 @@ pub fn repair(
     // A state that is behind would seem to disagree with the source.
     wait(&session)?;
     let places = Places::new(config, &session.partitions);
+    let handler = service::handler(config);
     let mut done = Done::default();
     for of_view in &outcome.views {
         let view = views.iter().find(|view| view.name == of_view.view).context("a view")?;
@@ -62,8 +63,9 @@ pub fn repair(
             .map(|difference| difference.key.clone())
             .filter(|key| super::is_key(view, key))
             .collect();
+        let session = &mut session;
         let mut job =
-            Job { session: &mut session, sink: &sink, state: &state, places: &places, view };
+            Job { session, sink: &sink, state: &state, places: &places, handler: &handler, view };
         for batch in keys.chunks(BATCH) {
             job.batch(batch, &mut done)?;
         }
@@ -76,6 +78,7 @@ struct Job<'a, 'r> {
     sink: &'a Arc<DynamoDb>,
     state: &'a SlateDb,
     places: &'a Places,
+    handler: &'a PlanHandler,
     view: &'a View,
 }
 
@@ -148,16 +151,16 @@ impl Job<'_, '_> {
         Ok(again)
     }
 
-    fn is_stock(&self) -> bool {
-        self.view.name == inventory::VIEW
+    /// The key of the state row that this row's owner keeps.
+    fn owner_key(&self, key: &[Cell]) -> anyhow::Result<Key> {
+        self.handler.owner_key(self.view.name, key).context("a key of a row that has an owner")
     }
 
     fn glances(&self, keys: &[Vec<Cell>]) -> anyhow::Result<Glances> {
         let mut asked: BTreeSet<Key> = BTreeSet::new();
         for key in keys {
-            let product = key.last().and_then(Cell::int).context("a product's number")?;
-            asked.insert(row_key(product));
-            if self.is_stock() {
+            asked.insert(self.owner_key(key)?);
+            if self.view.is_star() {
                 asked.insert(share_key(self.view.name, key));
             }
         }
@@ -184,10 +187,10 @@ impl Job<'_, '_> {
     /// Entries and offsets as they have to be, and the position that the item then has.
     fn plan(&self, key: &[Cell], item: Option<&Seen>, glances: &Glances) -> anyhow::Result<Plan> {
         let mut at = self.session.floor.clone();
-        let product = key.last().and_then(Cell::int).context("a product's number")?;
+        let own = self.owner_key(key)?;
         let mut mend = Mend::default();
-        if !self.is_stock() {
-            let owner = owner(product, glances);
+        if !self.view.is_star() {
+            let owner = owner(&own, glances);
             mend.owner = owner.and_then(|(partition, _)| self.places.name(partition));
             let seen = item.and_then(|item| item.at);
             let next = owner.and_then(|(_, glance)| glance.checkpoint.as_ref()).map(|c| c.next);
@@ -202,7 +205,7 @@ impl Job<'_, '_> {
             }
             return Ok(Plan::Write(mend, at));
         }
-        let owner = owner(product, glances).map(|(partition, _)| partition);
+        let owner = owner(&own, glances).map(|(partition, _)| partition);
         mend.owner = owner.and_then(|partition| self.places.name(partition));
         for (name, partition) in self.places.iter() {
             let glance = &glances[partition];
@@ -234,30 +237,17 @@ impl Job<'_, '_> {
 
     /// Whether the states have the row that the source has.
     fn agrees(&self, key: &[Cell], mend: &Mend, glances: &Glances) -> bool {
-        let Some(product) = key.last().and_then(Cell::int) else { return false };
-        let row =
-            owner(product, glances).and_then(|(_, glance)| glance.rows.get(&row_key(product)));
-        if self.is_stock() {
-            let known: Option<Vec<Cell>> = row.and_then(|row| serde_json::from_slice(row).ok());
-            let known = known.filter(|row| row.get(2).is_some_and(|base| *base != Cell::Null));
-            let sold: i64 = mend.entries.values().map(|entry| entry.1).sum();
-            return match (&mend.row, known) {
-                (Some(want), Some(known)) => {
-                    want[..3] == known[..] && want.get(3) == Some(&Cell::Int(sold))
-                }
-                (None, None) => true,
-                _ => false,
-            };
-        }
-        let known = row.and_then(|row| search::shown(row));
-        if self.view.name == search::INDEX {
-            return mend.row == known;
-        }
-        let has = known.is_some_and(|row| {
-            let words = super::super::session::words_of(&row);
-            key.first().and_then(Cell::text).is_some_and(|word| words.contains(word))
+        let stored = self.owner_key(key).ok().and_then(|at| {
+            let (_, glance) = owner(&at, glances)?;
+            glance.rows.get(&at)
         });
-        mend.row.is_some() == has
+        let own = stored.and_then(|row| self.handler.own_part(self.view.name, key, row));
+        let total: Vec<Cell> = if self.view.is_star() {
+            vec![Cell::Int(mend.entries.values().map(|entry| entry.1).sum())]
+        } else {
+            Vec::new()
+        };
+        mend.row == self.view.show(own.as_deref(), &total)
     }
 
     /// Whether the item is as planned already.
@@ -271,17 +261,13 @@ impl Job<'_, '_> {
     }
 }
 
-fn row_key(product: i64) -> Key {
-    format!("p/{product}").into_bytes()
-}
-
-/// The partition whose state has the product.
-fn owner(product: i64, glances: &Glances) -> Option<(&Partition, &Glance)> {
-    glances.iter().find(|(_, glance)| glance.rows.contains_key(&row_key(product)))
+/// The partition whose state has this row.
+fn owner<'g>(at: &Key, glances: &'g Glances) -> Option<(&'g Partition, &'g Glance)> {
+    glances.iter().find(|(_, glance)| glance.rows.contains_key(at))
 }
 
 fn share(glance: &Glance, key: &Key) -> anyhow::Result<i64> {
     let Some(row) = glance.rows.get(key) else { return Ok(0) };
-    let share: Vec<Cell> = serde_json::from_slice(row).context("a share of the state")?;
+    let share = decode_row(row).context("a share of the state")?;
     Ok(share.first().and_then(Cell::int).unwrap_or(0))
 }

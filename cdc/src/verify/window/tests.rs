@@ -1,11 +1,11 @@
 use super::*;
-use consumers::handlers::inventory;
+use consumers::handlers::{analytics, inventory, search};
 use consumers::source::Headers;
 use serde_json::json;
 
 fn reader() -> Reader {
-    let handler = Inventory::new(inventory::Settings::default(), "");
-    Reader { tables: handler.tables(), handler: OneOf::Inventory(handler) }
+    let handler = inventory::handler(&inventory::Settings::default(), "");
+    Reader { tables: handler.tables(), handler }
 }
 fn window() -> Window {
     Window {
@@ -193,13 +193,13 @@ fn every_key_that_a_row_counted_towards_is_known() {
 /// A column that the statements declare and no row says would be null in all of them.
 #[test]
 fn a_row_says_each_declared_column_and_no_other() {
-    let inventory = Inventory::new(inventory::Settings::default(), "");
-    let analytics = Analytics::new(analytics::Settings::default(), "");
-    let search = Search::new(search::Settings::default(), "");
+    let inventory = inventory::handler(&inventory::Settings::default(), "");
+    let analytics = analytics::handler(&analytics::Settings::default(), "");
+    let search = search::handler(&search::Settings::default(), "");
     let readers = [
-        Reader { tables: inventory.tables(), handler: OneOf::Inventory(inventory) },
-        Reader { tables: analytics.tables(), handler: OneOf::Analytics(analytics) },
-        Reader { tables: search.tables(), handler: OneOf::Search(search) },
+        Reader { tables: inventory.tables(), handler: inventory },
+        Reader { tables: analytics.tables(), handler: analytics },
+        Reader { tables: search.tables(), handler: search },
     ];
     for (reader, table) in readers.iter().flat_map(|r| r.tables.iter().map(move |t| (r, t))) {
         let mut row: Map<String, Value> =

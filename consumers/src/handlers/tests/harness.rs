@@ -109,9 +109,9 @@ where
             }
         }
         let mut rows = Rows::default();
-        for key in keys.iter().chain(more.iter()) {
-            rows.learn(key.clone(), lane.rows.get(key).cloned());
-        }
+        keys.iter().for_each(|key| rows.learn(key.clone(), lane.rows.get(key).cloned()));
+        handler.follow_all(&mut facts.iter(), &rows, &mut more);
+        more.iter().for_each(|key| rows.learn(key.clone(), lane.rows.get(key).cloned()));
         let mut all = vec![];
         for (offset, fact) in (lane.next..).zip(facts) {
             let mut writes = vec![];

@@ -1,0 +1,324 @@
+//! The one handler of all views that are declared: it takes their plans ([`sinks::plan`]) and the source tables that they
+//! name, and keeps the last row that it applied of each primary key. What a view is about, it does not know.
+//!
+//! As in SQL, null adds nothing, and a row counts in no view that would group it under null. A row of one table may come
+//! before the row of another that it belongs to, and outlive it. A text that was not sent because it did not change
+//! (TOAST) keeps its last value; where none is known it is null, never the placeholder.
+//!
+//! # State rows
+//!
+//! Each is a row of cells ([`sinks::encode_row`]); keys are bytes as [`sinks::write_key`] makes them, and begin with:
+//!
+//! * `r`, the table's tag, `/`, then the primary key: the other columns of that row, as last applied;
+//! * `=`, the view, zero, then the key as JSON: this partition's share of a view's row ([`sinks::share_key`]);
+//! * `^` and `<`: see [`extremes`].
+//!
+//! A record writes a share only if it changed it, and an owner's part only if it differs, so what is written is a
+//! function of the log alone, and a second snapshot writes nothing.
+#![deny(clippy::disallowed_methods)]
+
+mod extremes;
+mod reading;
+
+pub use reading::{Bound, QUANTITY_MAX, STOCK_MAX, Table};
+
+use crate::{
+    handler::{Handler, Keys, Reject, Rows, Step, plus},
+    source_table::SourceTable,
+};
+use bigdecimal::BigDecimal;
+use debezium::Change;
+use sinks::{
+    Cell, Key, Plan, View, decode_row,
+    plan::{Contribution, Own, Part},
+    read_key, write_key,
+};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+/// A handler of views by their plans.
+pub struct PlanHandler {
+    tables: Vec<Table>,
+    plans: Vec<Plan>,
+    fingerprint: String,
+}
+
+/// What a change says of one row.
+#[derive(Debug, Clone)]
+pub struct Fact {
+    /// The place of its table in [`Handler::tables`].
+    pub table: usize,
+    /// The primary key.
+    pub key: Vec<Cell>,
+    /// The other columns, in the order in which they are declared; `None`: the row is gone.
+    pub row: Option<Vec<Cell>>,
+    /// The places of those that were not sent because they did not change; ascending.
+    pub unchanged: Vec<usize>,
+}
+
+impl PlanHandler {
+    /// `fingerprint`: of everything that shapes effects, see [`Handler::fingerprint`].
+    pub fn new(tables: Vec<Table>, plans: Vec<Plan>, fingerprint: String) -> Self {
+        Self { tables, plans, fingerprint }
+    }
+
+    /// The plan of the view of this name.
+    pub fn plan(&self, view: &str) -> Option<&Plan> {
+        self.plans.iter().find(|plan| plan.view.name == view)
+    }
+
+    /// The key of the state row of this table's row.
+    pub fn row_key(&self, table: usize, key: &[Cell]) -> Key {
+        let mut at = self.row_prefix(table);
+        write_key(&mut at, key);
+        at
+    }
+    fn row_prefix(&self, table: usize) -> Key {
+        let mut at = Key::with_capacity(24);
+        at.push(b'r');
+        if let Some(table) = self.tables.get(table) {
+            at.extend_from_slice(table.source.tag.encode_utf8(&mut [0; 4]).as_bytes());
+        }
+        at.push(b'/');
+        at
+    }
+    /// The table and the primary key of the row that is kept under this key.
+    fn row_at(&self, at: &[u8]) -> Option<(usize, Vec<Cell>)> {
+        let tag = |table: usize| at.strip_prefix(self.row_prefix(table).as_slice());
+        let found = (0..self.tables.len()).find_map(|table| Some((table, tag(table)?)));
+        let (table, key) = found?;
+        Some((table, read_key(key)?))
+    }
+
+    /// The key of the state row that the owner's part of this view's row is made of; `None`: it has no owner, or no row
+    /// could have this key.
+    pub fn owner_key(&self, view: &str, key: &[Cell]) -> Option<Key> {
+        let own = self.plan(view)?.own.as_ref()?;
+        let width = self.tables.get(own.table)?.source.key.len();
+        Some(self.row_key(own.table, &own.row_of(key, width)?))
+    }
+
+    /// The owner's part of this view's row, made of the state row that is kept under [`PlanHandler::owner_key`].
+    pub fn own_part(&self, view: &str, key: &[Cell], stored: &[u8]) -> Option<Vec<Cell>> {
+        let own = self.plan(view)?.own.as_ref()?;
+        let width = self.tables.get(own.table)?.source.key.len();
+        let parts = own.of(&own.row_of(key, width)?, &decode_row(stored)?);
+        parts.into_iter().find(|part| part.0 == key).map(|part| part.1)
+    }
+
+    /// What counting this row in or out looks at.
+    fn ask(&self, table: usize, key: &[Cell], row: &[Cell], keys: &mut Keys) {
+        for plan in &self.plans {
+            for (first, part) in plan.parts().filter(|(_, part)| part.table == table) {
+                if !part.aggregates.iter().any(sinks::plan::Aggregate::is_extreme) {
+                    if let Some(at) = part.key_of(key, row) {
+                        keys.share(plan.view.name, &at);
+                    }
+                } else if let Some(contribution) = part.of(key, row) {
+                    keys.share(plan.view.name, &contribution.key);
+                    extremes::ask(plan.view.name, (first, part), &contribution, keys);
+                }
+            }
+        }
+    }
+}
+
+impl Handler for PlanHandler {
+    type Fact = Fact;
+
+    fn tables(&self) -> Vec<SourceTable> {
+        self.tables.iter().map(|table| table.source.clone()).collect()
+    }
+
+    fn views(&self) -> Vec<View> {
+        self.plans.iter().map(|plan| plan.view.clone()).collect()
+    }
+
+    fn fingerprint(&self) -> String {
+        self.fingerprint.clone()
+    }
+
+    fn read(&self, change: &Change<'_>) -> Result<Option<Fact>, Reject> {
+        let is_ours = |table: &Table| table.source.name == change.source.table;
+        let Some(table) = self.tables.iter().position(is_ours) else { return Ok(None) };
+        self.tables[table].read(table, change).map(Some)
+    }
+
+    fn needs(&self, fact: &Fact, keys: &mut Keys) {
+        keys.row(self.row_key(fact.table, &fact.key));
+        // What was not sent is known only with the last row: see `follow_all`.
+        if let (Some(row), []) = (&fact.row, &fact.unchanged[..]) {
+            self.ask(fact.table, &fact.key, row, keys);
+        }
+    }
+
+    fn follow(&self, at: &[u8], stored: &[u8], keys: &mut Keys) {
+        let Some((table, key)) = self.row_at(at) else { return };
+        // A row that cannot be read is reported by `apply`.
+        if let Some(row) = decode_row(stored) {
+            self.ask(table, &key, &row, keys);
+        }
+    }
+
+    fn follow_all(&self, facts: &mut dyn Iterator<Item = &Fact>, known: &Rows, keys: &mut Keys) {
+        let facts: Vec<&Fact> = facts.collect();
+        let in_part = facts.iter().filter(|fact| !fact.unchanged.is_empty());
+        let in_part: HashSet<(usize, &[Cell])> =
+            in_part.map(|fact| (fact.table, fact.key.as_slice())).collect();
+        let mut rows: HashMap<(usize, &[Cell]), Option<Vec<Cell>>> = HashMap::new();
+        for fact in facts {
+            let row = (fact.table, fact.key.as_slice());
+            if !in_part.contains(&row) {
+                continue;
+            }
+            let stored =
+                || known.peek(&self.row_key(fact.table, &fact.key)).map(|row| row.into_owned());
+            let old = match rows.remove(&row) {
+                Some(old) => old,
+                None => stored().and_then(|stored| decode_row(&stored)),
+            };
+            let new = fact.row.clone().map(|new| onto(new, &fact.unchanged, old.as_deref()));
+            if let Some(new) = &new {
+                self.ask(fact.table, &fact.key, new, keys);
+            }
+            rows.insert(row, new);
+        }
+    }
+
+    fn apply(&self, fact: Fact, step: &mut Step<'_>) {
+        let Fact { table, key, row, unchanged } = fact;
+        let at = self.row_key(table, &key);
+        let old = step.cells(&at);
+        let old = old.as_deref();
+        let new: Option<Arc<[Cell]>> = row.map(|row| onto(row, &unchanged, old).into());
+        if new.as_deref() == old {
+            return;
+        }
+        match &new {
+            Some(row) => step.keep_cells(at, Arc::clone(row)),
+            None => step.drop_row(at),
+        }
+        let new = new.as_deref();
+        for plan in &self.plans {
+            if let Some(own) = plan.own.as_ref().filter(|own| own.table == table) {
+                put(step, plan.view.name, own, &key, old, new);
+            }
+            for (first, part) in plan.parts().filter(|(_, part)| part.table == table) {
+                let [was, is] = [old, new].map(|row| part.of(&key, row?));
+                shift(step, plan, (first, part), was, is);
+            }
+        }
+    }
+
+    fn truncated(&self, table: &str) -> Option<Key> {
+        let at = self.tables.iter().position(|known| known.source.name == table)?;
+        Some(self.row_prefix(at))
+    }
+
+    fn gone(&self, at: &[u8]) -> Option<Fact> {
+        let (table, key) = self.row_at(at)?;
+        Some(Fact { table, key, row: None, unchanged: Vec::new() })
+    }
+}
+
+/// The row as it is now: what was not sent is as it was.
+fn onto(mut row: Vec<Cell>, unchanged: &[usize], old: Option<&[Cell]>) -> Vec<Cell> {
+    for at in unchanged {
+        row[*at] = old.and_then(|old| old.get(*at)).cloned().unwrap_or(Cell::Null);
+    }
+    row
+}
+
+/// Puts the owner's parts that the row has now, where they differ, and deletes those that it has no more.
+fn put(
+    step: &mut Step<'_>,
+    view: &'static str,
+    own: &Own,
+    key: &[Cell],
+    old: Option<&[Cell]>,
+    new: Option<&[Cell]>,
+) {
+    let [was, is] = [old, new].map(|row| row.map(|row| own.of(key, row)).unwrap_or_default());
+    let find = |parts: &[(Vec<Cell>, Vec<Cell>)], key: &[Cell]| {
+        parts.binary_search_by(|part| part.0.as_slice().cmp(key)).ok()
+    };
+    for (key, _) in &was {
+        if find(&is, key).is_none() {
+            step.delete(view, key.clone());
+        }
+    }
+    for (key, columns) in is {
+        if find(&was, &key).is_none_or(|at| was[at].1 != columns) {
+            step.put(view, key, columns);
+        }
+    }
+}
+
+/// Takes what the old row added from its share, and adds what the new row adds to its own. A share is written once, and
+/// only if it changed.
+fn shift(
+    step: &mut Step<'_>,
+    plan: &Plan,
+    part: (usize, &Part),
+    was: Option<Contribution>,
+    is: Option<Contribution>,
+) {
+    if was == is {
+        return;
+    }
+    extremes::shift(step, plan.view.name, part, was.as_ref(), is.as_ref());
+    let stays = was.as_ref().zip(is.as_ref()).is_some_and(|(was, is)| was.key == is.key);
+    if stays {
+        change_share(step, plan, part, was, is);
+    } else {
+        change_share(step, plan, part, was, None);
+        change_share(step, plan, part, None, is);
+    }
+}
+
+/// `taken` and `added` are of one key.
+fn change_share(
+    step: &mut Step<'_>,
+    plan: &Plan,
+    (first, part): (usize, &Part),
+    taken: Option<Contribution>,
+    added: Option<Contribution>,
+) {
+    let Some(key) = added.as_ref().or(taken.as_ref()).map(|one| one.key.clone()) else { return };
+    let view = plan.view.name;
+    let before = step.share(view, &key);
+    let mut share = before.clone();
+    share.resize(plan.view.totals.len(), Cell::Null);
+    for (at, aggregate) in part.aggregates.iter().enumerate() {
+        let column = &mut share[first + at];
+        if aggregate.is_extreme() {
+            *column = extremes::of(step, view, first + at, &key, aggregate);
+            continue;
+        }
+        for (one, sign) in [(&taken, -1), (&added, 1)] {
+            if let Some(amount) = one.as_ref().and_then(|one| one.amounts.get(at)) {
+                *column = plus_amount(column, amount, sign);
+            }
+        }
+    }
+    if plan.is_nothing(&share) {
+        share.clear();
+    }
+    if share != before {
+        step.set_share(view, key, share);
+    }
+}
+
+fn plus_amount(sum: &Cell, amount: &Cell, sign: i64) -> Cell {
+    match amount {
+        // Never saturates where amounts are bounded: see `QUANTITY_MAX`.
+        Cell::Int(n) => Cell::Int(sum.int().unwrap_or(0).saturating_add(n.saturating_mul(sign))),
+        Cell::Decimal(d) => plus(Some(sum), &(d * BigDecimal::from(sign))),
+        _ => sum.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
