@@ -5,6 +5,7 @@
 
 pub mod canonical;
 mod cell;
+mod decimal;
 mod expr;
 mod key;
 pub mod plan;
@@ -13,6 +14,7 @@ mod view;
 mod words;
 
 pub use cell::Cell;
+pub use decimal::{Decimal, NotADecimal};
 pub use expr::{Condition, Expr, Parts, day};
 pub use key::{read_key, write_key};
 pub use plan::Plan;
