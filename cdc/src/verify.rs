@@ -16,6 +16,7 @@ mod outcome;
 mod removals;
 mod repair;
 mod report;
+mod row_key;
 mod session;
 mod sink;
 mod snapshot;

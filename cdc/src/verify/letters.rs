@@ -1,9 +1,12 @@
 //! Dead letters that explain a difference. Best effort: what cannot be read explains nothing.
 use super::{
     outcome::{Outcome, ViewOutcome},
-    session::Session,
+    session::{Session, made_of},
 };
-use consumers::service;
+use consumers::{
+    service,
+    source_table::{SourceColumn, SourceType},
+};
 use serde_json::Value;
 use sinks::{Cell, Letter, dlq};
 use std::collections::HashMap;
@@ -20,7 +23,7 @@ pub fn explain(session: &Session<'_>, outcome: &mut Outcome) {
     let read = async {
         let objects = config.dlq.open(&service::endpoint(&config.aws)).await?;
         let names = dlq::list(&*objects, &format!("{}/", config.service.name())).await?;
-        let mut of_key: HashMap<i64, String> = HashMap::new();
+        let mut of_key: HashMap<Vec<Cell>, String> = HashMap::new();
         for name in names.iter().rev().take(LETTERS_MAX) {
             let Ok(Some(stored)) = dlq::read_letter(&*objects, name).await else { continue };
             for key in keys(&stored.letter, session) {
@@ -34,27 +37,41 @@ pub fn explain(session: &Session<'_>, outcome: &mut Outcome) {
         return;
     }
     outcome.notes.push(format!("{count} dead letters of this service: see `cdc dlq list`"));
-    for difference in outcome.views.iter_mut().flat_map(|view| &mut view.differences) {
-        let letter = difference.key.last().and_then(Cell::int).and_then(|key| of_key.get(&key));
-        if let Some(name) = letter {
-            difference.note = Some(format!("a dead letter explains it: {name}"));
+    for view in &mut outcome.views {
+        for difference in &mut view.differences {
+            if let Some(name) = of_key.get(made_of(&view.view, &difference.key)) {
+                difference.note = Some(format!("a dead letter explains it: {name}"));
+            }
         }
     }
 }
 
 /// The view's rows that the record would have touched, as far as it can be told.
-fn keys(letter: &Letter, session: &Session<'_>) -> Vec<i64> {
+fn keys(letter: &Letter, session: &Session<'_>) -> Vec<Vec<Cell>> {
     let Some(table) = session.table_of(&letter.partition.topic) else { return Vec::new() };
     let json = |bytes: &Option<Vec<u8>>| {
         let value: Value = serde_json::from_slice(bytes.as_deref()?).ok()?;
         Some(value.get("payload").cloned().unwrap_or(value))
     };
-    let of = |row: Option<&Value>, column: &str| row?.get(column)?.as_i64();
-    if table.key == "id" {
+    let columns = table.counted_columns();
+    if table.is_counted_by_key() {
         let key = json(&letter.key);
-        return of(key.as_ref(), table.key_name()).into_iter().collect();
+        return cells(key.as_ref(), &columns).into_iter().collect();
     }
     let Some(value) = json(&letter.value) else { return Vec::new() };
     let images = [value.get("before"), value.get("after")];
-    images.into_iter().filter_map(|row| of(row, table.key_name())).collect()
+    images.into_iter().filter_map(|row| cells(row, &columns)).collect()
+}
+
+/// These columns of a row, or of a key. Decimals and times are written in many ways, and nothing is made of them.
+fn cells(row: Option<&Value>, columns: &[&SourceColumn]) -> Option<Vec<Cell>> {
+    let cell = |column: &&SourceColumn| {
+        let value = row?.get(&column.name)?;
+        match column.kind {
+            SourceType::Int => value.as_i64().map(Cell::Int),
+            SourceType::Text => value.as_str().map(Cell::from),
+            SourceType::Decimal | SourceType::Time => None,
+        }
+    };
+    columns.iter().map(cell).collect()
 }

@@ -8,6 +8,7 @@ use super::{
     Options,
     log::Positions,
     repair::is_agreed,
+    row_key::RowKey,
     session::Session,
     window::{Change, Reader, read_of},
 };
@@ -31,7 +32,7 @@ const ASKED_AT_ONCE: usize = 10_000;
 
 /// A row that only the log has.
 struct Left {
-    id: i64,
+    id: RowKey,
     /// Of its newest record.
     offset: i64,
     key: Option<Vec<u8>>,
@@ -89,17 +90,21 @@ fn find(session: &Session<'_>, ends: &Positions) -> anyhow::Result<Found> {
     for (partition, end) in ends {
         let Some(table) = session.table_of(&partition.topic) else { continue };
         let newest = newest(session, &mut decoder, partition, *end)?;
-        let mut rows: Vec<(i64, i64)> = newest.into_iter().collect();
+        let mut rows: Vec<(RowKey, i64)> = newest.into_iter().collect();
         rows.sort_unstable();
         let mut left = Vec::new();
         for some in rows.chunks(ASKED_AT_ONCE) {
-            let ids: Vec<i64> = some.iter().map(|(id, _)| *id).collect();
+            let ids: Vec<&RowKey> = some.iter().map(|(id, _)| id).collect();
             let there = session.snapshot.ids_of(table, &ids)?;
-            let since = session.window.patch_of(table.source.alias, ids.iter(), ends)?;
+            let since = session.window.patch_of(table.source.alias, ids.into_iter(), ends)?;
             let is_left =
-                |id: &i64| !there.contains(id) && !since.get(id).is_some_and(Option::is_some);
+                |id: &RowKey| !there.contains(id) && !since.get(id).is_some_and(Option::is_some);
             let gone = some.iter().filter(|(id, _)| is_left(id));
-            left.extend(gone.map(|&(id, offset)| Left { id, offset, key: None }));
+            left.extend(gone.map(|(id, offset)| Left {
+                id: id.clone(),
+                offset: *offset,
+                key: None,
+            }));
         }
         if !left.is_empty() {
             find_keys(session, partition, &mut left)?;
@@ -115,7 +120,7 @@ fn newest(
     decoder: &mut Decoder,
     partition: &Partition,
     end: i64,
-) -> anyhow::Result<HashMap<i64, i64>> {
+) -> anyhow::Result<HashMap<RowKey, i64>> {
     let mut rows = HashMap::new();
     let reader: &Reader = &session.reader;
     let Some(table) = reader.table_of(&partition.topic) else { return Ok(rows) };
@@ -125,12 +130,12 @@ fn newest(
             match change {
                 Change::Truncate => rows.clear(),
                 Change::Row(touched) if touched.row.is_some() => {
-                    rows.insert(touched.id, record.offset);
+                    rows.insert(touched.key, record.offset);
                 }
-                Change::Row(touched) => drop(rows.remove(&touched.id)),
+                Change::Row(touched) => drop(rows.remove(&touched.key)),
                 Change::Removal(touched, clean_to) => {
-                    if rows.get(&touched.id).is_some_and(|at| *at < clean_to) {
-                        rows.remove(&touched.id);
+                    if rows.get(&touched.key).is_some_and(|at| *at < clean_to) {
+                        rows.remove(&touched.key);
                     }
                 }
             }

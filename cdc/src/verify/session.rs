@@ -3,6 +3,7 @@
 use super::{
     Options,
     log::{Log, Positions},
+    row_key::RowKey,
     snapshot::{self, Expected, Snapshot, Wait, cut},
     sorted::{Merged, Row, Sorter},
     sql::{self, Rows, Table},
@@ -48,7 +49,6 @@ impl<'r> Session<'r> {
     pub fn begin(config: &'r Config, options: &Options, io: &'r Runtime) -> anyhow::Result<Self> {
         let until = Instant::now() + options.wait;
         let log = Log::new(config)?;
-        let tables = sql::tables(config, &options.schema);
         let marker = options.marker_table.as_deref().map(|table| {
             let first = config.tables.first();
             let prefix = first.and_then(|table| before_name(table.topic(), &table.name));
@@ -68,6 +68,8 @@ impl<'r> Session<'r> {
         let ends = log.ends(&partitions)?;
         let begin = log.since(&ends, wall_ms() - BEFORE_MS)?;
         let snapshot = Snapshot::take(io, &options.dsn)?;
+        let types = snapshot.types(&options.schema, &config.tables)?;
+        let tables = sql::tables(config, &options.schema, &types);
         let how = Wait { marker, slot: options.slot.clone() };
         let marks = marks.as_ref();
         let waited = snapshot::wait(io, &options.dsn, &log, &how, marks, &snapshot.lsn, until)?;
@@ -179,8 +181,8 @@ impl<'r> Session<'r> {
     ) -> anyhow::Result<Expected<'s>> {
         let sql = sql::view(self.config, &self.tables, view, rows)
             .with_context(|| format!("there is no SQL of view {view}"))?;
-        let patches = snapshot::whole(self.patches(at)?);
-        self.snapshot.rows(&sql, &patches, None, columns)
+        let patches = snapshot::whole(&self.tables, self.patches(at)?);
+        self.snapshot.rows(&sql, &patches, columns)
     }
 
     /// The words of all products, sorted by word.
@@ -199,38 +201,53 @@ impl<'r> Session<'r> {
     pub fn of_keys(
         &self,
         view: &str,
-        wanted: &[(i64, Positions)],
-    ) -> anyhow::Result<HashMap<i64, Vec<Cell>>> {
+        wanted: &[(RowKey, Positions)],
+    ) -> anyhow::Result<HashMap<RowKey, Vec<Cell>>> {
         let sql = sql::view(self.config, &self.tables, view, Rows::Keys)
             .with_context(|| format!("there is no SQL of view {view}"))?;
-        let mut touched = Vec::new();
-        for table in &self.tables {
-            let name = table.source.alias;
-            let mut by_key = self.window.touched(name, table.counted_by());
-            // Rows that the snapshot has under another key than any record of the window.
-            for (id, key) in self.snapshot.keys_of(table, &self.window.ids(name))? {
-                by_key.entry(key).or_default().insert(id);
-            }
-            touched.push((name, by_key));
-        }
-        let patches = |(key, at): &(i64, Positions)| {
-            let one = |(table, by_key): &(&str, HashMap<i64, BTreeSet<i64>>)| {
-                let ids = by_key.get(key).into_iter().flatten();
-                self.window.patch_of(table, ids, at)
+        let views = consumers::service::views(self.config);
+        let of_view = views.iter().find(|known| known.name == view).context("a view")?;
+        let touched: Vec<_> =
+            self.tables.iter().map(|table| self.touched(table)).collect::<anyhow::Result<_>>()?;
+        let patches = |(key, at): &(RowKey, Positions)| {
+            let one = |(table, by_key): (&Table, &HashMap<RowKey, BTreeSet<RowKey>>)| {
+                let rows = by_key.get(key).into_iter().flatten();
+                self.window.patch_of(table.source.alias, rows, at)
             };
-            Ok((*key, touched.iter().map(one).collect::<anyhow::Result<_>>()?))
+            let all = self.tables.iter().zip(&touched).map(one);
+            Ok((key.clone(), all.collect::<anyhow::Result<_>>()?))
         };
         let wanted = wanted.iter().map(patches).collect::<anyhow::Result<_>>()?;
-        let columns = match view {
-            search::INDEX => search_columns(),
-            name => {
-                let views = consumers::service::views(self.config);
-                let view = views.iter().find(|view| view.name == name);
-                view.map(statement_columns).unwrap_or_default()
-            }
-        };
-        snapshot::of_keys(&self.snapshot, &sql, &self.tables, wanted, columns)
+        let (columns, key) = (statement_columns(of_view), of_view.key.len());
+        snapshot::of_keys(&self.snapshot, &sql, &self.tables, wanted, columns, key)
     }
+
+    /// The rows of a table that the window touches, by each row of a view that they count or counted towards.
+    fn touched(&self, table: &Table) -> anyhow::Result<HashMap<RowKey, BTreeSet<RowKey>>> {
+        // In the snapshot a row may count towards another row of the view than after any record of the window.
+        let before = if table.is_counted_by_key() {
+            HashMap::new()
+        } else {
+            self.snapshot.keys_of(table, &self.window.keys(table.source.alias))?
+        };
+        Ok(self.window.touched(&table.source, &table.counted_by, &before))
+    }
+}
+
+/// The part of a view's key that is the key of the statement's row that it is made of: a word's is made of its product's.
+pub fn made_of<'k>(view: &str, key: &'k [Cell]) -> &'k [Cell] {
+    if view == search::TOKENS { key.get(1..).unwrap_or_default() } else { key }
+}
+
+/// The same, as it is asked for.
+pub fn asked_for(view: &View, key: &[Cell]) -> anyhow::Result<RowKey> {
+    let key = made_of(view.name, key);
+    // Both from their ends: what it is not made of comes first.
+    let mut cells = key.iter().rev().zip(view.key.iter().rev());
+    if cells.any(|(cell, column)| column.kind == Type::Int && cell.int().is_none()) {
+        bail!("a key that is no whole number");
+    }
+    RowKey::of(key).context("a key with a column that is null")
 }
 
 /// Of the search index, without its words.

@@ -1,11 +1,13 @@
 //! One REPEATABLE READ snapshot of the source, held open, and how it is known that Debezium has sent all of it.
 use super::{
     log::{Log, Positions},
+    row_key::{self, RowKey},
     sorted::Row,
-    sql::{Table, quoted},
-    window::{self, Patch},
+    sql::{self, Table, Types, quoted},
+    window::{Counted, Patch},
 };
 use anyhow::{Context, bail};
+use consumers::source_table::{SourceTable, SourceType};
 use futures::TryStreamExt;
 use serde_json::Value;
 use serving::postgres::Dsn;
@@ -49,38 +51,83 @@ impl<'r> Snapshot<'r> {
         Ok(Self { io, client, lsn })
     }
 
-    /// The rows of a view's statement, one after the other.
+    /// The types of all columns of these tables of a schema.
+    pub fn types(&self, schema: &str, tables: &[SourceTable]) -> anyhow::Result<Types> {
+        // Without the length that a column allows: values of any length can be asked for.
+        let sql = "select c.relname::text, a.attname::text, format_type(a.atttypid, -1) from pg_attribute a \
+                   join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace \
+                   where n.nspname::text = $1 and c.relname::text = any($2) and a.attnum > 0 and not a.attisdropped";
+        let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
+        let rows = self.io.block_on(self.client.query(sql, &[&schema, &names]));
+        let rows = rows.context("the types of the tables' columns cannot be asked for")?;
+        Ok(rows.iter().map(|row| ((row.get(0), row.get(1)), row.get(2))).collect())
+    }
+
+    /// The rows of a view's statement, one after the other. `params`: the patches, and the keys where it takes some.
     pub fn rows<'s>(
         &'s self,
         sql: &str,
-        patches: &[Vec<Value>],
-        keys: Option<&[i64]>,
+        params: &[Vec<Value>],
         columns: Vec<Column>,
     ) -> anyhow::Result<Expected<'s>> {
-        let patches: Vec<String> =
-            patches.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
-        let mut params: Vec<&(dyn ToSql + Sync)> =
-            patches.iter().map(|text| text as &(dyn ToSql + Sync)).collect();
-        params.extend(keys.as_ref().map(|keys| keys as &(dyn ToSql + Sync)));
+        let params: Vec<String> =
+            params.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
+        let params = params.iter().map(|text| text as &(dyn ToSql + Sync));
         let asked = self.client.query_raw(sql, params);
         let rows = self.io.block_on(asked).map_err(explain)?;
         Ok(Expected { io: self.io, rows: Box::pin(rows), columns })
     }
 
-    /// Of these rows, as the snapshot has them: the view's row that each counts towards.
-    pub fn keys_of(&self, table: &Table, ids: &[i64]) -> anyhow::Result<HashMap<i64, i64>> {
-        if ids.is_empty() {
-            return Ok(HashMap::new());
-        }
-        let rows = self.io.block_on(self.client.query(&table.keys_of(), &[&ids]));
-        let both = |row: &tokio_postgres::Row| Some((row.get(0), row.get::<_, Option<i64>>(1)?));
-        Ok(rows.map_err(explain)?.iter().filter_map(both).collect())
+    /// Of those of these rows that the snapshot has: what each counts by.
+    pub fn keys_of(
+        &self,
+        table: &Table,
+        keys: &[&RowKey],
+    ) -> anyhow::Result<HashMap<RowKey, Counted>> {
+        let counted = table.counted_columns();
+        let rows = self.numbered(&table.keys_of(), keys)?;
+        let one = |row: &tokio_postgres::Row| {
+            let key = numbered(keys, row)?.clone();
+            let text = |(at, kind)| row_key::text(&cell(row.get(at), kind));
+            let kinds = counted.iter().map(|column| kind_of(column.kind));
+            Some((key, (1..).zip(kinds).map(text).collect()))
+        };
+        Ok(rows.iter().filter_map(one).collect())
     }
 
     /// Those of these rows that the snapshot has.
-    pub fn ids_of(&self, table: &Table, ids: &[i64]) -> anyhow::Result<HashSet<i64>> {
-        let rows = self.io.block_on(self.client.query(&table.ids_of(), &[&ids]));
-        Ok(rows.map_err(explain)?.iter().map(|row| row.get(0)).collect())
+    pub fn ids_of<'k>(
+        &self,
+        table: &Table,
+        keys: &[&'k RowKey],
+    ) -> anyhow::Result<HashSet<&'k RowKey>> {
+        let rows = self.numbered(&table.ids_of(), keys)?;
+        Ok(rows.iter().filter_map(|row| numbered(keys, row)).collect())
+    }
+
+    /// The rows of a statement that takes numbered keys.
+    fn numbered(&self, sql: &str, keys: &[&RowKey]) -> anyhow::Result<Vec<tokio_postgres::Row>> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keys = Table::numbered(keys).to_string();
+        self.io.block_on(self.client.query(sql, &[&keys])).map_err(explain)
+    }
+}
+
+/// The key whose number the row begins with.
+fn numbered<'k>(keys: &[&'k RowKey], row: &tokio_postgres::Row) -> Option<&'k RowKey> {
+    let n = usize::try_from(row.get::<_, i64>(0)).ok()?;
+    keys.get(n).copied()
+}
+
+/// What a cell of a column is read as.
+const fn kind_of(kind: SourceType) -> Type {
+    match kind {
+        SourceType::Int => Type::Int,
+        SourceType::Text => Type::Text,
+        SourceType::Decimal => Type::Decimal,
+        SourceType::Time => Type::Time,
     }
 }
 
@@ -94,13 +141,13 @@ fn explain(error: tokio_postgres::Error) -> anyhow::Error {
 }
 
 /// JSON of the patches, each for the whole table.
-pub fn whole(patches: Vec<Patch>) -> Vec<Vec<Value>> {
-    let one = |patch: Patch| {
+pub fn whole(tables: &[Table], patches: Vec<Patch>) -> Vec<Vec<Value>> {
+    let one = |(table, patch): (&Table, Patch)| {
         let mut rows = Vec::with_capacity(patch.len());
-        window::json(patch, None, &mut rows);
+        table.json(patch, None, &mut rows);
         rows
     };
-    patches.into_iter().map(one).collect()
+    tables.iter().zip(patches).map(one).collect()
 }
 
 /// Rows as PostgreSQL sends them; never more than a few of them in memory.
@@ -277,28 +324,29 @@ pub fn marker(table: &str, topic: Option<&str>, prefix: &str, schema: &str) -> M
     Marker { schema: in_schema.to_owned(), table: name.to_owned(), topic }
 }
 
-/// The snapshot's view of rows by key, each with a patch of its own: `(key, patches)`, keys once.
+/// The snapshot's view of rows by key, each with a patch of its own: `(key, patches)`, keys once. The first `key` of the
+/// columns are the view's key.
 pub fn of_keys(
     snapshot: &Snapshot<'_>,
     sql: &str,
     tables: &[Table],
-    wanted: Vec<(i64, Vec<Patch>)>,
+    wanted: Vec<(RowKey, Vec<Patch>)>,
     columns: Vec<Column>,
-) -> anyhow::Result<HashMap<i64, Vec<Cell>>> {
-    let keys: BTreeSet<i64> = wanted.iter().map(|(key, _)| *key).collect();
-    let keys: Vec<i64> = keys.into_iter().collect();
-    let mut patches: Vec<Vec<Value>> = tables.iter().map(|_| Vec::new()).collect();
+    key: usize,
+) -> anyhow::Result<HashMap<RowKey, Vec<Cell>>> {
+    let keys: BTreeSet<&RowKey> = wanted.iter().map(|(key, _)| key).collect();
+    let keys = sql::wanted(keys);
+    let mut params: Vec<Vec<Value>> = tables.iter().map(|_| Vec::new()).collect();
     for (key, of_tables) in wanted {
-        for (patch, out) in of_tables.into_iter().zip(&mut patches) {
-            window::json(patch, Some(key), out);
+        for ((table, patch), out) in tables.iter().zip(of_tables).zip(&mut params) {
+            table.json(patch, Some(&key), out);
         }
     }
+    params.push(keys);
     let mut found = HashMap::new();
-    for row in snapshot.rows(sql, &patches, Some(&keys), columns)? {
-        let (key, rest) = cut(row?, 1);
-        if let Some(Cell::Int(key)) = key.first() {
-            found.insert(*key, rest);
-        }
+    for row in snapshot.rows(sql, &params, columns)? {
+        let (key, rest) = cut(row?, key);
+        found.extend(RowKey::of(&key).map(|key| (key, rest)));
     }
     Ok(found)
 }

@@ -2,145 +2,20 @@
 //! changes that the log has beyond the snapshot.
 //!
 //! A patch (`$1`, `$2`: JSON, one for each table) holds for each row touched what it is at the position that is
-//! verified. All other rows are as in the snapshot. With keys (the last parameter) only these rows of the view are
-//! computed, each with the patch rows made `for` it: each may stand at a position of its own.
+//! verified. All other rows are as in the snapshot. With keys (the last parameter, JSON too) only these rows of the view
+//! are computed, each with the patch rows made `for` it: each may stand at a position of its own.
+mod table;
+
 use consumers::handlers::inventory::StockMode;
 use consumers::{
     config::Config,
     handlers::{analytics, inventory, search},
-    source_table::{SourceColumn, SourceTable, SourceType},
 };
+pub use table::{Table, Types, quoted, wanted};
 
-/// A table of the shop, as a statement sees it.
-#[derive(Debug, Clone)]
-pub struct Table {
-    /// As the service's handler declares it, in the topic that is set.
-    pub source: SourceTable,
-    /// Quoted, with its schema.
-    place: String,
-    /// The primary key's column, quoted.
-    id: String,
-    columns: Vec<Column>,
-    /// The column by which a row counts towards a view's row (`id` or `product_id`), where that is one number.
-    pub key: &'static str,
-}
-#[derive(Debug, Clone)]
-struct Column {
-    ours: &'static str,
-    yours: String,
-    kind: &'static str,
-}
-impl Column {
-    fn new(column: &SourceColumn) -> Self {
-        let kind = match column.kind {
-            SourceType::Int => "bigint",
-            SourceType::Text => "text",
-            SourceType::Decimal => "numeric",
-            SourceType::Time => "timestamptz",
-        };
-        Self { ours: column.alias, yours: quoted(&column.name), kind }
-    }
-    /// Through text: a `double precision` then reads as Debezium writes it.
-    fn read(&self) -> String {
-        let Self { ours, yours, kind } = self;
-        let through = if *kind == "numeric" { "::text" } else { "" };
-        format!("t.{yours}{through}::{kind} as {ours}")
-    }
-}
-
-/// As an identifier.
-pub fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// The tables that a service reads, in this schema.
-pub fn tables(config: &Config, schema: &str) -> Vec<Table> {
-    config.tables.iter().map(|table| Table::new(table, schema)).collect()
-}
-
-impl Table {
-    fn new(source: &SourceTable, schema: &str) -> Self {
-        Self {
-            source: source.clone(),
-            place: format!("{}.{}", quoted(schema), quoted(&source.name)),
-            id: quoted(source.key.first().map_or("id", |column| &column.name)),
-            columns: source.columns.iter().map(Column::new).collect(),
-            key: if source.alias == "order_items" { "product_id" } else { "id" },
-        }
-    }
-
-    /// Our name of the column beside the primary key by which a row counts towards a view's row. `None`: it does by its
-    /// primary key.
-    pub fn counted_by(&self) -> Option<&'static str> {
-        self.columns.iter().map(|column| column.ours).find(|ours| *ours == self.key)
-    }
-
-    /// For each of these rows that the snapshot has, the view's row that it counts towards.
-    pub fn keys_of(&self) -> String {
-        let Self { place, id, .. } = self;
-        let key = self.key_column();
-        format!(
-            "select t.{id}::bigint, t.{key}::bigint from {place} t where t.{id} = any($1::bigint[])"
-        )
-    }
-
-    /// Which of these rows the snapshot has.
-    pub fn ids_of(&self) -> String {
-        let Self { place, id, .. } = self;
-        format!("select t.{id}::bigint from {place} t where t.{id} = any($1::bigint[])")
-    }
-
-    /// As the source calls that column.
-    pub fn key_name(&self) -> &str {
-        self.key_column().trim_matches('"')
-    }
-    fn key_column(&self) -> &str {
-        let found = self.columns.iter().find(|column| column.ours == self.key);
-        found.map_or(&self.id, |column| &column.yours)
-    }
-
-    /// `patch_<alias>` and `<alias>`, the table as it is at the position.
-    fn patched(&self, patch: usize, keys: Option<usize>) -> String {
-        let Self { place, id, key, .. } = self;
-        let alias = self.source.alias;
-        let column = self.key_column();
-        let declared: String = self
-            .columns
-            .iter()
-            .map(|Column { ours, kind, .. }| match *kind {
-                "text" => format!(", {ours} text, {ours}_kept boolean"),
-                kind => format!(", {ours} {kind}"),
-            })
-            .collect();
-        let base: String = self.columns.iter().map(|c| format!(", {}", c.read())).collect();
-        let touched: String = self
-            .columns
-            .iter()
-            .map(|Column { ours, yours, kind }| match *kind {
-                // Not sent because it did not change: it stands in the snapshot.
-                "text" => {
-                    format!(", case when p.{ours}_kept then t.{yours}::text else p.{ours} end")
-                }
-                _ => format!(", p.{ours}"),
-            })
-            .collect();
-        let (of_base, of_patch, only) = match keys {
-            Some(keys) => (
-                format!("t.{column} = any(${keys}::bigint[]) and"),
-                format!("and p.{key} = p.for_key"),
-                format!("and p.for_key = t.{column}"),
-            ),
-            None => Default::default(),
-        };
-        format!(
-            "patch_{alias} as materialized (\n  select * from json_to_recordset(${patch}::text::json)\n    \
-             as p(for_key bigint, id bigint, deleted boolean{declared})\n),\n\
-             {alias} as (\n  select t.{id}::bigint as id{base}\n  from {place} t\n  \
-             where {of_base} not exists (select from patch_{alias} p where p.id = t.{id} {only})\n  \
-             union all\n  select p.id{touched}\n  from patch_{alias} p left join {place} t on t.{id} = p.id\n  \
-             where not p.deleted {of_patch}\n)"
-        )
-    }
+/// The tables that a service reads, in this schema; `types`: of their columns, as the source has them.
+pub fn tables(config: &Config, schema: &str, types: &Types) -> Vec<Table> {
+    config.tables.iter().map(|table| Table::new(table, schema, types)).collect()
 }
 
 /// What a statement gives: the rows of a view, or of a report that shows some of them.

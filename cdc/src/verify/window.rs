@@ -3,22 +3,25 @@
 //! Everything below the window is in the snapshot; everything that the snapshot sees is below every position that is
 //! asked for. So a row that the window touches is, at a position, what its last record before the position says; one
 //! that it does not touch is as in the snapshot. That the window begins somewhat early does no harm.
-use super::log::{Log, Positions};
+mod facts;
+
+use super::{
+    log::{Log, Positions},
+    row_key::{RowKey, text_of},
+};
 use anyhow::bail;
-use chrono::{DateTime, SecondsFormat};
 use consumers::{
     config::Config,
     engine::changes_key,
-    handler::{Handler, Reject},
+    handler::Reject,
     plan_handler::PlanHandler,
     removal,
     replay::Replay,
     service, source,
-    source_table::{self, SourceTable},
+    source_table::{self, SourceColumn, SourceTable},
 };
 use debezium::{Decoder, Envelope, Kept, Op, Row, Source};
-use serde_json::{Map, Value, json};
-use sinks::{Cell, Partition};
+use sinks::Partition;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// More records than this between snapshot and sink are no answer: memory is bounded.
@@ -32,7 +35,7 @@ type Values = Vec<(&'static str, Kept<Option<String>>)>;
 pub struct Touched {
     /// Our name of its table, [`SourceTable::alias`].
     pub table: &'static str,
-    pub id: i64,
+    pub key: RowKey,
     pub row: Option<Values>,
 }
 
@@ -57,28 +60,9 @@ impl Reader {
         change: &debezium::Change<'_>,
         table: &SourceTable,
     ) -> Result<Option<Touched>, Reject> {
-        let Some(fact) = self.handler.read(change)? else { return Ok(None) };
-        let id = fact.key.first().and_then(Cell::int).unwrap_or_default();
-        let row = fact.row.map(|row| values(row, &fact.unchanged, table));
-        Ok(Some(Touched { table: table.alias, id, row }))
+        facts::read(&self.handler, change, table)
     }
 }
-
-fn values(row: Vec<Cell>, unchanged: &[usize], table: &SourceTable) -> Values {
-    let value = |(at, cell): (usize, Cell)| match cell {
-        _ if unchanged.contains(&at) => Kept::Unchanged,
-        Cell::Null => Kept::New(None),
-        Cell::Time(us) => Kept::New(instant(us)),
-        known => Kept::New(Some(known.to_string())),
-    };
-    let columns = table.columns.iter().map(|column| column.alias);
-    columns.zip(row.into_iter().enumerate().map(value)).collect()
-}
-fn instant(us: i64) -> Option<String> {
-    let time = DateTime::from_timestamp_micros(us)?;
-    Some(time.to_rfc3339_opts(SecondsFormat::Micros, true))
-}
-
 /// The row of this key, or of this image, is no more.
 fn gone<'a>(
     source: Source<'a>,
@@ -137,13 +121,13 @@ struct Record {
 }
 
 /// What a row is at a position; `None`: gone.
-pub type Patch = BTreeMap<i64, Option<Values>>;
+pub type Patch = BTreeMap<RowKey, Option<Values>>;
 
 pub struct Window {
     decoder: Decoder,
     read_to: Positions,
     /// By our name of the table and by primary key; each row's records in the log's order.
-    rows: BTreeMap<&'static str, HashMap<i64, Vec<Record>>>,
+    rows: BTreeMap<&'static str, HashMap<RowKey, Vec<Record>>>,
     records: usize,
     /// Where a table was emptied.
     truncated: Vec<(Partition, i64)>,
@@ -185,7 +169,8 @@ impl Window {
                 // Changed since it was judged, or not: earlier records than the window's do not matter, the source has
                 // not the row.
                 Change::Removal(touched, clean_to) => {
-                    let known = self.rows.get(touched.table).and_then(|rows| rows.get(&touched.id));
+                    let known =
+                        self.rows.get(touched.table).and_then(|rows| rows.get(&touched.key));
                     let newest = known.and_then(|records| records.last());
                     if newest.is_none_or(|newest| newest.offset < clean_to) {
                         self.touch(partition, offset, touched)?;
@@ -212,7 +197,7 @@ impl Window {
         }
         let record = Record { partition: partition.clone(), offset, row: touched.row };
         let rows = self.rows.entry(touched.table).or_default();
-        rows.entry(touched.id).or_default().push(record);
+        rows.entry(touched.key).or_default().push(record);
         Ok(())
     }
 
@@ -225,19 +210,20 @@ impl Window {
     pub fn patch(&self, table: &str, at: &Positions) -> anyhow::Result<Patch> {
         self.check(at)?;
         let rows = self.rows.get(table).into_iter().flatten();
-        Ok(rows.filter_map(|(id, records)| Some((*id, state(records, at)?))).collect())
+        Ok(rows.filter_map(|(key, records)| Some((key.clone(), state(records, at)?))).collect())
     }
 
     /// The same, of these rows only.
     pub fn patch_of<'a>(
         &self,
         table: &str,
-        ids: impl Iterator<Item = &'a i64>,
+        keys: impl Iterator<Item = &'a RowKey>,
         at: &Positions,
     ) -> anyhow::Result<Patch> {
         self.check(at)?;
-        let one = |id: &i64| Some((*id, state(self.rows.get(table)?.get(id)?, at)?));
-        Ok(ids.filter_map(one).collect())
+        let rows = self.rows.get(table);
+        let one = |key: &RowKey| Some((key.clone(), state(rows?.get(key)?, at)?));
+        Ok(keys.filter_map(one).collect())
     }
 
     fn check(&self, at: &Positions) -> anyhow::Result<()> {
@@ -252,28 +238,70 @@ impl Window {
         }
     }
 
-    /// The table's primary keys by what their rows ever counted towards: each by itself, or by column `of` of its row.
-    pub fn touched(&self, table: &str, of: Option<&str>) -> HashMap<i64, BTreeSet<i64>> {
-        let mut by_key: HashMap<i64, BTreeSet<i64>> = HashMap::new();
-        for (id, records) in self.rows.get(table).into_iter().flatten() {
-            let Some(of) = of else {
-                by_key.entry(*id).or_default().insert(*id);
-                continue;
-            };
-            for values in records.iter().filter_map(|record| record.row.as_ref()) {
-                let value = values.iter().find(|(name, _)| *name == of);
-                if let Some((_, Kept::New(Some(text)))) = value
-                    && let Ok(key) = text.parse()
-                {
-                    by_key.entry(key).or_default().insert(*id);
+    /// The rows of the table that the window touches, by each row of the view that they counted towards, ever: before
+    /// the window, as `before` says, and after each of its records. `counted_by`: our names of the columns that say it.
+    pub fn touched(
+        &self,
+        table: &SourceTable,
+        counted_by: &[&str],
+        before: &HashMap<RowKey, Counted>,
+    ) -> HashMap<RowKey, BTreeSet<RowKey>> {
+        let places: Vec<Place<'_>> =
+            counted_by.iter().filter_map(|alias| Place::of(table, alias)).collect();
+        let mut by_key: HashMap<RowKey, BTreeSet<RowKey>> = HashMap::new();
+        for (key, records) in self.rows.get(table.alias).into_iter().flatten() {
+            let mut counted: Counted = vec![None; places.len()];
+            if let Some(before) = before.get(key) {
+                counted.clone_from(before);
+            }
+            // `None`: as it was before the window.
+            let states = records.iter().map(|record| Some(record.row.as_ref()));
+            for row in std::iter::once(None).chain(states) {
+                for (place, value) in places.iter().zip(&mut counted) {
+                    place.follow(key, row, value);
+                }
+                if let Some(of_view) = counted.iter().cloned().collect::<Option<RowKey>>() {
+                    by_key.entry(of_view).or_default().insert(key.clone());
                 }
             }
         }
         by_key
     }
     /// The primary keys of all rows of the table that the window touches.
-    pub fn ids(&self, table: &str) -> Vec<i64> {
-        self.rows.get(table).into_iter().flat_map(HashMap::keys).copied().collect()
+    pub fn keys(&self, table: &str) -> Vec<&RowKey> {
+        self.rows.get(table).into_iter().flat_map(HashMap::keys).collect()
+    }
+}
+
+/// The values of the columns by which a row counts towards a view's row. `None`: null, or not known.
+pub type Counted = Vec<Option<String>>;
+
+/// Where a row has a column by which it counts.
+enum Place<'a> {
+    /// In its primary key, at this place.
+    Key(usize),
+    Column(&'a SourceColumn),
+}
+impl<'a> Place<'a> {
+    fn of(table: &'a SourceTable, alias: &str) -> Option<Self> {
+        match table.key.iter().position(|column| column.alias == alias) {
+            Some(at) => Some(Self::Key(at)),
+            None => table.columns.iter().find(|c| c.alias == alias).map(Self::Column),
+        }
+    }
+    /// What the value is after a record. `row`: `None` before the first, `Some(None)` after a delete.
+    fn follow(&self, key: &RowKey, row: Option<Option<&Values>>, value: &mut Option<String>) {
+        match (self, row) {
+            (Self::Key(at), _) => *value = key.value(*at).map(str::to_owned),
+            (Self::Column(_), None) => {}
+            (Self::Column(_), Some(None)) => *value = None,
+            (Self::Column(column), Some(Some(row))) => {
+                let said = row.iter().find(|(name, _)| *name == column.alias);
+                if let Some((_, Kept::New(said))) = said {
+                    *value = said.as_ref().and_then(|said| text_of(column.kind, said));
+                }
+            }
+        }
     }
 }
 
@@ -304,23 +332,6 @@ fn state(records: &[Record], at: &Positions) -> Option<Option<Values>> {
         now = Some(Some(values.iter().map(onto).collect()));
     }
     now
-}
-
-/// As the statements take it. `for_key`: the view's row that these are for, where each has a patch of its own.
-pub fn json(patch: Patch, for_key: Option<i64>, out: &mut Vec<Value>) {
-    for (id, row) in patch {
-        let mut object = Map::new();
-        object.insert("id".into(), id.into());
-        object.insert("for_key".into(), for_key.into());
-        object.insert("deleted".into(), row.is_none().into());
-        for (name, value) in row.into_iter().flatten() {
-            match value {
-                Kept::New(text) => object.insert(name.into(), json!(text)),
-                Kept::Unchanged => object.insert(format!("{name}_kept"), true.into()),
-            };
-        }
-        out.push(Value::Object(object));
-    }
 }
 
 #[cfg(test)]

@@ -8,10 +8,10 @@ use super::super::{
     compare::{Pair, merge},
     log::Positions,
     outcome::{KEPT_MAX, Outcome, ViewOutcome, difference, pair},
-    session::{SORT_BYTES, Session, words_of},
+    row_key::RowKey,
+    session::{SORT_BYTES, Session, asked_for, words_of},
     sorted::{Merged, Row, Sorter},
 };
-use anyhow::Context;
 use consumers::{
     config::Config,
     handlers::{inventory, search},
@@ -242,8 +242,8 @@ fn expected(
     expected_at(session, view, &at)
 }
 
-/// Products, each at one position, and the keys that are asked for there.
-type Round<'a> = (BTreeMap<i64, Positions>, Vec<&'a Vec<Cell>>);
+/// The statement's rows, each at one position, and the keys that are asked for there.
+type Round<'a> = (BTreeMap<RowKey, Positions>, Vec<&'a Vec<Cell>>);
 
 /// The same, at given positions. The log is read on first: after the items, it holds all that is in them.
 pub fn expected_at(
@@ -256,22 +256,23 @@ pub fn expected_at(
     // Words of one product may stand at different positions: each position in a round of its own.
     let mut rounds: Vec<Round<'_>> = Vec::new();
     for (key, at) in wanted {
-        let product = product(key)?;
-        let fits = |round: &&mut Round<'_>| round.0.get(&product).is_none_or(|there| there == at);
+        let row = asked_for(view, key)?;
+        let fits = |round: &&mut Round<'_>| round.0.get(&row).is_none_or(|there| there == at);
         if let Some(round) = rounds.iter_mut().find(fits) {
-            round.0.insert(product, at.clone());
+            round.0.insert(row, at.clone());
             round.1.push(key);
         } else {
-            rounds.push((BTreeMap::from([(product, at.clone())]), vec![key]));
+            rounds.push((BTreeMap::from([(row, at.clone())]), vec![key]));
         }
     }
     let from = if view.name == search::TOKENS { search::INDEX } else { view.name };
     let mut found = HashMap::new();
     for (asked, keys) in rounds {
-        let asked: Vec<(i64, Positions)> = asked.into_iter().collect();
+        let asked: Vec<(RowKey, Positions)> = asked.into_iter().collect();
         let rows = session.of_keys(from, &asked)?;
         for key in keys {
-            let row = rows.get(&product(key)?).and_then(|row| finish(view.name, key, row.clone()));
+            let row = rows.get(&asked_for(view, key)?);
+            let row = row.and_then(|row| finish(view.name, key, row.clone()));
             found.insert(key.clone(), row);
         }
     }
@@ -291,11 +292,6 @@ fn finish(view: &str, key: &[Cell], mut row: Vec<Cell>) -> Option<Vec<Cell>> {
         }
         _ => Some(row),
     }
-}
-
-/// The product is the last column of every key.
-fn product(key: &[Cell]) -> anyhow::Result<i64> {
-    key.last().and_then(Cell::int).context("a key that is no whole number")
 }
 
 /// Which partition an entry of an item means.
