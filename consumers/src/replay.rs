@@ -11,7 +11,7 @@
 use crate::{
     removal,
     source::{Headers, Record},
-    source_table::SourceTable,
+    source_table::{self, SourceColumn, SourceTable},
 };
 use debezium::{Decoder, Envelope, Field, Formats, Limits, Row};
 use std::collections::{BTreeMap, HashMap};
@@ -86,22 +86,19 @@ pub struct Reading {
     /// Under which the key's columns are configured.
     pub table: String,
     /// The columns of its primary key: rows are told apart by them alone. None: by all columns of a record's key.
-    pub key: Vec<String>,
+    pub key: Vec<SourceColumn>,
     pub formats: Formats,
 }
 impl Reading {
     /// The keys of this table's records; `formats`: how columns are decoded where no schema says it.
     pub fn of(table: &SourceTable, formats: &Formats) -> Self {
-        Self {
-            table: table.name.clone(),
-            key: table.key.iter().map(|column| column.name.clone()).collect(),
-            formats: formats.clone(),
-        }
+        Self { table: table.name.clone(), key: table.key.clone(), formats: formats.clone() }
     }
 }
 
 /// A record's key, so that equal keys are equal however they were written: a whole number is the same as JSON number,
-/// as text and as bytes (a column widened from `int` to `numeric` is all of them in one log).
+/// as text and as bytes (a column widened from `int` to `numeric` is all of them in one log), and columns have no order.
+/// Where the table says that a column is text, it is text.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum KeyForm {
     /// The key's columns, by name.
@@ -119,7 +116,18 @@ impl KeyForm {
     }
 
     /// `None`: not all of these columns are there.
-    fn of_row(row: &Row<'_>, names: &[String]) -> Option<Self> {
+    fn of_row(row: &Row<'_>, key: &[SourceColumn]) -> Option<Self> {
+        if key.is_empty() {
+            return Self::of_columns(row);
+        }
+        let identity = source_table::identity(key, row).ok()??;
+        let columns: BTreeMap<&str, String> =
+            key.iter().map(|column| column.name.as_str()).zip(identity).collect();
+        serde_json::to_string(&columns).ok().map(Self::Columns)
+    }
+
+    /// All columns of a key whose table is not known.
+    fn of_columns(row: &Row<'_>) -> Option<Self> {
         let column = |field: Field<'_>| {
             if let Ok(Some(number)) = field.nullable(Field::int) {
                 return Some((field.name().to_owned(), number.into()));
@@ -129,10 +137,8 @@ impl KeyForm {
             Some((field.name().to_owned(), value))
         };
         let fields = row.columns().ok()?.into_iter();
-        let wanted =
-            |field: &Field<'_>| names.is_empty() || names.iter().any(|name| name == field.name());
-        let columns = fields.filter(wanted).map(column).collect::<Option<BTreeMap<_, _>>>()?;
-        let is_whole = !columns.is_empty() && (names.is_empty() || columns.len() == names.len());
+        let columns = fields.map(column).collect::<Option<BTreeMap<_, _>>>()?;
+        let is_whole = !columns.is_empty();
         is_whole.then(|| serde_json::to_string(&columns).ok().map(Self::Columns)).flatten()
     }
 

@@ -3,6 +3,8 @@
 //!
 //! This is also the place that says how a topic is named after its table: [`of_topic`], [`before_name`]. Where no table
 //! is known, [`sinks::state::table_of`] tells its name.
+use debezium::{Field, FieldError, Row};
+use std::borrow::Cow;
 
 /// What a column's values are, whatever its exact type at the source is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +17,24 @@ pub enum SourceType {
     Decimal,
     /// A moment (`timestamp`, `timestamptz`, `date`).
     Time,
+}
+
+impl SourceType {
+    /// What a column of a key says: one text for equal values, however they are written, and another for all others. A
+    /// number is the same as number, as text and as bytes; a text is itself, and `1.0` another than `1`.
+    pub(crate) fn identity(self, field: &Field<'_>) -> Result<String, FieldError> {
+        let number = || field.int().map(|number| number.to_string());
+        let read = match self {
+            Self::Int => number(),
+            Self::Decimal => number().or_else(|_| Ok(field.decimal()?.normalized().to_string())),
+            Self::Time => {
+                field.time_us().map(|us| us.to_string()).or_else(|_: FieldError| number())
+            }
+            Self::Text => field.text().map(Cow::into_owned),
+        };
+        // Of another type than declared: what was sent.
+        read.or_else(|_| Ok(field.nullable(Field::json)?.unwrap_or("null").to_owned()))
+    }
 }
 
 /// A column that a handler reads.
@@ -157,10 +177,37 @@ impl SourceTable {
         self.key.iter().any(|column| column.name == name)
     }
 
+    /// Where the primary key is, as people write it: `orders.id`, `lines (order, n)`.
+    pub(crate) fn key_place(&self) -> String {
+        match self.key.as_slice() {
+            [only] => format!("{}.{}", self.name, only.name),
+            _ => format!("{} ({})", self.name, self.key_names()),
+        }
+    }
+
+    /// A row's primary key as its columns say it, in their declared order: equal for equal keys, however they are
+    /// written. `None`: a column is missing.
+    pub(crate) fn identity(&self, row: &Row<'_>) -> Result<Option<Vec<String>>, FieldError> {
+        identity(&self.key, row)
+    }
+
     /// Every column that is read, those of the key first.
     pub fn all_columns(&self) -> impl Iterator<Item = &SourceColumn> {
         self.key.iter().chain(&self.columns)
     }
+}
+
+/// What these columns of a key say of a row; `None`: one is missing.
+pub(crate) fn identity(
+    key: &[SourceColumn],
+    row: &Row<'_>,
+) -> Result<Option<Vec<String>>, FieldError> {
+    let fields = row.values(key)?;
+    if fields.iter().any(Field::is_missing) {
+        return Ok(None);
+    }
+    let texts = key.iter().zip(&fields).map(|(column, field)| column.kind.identity(field));
+    texts.collect::<Result<_, _>>().map(Some)
 }
 
 /// PostgreSQL's own default.
@@ -231,6 +278,9 @@ mod tests {
             .column_named("price", "cost", SourceType::Decimal);
         assert_eq!((table.topic(), &*table.full_name()), ("positions", "public.positions"));
         assert_eq!(table.key_names(), "order, n");
+        assert_eq!(table.key_place(), "positions (order, n)");
+        let narrow = SourceTable::new("orders", 'o').key("id", SourceType::Int);
+        assert_eq!(narrow.key_place(), "orders.id");
         assert!(table.has_key_column("order") && !table.has_key_column("order_id"));
         let names: Vec<&str> = table.all_columns().map(AsRef::as_ref).collect();
         assert_eq!(names, ["order", "n", "cost"]);

@@ -1,6 +1,8 @@
 //! What the engine refuses to go on from, and how it holds back.
 #[path = "engine/breaker.rs"]
 mod breaker;
+#[path = "engine/composite.rs"]
+mod composite;
 #[path = "engine/halts.rs"]
 mod halts;
 #[path = "engine/identity.rs"]

@@ -1,9 +1,9 @@
 //! What the records of one partition, from one offset to another, ask for.
 mod identity;
 
-use crate::Cell;
+use crate::{Cell, canonical_key};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeSet, fmt, sync::Arc};
+use std::{borrow::Cow, collections::BTreeSet, fmt, sync::Arc};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Partition {
@@ -129,15 +129,21 @@ pub struct Batch {
     digest: [u8; 16],
 }
 impl Batch {
+    /// Keys are in their [canonical form](canonical_key) from here on: every store and sink sees one key as one.
     pub fn new(
         partition: Partition,
         tag: char,
         start: i64,
-        writes: Vec<Write>,
+        mut writes: Vec<Write>,
         rows: Vec<(Key, Option<Vec<u8>>)>,
         checkpoint: Checkpoint,
         forgiven: BTreeSet<i64>,
     ) -> Self {
+        for write in &mut writes {
+            if let Cow::Owned(key) = canonical_key(&write.key) {
+                write.key = key;
+            }
+        }
         let span = Span { start, end: checkpoint.next };
         let digest = identity::of(&partition, span, &writes, &rows, &checkpoint);
         Self {
@@ -182,15 +188,22 @@ impl Alert {
     }
 }
 
-/// A key as people read it: its columns between `/`, and so that no two keys of one view have one text (in a key of
-/// several columns `\` and `/` have a `\` before them).
+/// A key as people read it: its columns between `/`. In a key of several columns `\` and `/` have a `\` before them, and
+/// null is `\N`: no two keys of one view have one text. Null alone is nothing, as the empty text is.
 pub fn key_text(key: &[Cell]) -> String {
     match key {
         [only] => only.to_string(),
-        several => {
-            let escaped = |cell: &Cell| cell.to_string().replace('\\', "\\\\").replace('/', "\\/");
-            several.iter().map(escaped).collect::<Vec<_>>().join("/")
-        }
+        several => joined(several),
+    }
+}
+/// Cells between `/`, each told from every other one of its type.
+pub(crate) fn joined(cells: &[Cell]) -> String {
+    cells.iter().map(escaped).collect::<Vec<_>>().join("/")
+}
+fn escaped(cell: &Cell) -> String {
+    match cell {
+        Cell::Null => "\\N".to_owned(),
+        cell => cell.to_string().replace('\\', "\\\\").replace('/', "\\/"),
     }
 }
 
@@ -209,7 +222,7 @@ pub fn share_key(view: &str, key: &[Cell]) -> Key {
 /// Writes the key of a share, as [`share_key`] makes it, behind what is in `at`.
 pub fn write_share_key(at: &mut Key, view: &str, key: &[Cell]) {
     write_share_prefix(at, view);
-    serde_json::to_writer(at, key).expect("cells are JSON");
+    serde_json::to_writer(at, &*canonical_key(key)).expect("cells are JSON");
 }
 /// `=view` and a zero byte. Handlers' own keys never begin with `=`.
 pub fn share_prefix(view: &str) -> Key {

@@ -9,6 +9,7 @@
 mod audit;
 mod entry;
 mod errors;
+mod key;
 pub mod keyed;
 mod limits;
 mod read;
@@ -24,8 +25,8 @@ pub use limits::{LIMITS, Limits};
 pub use tables::{Facts, Fault, Inspection, create_tables, generation_seen, inspect, try_access};
 
 use crate::{
-    Alert, Batch, Cell, Checkpoint, Condition, Expr, Merge, Partition, Receipt, Refusal, Sink,
-    SinkError, Type, View, Write, aws,
+    Alert, Batch, Cell, Checkpoint, Condition, Expr, IndexKey, Merge, Partition, Receipt, Refusal,
+    Sink, SinkError, Type, View, Write, aws,
 };
 use anyhow::anyhow;
 use async_trait::async_trait;
@@ -33,6 +34,7 @@ use aws_sdk_dynamodb::config::{
     BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig,
 };
 use futures::{StreamExt, stream};
+use key::{Address, SORT_KEY};
 use keyed::{Ask, Shape, Step, Writer};
 use seen::{ItemCache, Names};
 use std::{
@@ -44,7 +46,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use tokio::sync::Semaphore;
-use wire::{Answer, Attributes};
+use wire::Answer;
 
 /// A request that loses to others this often in a row is given back to the caller.
 const ATTEMPTS_MAX: usize = 100;
@@ -229,7 +231,7 @@ impl DynamoDb {
             let each = |offset: &i64| Refusal { offset: *offset, reason: reason.to_owned() };
             Outcome::Refused(ask.offsets.iter().map(each).collect())
         };
-        let Some(key) = key_of(&table.view, &at.1) else {
+        let Some(key) = Address::of(&table.view, &at.1) else {
             return Ok(refusal(&ask, &format!("{}: a key column is null", table.view.name)));
         };
         let mut seen = lane.seen(at);
@@ -306,7 +308,7 @@ impl DynamoDb {
         for (at, names) in names {
             let table = &self.tables[at.0];
             let writer = self.writer(table, lane);
-            let Some(key) = key_of(&table.view, &at.1) else { continue };
+            let Some(key) = Address::of(&table.view, &at.1) else { continue };
             let sent = wire::send(&self.client, &table.name, &key, &writer.told(&names)).await?;
             let item = match sent {
                 Answer::Done(item) | Answer::Failed(Some(item)) => {
@@ -398,26 +400,15 @@ fn now_ms() -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
-fn key_of(view: &View, key: &[Cell]) -> Option<Attributes> {
-    let column = |(column, cell): (&crate::Column, &Cell)| {
-        Some((column.name.to_owned(), wire::attribute(&request::Value::of(cell)?)))
-    };
-    view.key.iter().zip(key).map(column).collect()
-}
-
 fn shape_of(view: &View) -> Result<Shape, SinkError> {
     let names: Vec<&'static str> = view.columns.iter().map(|column| column.name).collect();
     let wrong = |why: &str| {
         Err(SinkError::Fatal(anyhow!("view `{}` cannot be kept in DynamoDB: {why}", view.name)))
     };
-    let reserved = |name: &&&str| names.contains(name);
-    if !matches!(view.key.len(), 1 | 2) {
-        return wrong("a key has one or two columns");
+    if let Some(why) = view.unfit() {
+        return wrong(&why);
     }
-    if let Some(name) = [keyed::GEN, keyed::AT, keyed::OWN, keyed::LIVE, keyed::EXPIRES, keyed::DUE]
-        .iter()
-        .find(reserved)
-    {
+    if let Some(name) = names_of(view).find(|name| is_ours(view, name)) {
         return wrong(&format!("column `{name}` is ours"));
     }
     match (view.own, view.totals) {
@@ -437,6 +428,32 @@ fn shape_of(view: &View) -> Result<Shape, SinkError> {
             ),
         },
     }
+}
+
+/// Every attribute that the view itself asks for.
+fn names_of(view: &View) -> impl Iterator<Item = &'static str> {
+    view.key.iter().chain(view.columns).map(|column| column.name)
+}
+/// Whether items have an attribute of this name that says something else.
+fn is_ours(view: &View, name: &str) -> bool {
+    const ALWAYS: [&str; 8] = [
+        keyed::GEN,
+        keyed::AT,
+        keyed::OWN,
+        keyed::LIVE,
+        keyed::EXPIRES,
+        keyed::DUE,
+        keyed::CHANGED,
+        keyed::UPDATED,
+    ];
+    let is_made = |key: &IndexKey| match key {
+        IndexKey::Column(_) => false,
+        IndexKey::Lower { name: made, .. } | IndexKey::Same { name: made, .. } => *made == name,
+    };
+    ALWAYS.contains(&name)
+        || name == SORT_KEY && key::is_joined(view)
+        || view.is_star() && keyed::is_entry(name)
+        || view.indexes.iter().flat_map(|index| index.key).any(is_made)
 }
 
 /// The columns are the owner's `own`, the sum, the quantity and the flag; anything else cannot be written as a
@@ -472,7 +489,7 @@ fn sum_of(view: &View, own: usize, totals: &[Merge]) -> Option<keyed::Sum> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{AlertWhen, Column, conformance::shop};
+    use crate::{AlertWhen, Column, Index, conformance::shop};
 
     const ID: Column = Column::new("id", Type::Int);
     const SEATS: Column = Column::new("seats", Type::Int);
@@ -554,9 +571,38 @@ mod tests {
                 "{why}: {view:?}"
             );
         }
-        const LONG: &[Column] = &[ID, SEATS, TITLE];
-        assert!(refused(&View::rows("events", LONG, &[])).contains("one or two columns"));
+        assert!(refused(&View::rows("events", &[], &[ID])).contains("no key column"));
+        assert!(refused(&View::rows("events", &[ID], &[ID])).contains("`id` twice"));
+    }
+
+    #[test]
+    fn columns_that_items_have_for_themselves_are_refused_by_name() {
         const OURS: &[Column] = &[Column::new("gen", Type::Int)];
-        assert!(refused(&View::rows("events", &[ID], OURS)).contains("column `gen` is ours"));
+        const AT: &[Column] = &[Column::new("at", Type::Int)];
+        const UPDATED: &[Column] = &[Column::new("updated_at", Type::Time)];
+        const JOINED: &[Column] = &[Column::new("sort_key", Type::Text)];
+        const WIDE: &[Column] = &[ID, SEATS, TITLE];
+        for (key, columns, name) in [
+            (&[ID][..], OURS, "gen"),
+            (AT, &[], "at"),
+            (&[ID], UPDATED, "updated_at"),
+            (WIDE, JOINED, "sort_key"),
+        ] {
+            let why = refused(&View::rows("events", key, columns));
+            assert!(why.contains(&format!("column `{name}` is ours")), "{why}");
+        }
+        for (key, columns) in [(WIDE, &[][..]), (&[ID], JOINED)] {
+            assert!(shape_of(&View::rows("events", key, columns)).is_ok());
+        }
+        let mut entry = events(left(), 5);
+        entry.key = const { &[Column::new("p0", Type::Int)] };
+        assert!(refused(&entry).contains("column `p0` is ours"), "an entry of a partition");
+        let made = &[Index {
+            name: "by-title",
+            key: &[IndexKey::Lower { name: "seats", of: "title" }],
+            shows: &[],
+        }];
+        let view = View::rows("events", &[ID], const { &[SEATS, TITLE] }).indexed(made);
+        assert!(refused(&view).contains("column `seats` is ours"));
     }
 }

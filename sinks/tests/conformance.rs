@@ -32,6 +32,9 @@ enum Bug {
     AlertEachWrite,
     RefusesAll,
     RefusesFirst,
+    NullsInKeys,
+    LastColumnMissing,
+    KeysJoined,
     OwnerNotLookedAt,
     DeletedIsNobodys,
     DeletesAnybodys,
@@ -124,6 +127,7 @@ impl PartitionState for BuggyPartition {
 
 type Share = (i64, Vec<Cell>);
 struct Item {
+    key: Vec<Cell>,
     own: Option<Vec<Cell>>,
     own_at: i64,
     owner: Option<Partition>,
@@ -132,7 +136,7 @@ struct Item {
 
 impl Default for Item {
     fn default() -> Self {
-        Self { own: None, own_at: -1, owner: None, shares: BTreeMap::new() }
+        Self { key: vec![], own: None, own_at: -1, owner: None, shares: BTreeMap::new() }
     }
 }
 
@@ -157,9 +161,18 @@ impl Keyed {
     fn rows(&self, view: &View) -> Rows {
         let items = self.items.lock().unwrap();
         let of_view = items.iter().filter(|((name, _), _)| *name == view.name);
-        of_view
-            .filter_map(|((_, key), item)| Some((key.clone(), Self::show(view, item)?)))
-            .collect()
+        of_view.filter_map(|(_, item)| Some((item.key.clone(), Self::show(view, item)?))).collect()
+    }
+    /// Where the item of this key is.
+    fn place(&self, write: &sinks::Write) -> (&'static str, Vec<Cell>) {
+        let key = &write.key;
+        let joined = || key.iter().map(Cell::to_string).collect::<Vec<_>>().join("/");
+        let at = match self.bug {
+            Bug::LastColumnMissing if key.len() > 1 => key[..key.len() - 1].to_vec(),
+            Bug::KeysJoined => vec![joined().into()],
+            _ => key.clone(),
+        };
+        (write.view, at)
     }
     /// Writes down whose the row is; an error where it is another's.
     fn claim(&self, partition: &Partition, write: &sinks::Write) -> Result<(), TwoOwners> {
@@ -172,7 +185,8 @@ impl Keyed {
             return Ok(());
         }
         let mut items = self.items.lock().unwrap();
-        let item = items.entry((write.view, write.key.clone())).or_default();
+        let item = items.entry(self.place(write)).or_default();
+        item.key.clone_from(&write.key);
         match item.owner.as_ref().filter(|owner| *owner != partition) {
             Some(owner) => Err(TwoOwners {
                 view: write.view.to_owned(),
@@ -190,7 +204,8 @@ impl Keyed {
     fn apply(&self, partition: &Partition, write: &sinks::Write) -> Receipt {
         let view = self.views.iter().find(|view| view.name == write.view).unwrap();
         let mut items = self.items.lock().unwrap();
-        let item = items.entry((write.view, write.key.clone())).or_default();
+        let item = items.entry(self.place(write)).or_default();
+        item.key.clone_from(&write.key);
         let was_low = view.is_alerting(Self::show(view, item).as_deref());
         let at = item.shares.get(partition).map_or(-1, |share| share.0);
         match &write.op {
@@ -217,7 +232,7 @@ impl Keyed {
         let crossed =
             view.is_alerting(shown.as_deref()) && (!was_low || self.bug == Bug::AlertEachWrite);
         let alert = sinks::Alert {
-            name: format!("{partition}/{}/{}", write.offset, write.key[0]),
+            name: sinks::Alert::name(&format!("{partition}/{}", write.offset), &write.key),
             key: write.key.clone(),
             value: None,
         };
@@ -231,12 +246,18 @@ impl Sink for Keyed {
         let (mut receipt, mut refused) = (Receipt::default(), vec![]);
         for write in &batch.writes {
             let large = matches!(&write.op, Op::Put(row) if row.iter().any(|cell| cell.size() > TEXT_BYTES_MAX));
-            let refuse = large || self.bug == Bug::RefusesAll && write.offset == 1;
+            let is_null = write.key.contains(&Cell::Null) && self.bug != Bug::NullsInKeys;
+            let of_totals = self.views.iter().any(|v| v.name == write.view && v.is_totals());
+            let refuse =
+                large || is_null && !of_totals || self.bug == Bug::RefusesAll && write.offset == 1;
             if !refuse {
                 self.claim(&batch.partition, write)?;
                 receipt.alerts.extend(self.apply(&batch.partition, write).alerts);
             } else if !batch.forgiven.contains(&write.offset) {
-                refused.push(Refusal { offset: write.offset, reason: "too large".into() });
+                let view = self.views.iter().find(|view| view.name == write.view).unwrap();
+                let column = view.key.last().unwrap().name;
+                let reason = format!("{}.{column}: not taken", view.name);
+                refused.push(Refusal { offset: write.offset, reason });
             }
         }
         if self.bug == Bug::RefusesFirst {
@@ -287,7 +308,9 @@ impl Derived {
     fn rows(&self, view: &View) -> Rows {
         let prefix = sinks::share_prefix(view.name);
         let mut shares: BTreeMap<Vec<Cell>, Vec<Vec<Cell>>> = BTreeMap::new();
-        for (key, share) in self.parts.lock().unwrap().values().flat_map(|(_, rows)| rows) {
+        let parts = self.parts.lock().unwrap();
+        let rows = parts.values().flat_map(|(_, rows)| rows);
+        for (key, share) in rows.filter(|(key, _)| key.starts_with(&prefix)) {
             let key = serde_json::from_slice(&key[prefix.len()..]).unwrap();
             shares.entry(key).or_default().push(sinks::decode_row(share).unwrap());
         }
@@ -308,7 +331,7 @@ impl Sink for Derived {
         at: &Checkpoint,
         lane: &dyn PartitionState,
     ) -> Result<(), SinkError> {
-        let rows = lane.scan(&sinks::share_prefix(Shop::DAILY)).await?;
+        let rows = lane.scan(b"=").await?;
         let mut parts = self.parts.lock().unwrap();
         match parts.get(partition).map(|part| part.0) {
             Some(there) if there > at.next && self.bug == Bug::HaltsWhenStale => {
@@ -397,6 +420,9 @@ async fn bugs_of_a_sink_are_noticed() {
         (Bug::AlertEachWrite, "alerts"),
         (Bug::RefusesAll, "writes can never be made"),
         (Bug::RefusesFirst, "refusal"),
+        (Bug::NullsInKeys, "a null in a key"),
+        (Bug::LastColumnMissing, ""),
+        (Bug::KeysJoined, ""),
         (Bug::OwnerNotLookedAt, "one key in two partitions"),
         (Bug::DeletedIsNobodys, "one key in two partitions"),
         (Bug::DeletesAnybodys, "one key in two partitions"),

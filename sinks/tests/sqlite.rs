@@ -3,9 +3,10 @@ mod killed;
 
 use bigdecimal::BigDecimal;
 use sinks::{
-    Batch, Cell, Checkpoint, Op, Partition, PartitionState, SinkError, State, View, Write,
+    Batch, Cell, Checkpoint, Column, Op, Partition, PartitionState, SinkError, State, Type, View,
+    Write,
     conformance::{self, Backend, Shop, Supports, shop},
-    state::sqlite::{Settings, Sqlite},
+    state::sqlite::{FileReader, Settings, Sqlite},
 };
 use std::{path::Path, sync::Arc};
 
@@ -155,6 +156,118 @@ async fn people_read_plain_tables() {
         r#"["shop.products/0/4/7",7,9,1700000000004]"#
     );
     assert_eq!(store.alerts().await.unwrap().len(), 1);
+}
+
+/// SQL's PRIMARY KEY takes no two nulls for one, and text no two numbers.
+#[tokio::test]
+async fn keys_that_are_one_are_one_row() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.db");
+    let store = open(&path);
+    let key = |region: Cell, rate: &str| {
+        vec![region, 1.into(), Cell::Decimal(rate.parse::<BigDecimal>().unwrap())]
+    };
+    let keys = [
+        key(Cell::Null, "1.0"),
+        key(Cell::Null, "1.00"),
+        key("".into(), "1"),
+        key(Cell::Null, "1"),
+        key("".into(), "1.000"),
+    ];
+    let share = |n: usize| Op::Share(vec![(n as i64 + 1).into()]);
+    let lane = lane(&store).await;
+    for (n, key) in keys.into_iter().enumerate() {
+        let writes = vec![write(n as i64, Shop::REGIONS, key, share(n))];
+        lane.commit(&batch(&partition(), n as i64, n as i64 + 1, writes)).await.unwrap();
+    }
+    let conn = rusqlite::Connection::open(&path).unwrap();
+    let sql = "SELECT json_group_array(json_array(region, channel, rate, orders)) \
+               FROM (SELECT * FROM regional_sales ORDER BY region)";
+    let all: String = conn.query_row(sql, [], |row| row.get(0)).unwrap();
+    assert_eq!(all, r#"[[null,1,"1",4],["",1,"1",5]]"#);
+    let parts: i64 =
+        conn.query_row("SELECT count(*) FROM cdc_state_parts", [], |row| row.get(0)).unwrap();
+    assert_eq!(parts, 2);
+}
+
+/// `verify` compares streams of rows: out of order, it would see differences that are none.
+#[tokio::test]
+async fn rows_are_read_in_the_order_of_their_keys() {
+    const NAME: Column = Column::new("name", Type::Text);
+    const KEYS: [&[Column]; 3] = [
+        &[Column::new("rate", Type::Decimal), NAME],
+        &[Column::new("since", Type::Time), NAME],
+        &[NAME, Column::new("n", Type::Int)],
+    ];
+    let decimal = |text: &str| Cell::Decimal(text.parse().unwrap());
+    let texts =
+        ["-10.5", "-10", "-9.75", "-9.5", "-0.05", "0", "0.5", "1", "1.05", "9", "10", "100.5"];
+    let decimals = texts.map(decimal).into_iter().collect::<Vec<_>>();
+    let times =
+        [-62_000_000_000_000_000, -1, 0, 1, 500_000, 999_999, 1_000_000, 253_000_000_000_000_000];
+    let names = ["", "A", "a", "a\\", "größe", "茶"].map(Cell::from).to_vec();
+    let firsts = [decimals, times.map(Cell::Time).to_vec(), names];
+    for (key, firsts) in KEYS.into_iter().zip(firsts) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.db");
+        let view = View::totals(
+            "v",
+            key,
+            &[sinks::Merge::Sum],
+            const { &[Column::new("n_rows", Type::Int)] },
+        );
+        let store = Sqlite::open(&path, 1, "shop", vec![view.clone()]).unwrap();
+        let seconds = match key[1].kind {
+            Type::Int => [Cell::Null, (-2).into(), 10.into()],
+            _ => [Cell::Null, "a".into(), "b".into()],
+        };
+        let pairs =
+            firsts.iter().flat_map(|first| seconds.iter().map(move |second| (first, second)));
+        let mut keys: Vec<Vec<Cell>> =
+            pairs.map(|(first, second)| vec![first.clone(), second.clone()]).collect();
+        keys.push(vec![Cell::Null, seconds[1].clone()]);
+        keys.sort();
+        // Written in another order.
+        let half = keys.len() / 2;
+        let turned = keys[half..].iter().chain(&keys[..half]).rev();
+        let share = || Op::Share(vec![1.into()]);
+        let writes = turned.map(|key| write(0, "v", key.clone(), share())).collect();
+        lane(&store).await.commit(&batch(&partition(), 0, 1, writes)).await.unwrap();
+        let mut found = vec![];
+        let read = FileReader::open(&path, 1, "shop").unwrap().rows(&view, |key, _| {
+            found.push(key);
+            true
+        });
+        read.unwrap();
+        assert_eq!(found, keys);
+    }
+}
+
+#[test]
+fn a_view_that_cannot_be_a_table_is_refused_by_name() {
+    const ID: Column = Column::new("id", Type::Int);
+    const NAME: Column = Column::new("name", Type::Text);
+    const WORDS: Column = Column::new("words", Type::Words);
+    const UPDATED: Column = Column::new("updated_at", Type::Time);
+    let dir = tempfile::tempdir().unwrap();
+    let why = |view: View| fatal(Sqlite::open(dir.path().join("x.db"), 1, "shop", vec![view]));
+    let named = View { key: const { &[NAME, ID] }, ..shop::bins() };
+    let summed = |columns| View::rows("v", &[ID], columns).with_totals(&[sinks::Merge::Sum]);
+    for (view, words) in [
+        (
+            View::rows("v", const { &[ID, WORDS] }, &[]),
+            "view v cannot be a table: its key column `words`",
+        ),
+        (View::rows("v", &[], &[ID]), "no key column"),
+        (View::rows("v", &[ID], const { &[NAME, NAME] }), "the column `name` twice"),
+        (summed(const { &[UPDATED] }), "column `updated_at` is ours"),
+        (named, "column `name` is ours in the table of alerts"),
+    ] {
+        let why = why(view);
+        assert!(why.contains(words), "{why}");
+    }
+    let taken = View::rows("v", &[ID], const { &[NAME, UPDATED] });
+    assert!(Sqlite::open(dir.path().join("x.db"), 1, "shop", vec![taken]).is_ok());
 }
 
 #[tokio::test]

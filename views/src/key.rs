@@ -1,211 +1,87 @@
-//! Keys of any width and type as bytes, for stores that order by bytes.
-//!
-//! The bytes of a key are those of its cells, one after the other. They sort as the cells do, for cells of one type
-//! (decimals excepted), and no two keys have the same bytes. Never changed, since states are kept under them:
-//!
-//! | cell | bytes |
-//! | --- | --- |
-//! | null | `01` |
-//! | int | `18 + n` and the `n` bytes of the number, the highest first; of 0 no byte. Below 0: `18 - n` and the `n` lowest bytes of its two's complement, at least one |
-//! | time | as int, around `38` in place of `18` |
-//! | text | `50`, its bytes with `00 ff` for `00`, then `00 01` |
-//! | decimal | `60`, its shortest text without exponent, as text is written: equal numbers have one key |
-//! | words | `70`, each word as text is written, then `00` |
-#![deny(clippy::disallowed_methods)]
+//! Keys: which of them are one key, which columns can make one, and their bytes.
+mod bytes;
 
-use crate::Cell;
-use std::collections::BTreeSet;
+pub use bytes::{read_key, write_key};
 
-const NULL: u8 = 0x01;
-const INT: u8 = 0x18;
-const TIME: u8 = 0x38;
-const TEXT: u8 = 0x50;
-const DECIMAL: u8 = 0x60;
-const WORDS: u8 = 0x70;
-/// What a number's first byte differs by, at most: 64 bits have 8 bytes.
-const NUMBER_BYTES: u8 = 8;
+use crate::{Cell, Type, View};
+use bigdecimal::BigDecimal;
+use std::{borrow::Cow, collections::BTreeSet};
 
-/// Writes the key behind what is in `out`.
-pub fn write_key(out: &mut Vec<u8>, key: &[Cell]) {
-    for cell in key {
-        match cell {
-            Cell::Null => out.push(NULL),
-            Cell::Int(number) => write_number(out, INT, *number),
-            Cell::Time(us) => write_number(out, TIME, *us),
-            Cell::Text(text) => {
-                out.push(TEXT);
-                write_text(out, text);
-            }
-            Cell::Decimal(decimal) => {
-                out.push(DECIMAL);
-                write_text(out, &decimal.normalized().to_plain_string());
-            }
-            Cell::Words(words) => {
-                out.push(WORDS);
-                words.iter().for_each(|word| {
-                    out.push(TEXT);
-                    write_text(out, word);
-                });
-                out.push(0);
-            }
-        }
+/// The form in which a key is stored and compared. Two keys that SQL takes for equal have one form: `1.0` and `1.00` are
+/// one number, and stores that keep a key as text would make two rows of them.
+pub fn canonical_key(key: &[Cell]) -> Cow<'_, [Cell]> {
+    if !key.iter().any(|cell| matches!(cell, Cell::Decimal(_))) {
+        return Cow::Borrowed(key);
     }
+    let canonical = |cell: &Cell| match cell {
+        Cell::Decimal(decimal) => Cell::Decimal(shortest(decimal)),
+        other => other.clone(),
+    };
+    Cow::Owned(key.iter().map(canonical).collect())
 }
 
-/// The cells of a key that [`write_key`] wrote; `None`: it did not.
-pub fn read_key(mut bytes: &[u8]) -> Option<Vec<Cell>> {
-    let mut key = Vec::with_capacity(1);
-    while let Some((kind, rest)) = bytes.split_first() {
-        bytes = rest;
-        key.push(match *kind {
-            NULL => Cell::Null,
-            TEXT => Cell::Text(read_text(&mut bytes)?),
-            DECIMAL => Cell::Decimal(read_text(&mut bytes)?.parse().ok()?),
-            WORDS => Cell::Words(read_words(&mut bytes)?),
-            kind if kind.abs_diff(INT) <= NUMBER_BYTES => {
-                Cell::Int(read_number(&mut bytes, INT, kind)?)
-            }
-            kind if kind.abs_diff(TIME) <= NUMBER_BYTES => {
-                Cell::Time(read_number(&mut bytes, TIME, kind)?)
-            }
-            _ => return None,
-        });
-    }
-    Some(key)
+/// Without zeros at the end of its fraction.
+fn shortest(decimal: &BigDecimal) -> BigDecimal {
+    let shortest = decimal.normalized();
+    if shortest.fractional_digit_count() < 0 { shortest.with_scale(0) } else { shortest }
 }
 
-fn write_number(out: &mut Vec<u8>, zero: u8, number: i64) {
-    let size = if number < 0 { !number } else { number };
-    let used = NUMBER_BYTES - u8::try_from(size.leading_zeros() / 8).unwrap_or(0);
-    let used = used.max(u8::from(number < 0));
-    out.push(if number < 0 { zero - used } else { zero + used });
-    out.extend_from_slice(&number.to_be_bytes()[usize::from(NUMBER_BYTES - used)..]);
-}
-
-fn read_number(bytes: &mut &[u8], zero: u8, kind: u8) -> Option<i64> {
-    let (is_negative, used) = (kind < zero, usize::from(kind.abs_diff(zero)));
-    let (digits, rest) = bytes.split_at_checked(used)?;
-    *bytes = rest;
-    let mut whole = [if is_negative { 0xff } else { 0 }; NUMBER_BYTES as usize];
-    whole[usize::from(NUMBER_BYTES) - used..].copy_from_slice(digits);
-    Some(i64::from_be_bytes(whole))
-}
-
-fn write_text(out: &mut Vec<u8>, text: &str) {
-    if !text.as_bytes().contains(&0) {
-        out.extend_from_slice(text.as_bytes());
-    } else {
-        for byte in text.bytes() {
-            out.push(byte);
-            if byte == 0 {
-                out.push(0xff);
-            }
+impl View {
+    /// Why no table can have these columns and tell its rows apart by this key; `None`: one can.
+    pub fn unfit(&self) -> Option<String> {
+        if self.key.is_empty() {
+            return Some("it has no key column".to_owned());
         }
-    }
-    out.extend_from_slice(&[0, 1]);
-}
-
-fn read_text(bytes: &mut &[u8]) -> Option<String> {
-    let mut text = Vec::new();
-    loop {
-        let zero = bytes.iter().position(|byte| *byte == 0)?;
-        text.extend_from_slice(&bytes[..zero]);
-        let after = *bytes.get(zero + 1)?;
-        *bytes = &bytes[zero + 2..];
-        match after {
-            1 => return String::from_utf8(text).ok(),
-            0xff => text.push(0),
-            _ => return None,
+        if let Some(column) = self.key.iter().find(|column| column.kind == Type::Words) {
+            let name = column.name;
+            return Some(format!("its key column `{name}` is a set of words, which is no key"));
         }
-    }
-}
-
-fn read_words(bytes: &mut &[u8]) -> Option<BTreeSet<String>> {
-    let mut words = BTreeSet::new();
-    loop {
-        let (kind, rest) = bytes.split_first()?;
-        *bytes = rest;
-        match *kind {
-            0 => return Some(words),
-            TEXT => drop(words.insert(read_text(bytes)?)),
-            _ => return None,
-        }
+        let mut names = BTreeSet::new();
+        let mut all = self.key.iter().chain(self.columns).map(|column| column.name);
+        let twice = all.find(|name| !names.insert(*name))?;
+        Some(format!("it has the column `{twice}` twice"))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
+    use crate::Column;
 
-    fn bytes(key: &[Cell]) -> Vec<u8> {
-        let mut out = vec![];
-        write_key(&mut out, key);
-        out
-    }
-    fn cell() -> impl Strategy<Value = Cell> {
-        prop_oneof![
-            Just(Cell::Null),
-            any::<i64>().prop_map(Cell::Int),
-            (-300_i64..300).prop_map(Cell::Int),
-            any::<i64>().prop_map(Cell::Time),
-            "[\u{0}\u{1}a-cü\u{ff}]{0,5}".prop_map(Cell::Text),
-            (any::<i64>(), -3_i64..9)
-                .prop_map(|(digits, scale)| bigdecimal::BigDecimal::new(digits.into(), scale))
-                .prop_map(Cell::Decimal),
-            proptest::collection::btree_set("[\u{0}ab]{0,2}", 0..3).prop_map(Cell::Words),
-        ]
-    }
+    const ID: Column = Column::new("id", Type::Int);
+    const WORDS: Column = Column::new("words", Type::Words);
 
-    proptest! {
-        #[test]
-        fn keys_come_back_as_they_went(key in proptest::collection::vec(cell(), 0..4)) {
-            prop_assert_eq!(read_key(&bytes(&key)), Some(key));
-        }
-
-        #[test]
-        fn numbers_and_texts_sort_as_their_bytes(
-            left in (any::<i64>(), "[\u{0}\u{1}ab]{0,3}"), right in (any::<i64>(), "[\u{0}\u{1}ab]{0,3}"),
-            near in -70_000_i64..70_000,
-        ) {
-            let key = |(number, text): &(i64, String)| vec![Cell::Text(text.clone()), Cell::Int(*number)];
-            let (left, right) = (key(&left), key(&right));
-            prop_assert_eq!(bytes(&left).cmp(&bytes(&right)), left.cmp(&right));
-            for (a, b) in [(near, near + 1), (near, -near), (near, i64::MIN), (near, i64::MAX)] {
-                prop_assert_eq!(bytes(&[Cell::Int(a)]).cmp(&bytes(&[Cell::Int(b)])), a.cmp(&b));
-                prop_assert_eq!(bytes(&[Cell::Time(a)]).cmp(&bytes(&[Cell::Time(b)])), a.cmp(&b));
+    #[test]
+    fn equal_numbers_are_one_key() {
+        let json = |text: &str| {
+            let key = [Cell::from("a"), Cell::Decimal(text.parse().expect("a number"))];
+            serde_json::to_string(&canonical_key(&key)).expect("JSON")
+        };
+        for (same, one) in [
+            (&["1.0", "1.00", "1", "1e0", "10e-1"][..], r#"["a",{"d":"1"}]"#),
+            (&["0", "0.00", "-0.0", "0e7"], r#"["a",{"d":"0"}]"#),
+            (&["-1.50", "-1.5"], r#"["a",{"d":"-1.5"}]"#),
+            (&["1e3", "1000", "1000.0"], r#"["a",{"d":"1000"}]"#),
+        ] {
+            for text in same {
+                assert_eq!(json(text), one, "{text}");
             }
-        }
-
-        #[test]
-        fn what_nobody_wrote_is_not_read_amiss(bytes in proptest::collection::vec(any::<u8>(), 0..12)) {
-            // It may be none, and must not panic.
-            let _ = read_key(&bytes);
         }
     }
 
     #[test]
-    fn bytes_as_ever() {
-        let decimal = |text: &str| Cell::Decimal(text.parse().expect("a decimal"));
-        let cases: [(Cell, &[u8]); 14] = [
-            (Cell::Null, &[1]),
-            (Cell::Int(0), &[0x18]),
-            (Cell::Int(7), &[0x19, 7]),
-            (Cell::Int(255), &[0x19, 255]),
-            (Cell::Int(256), &[0x1a, 1, 0]),
-            (Cell::Int(-1), &[0x17, 255]),
-            (Cell::Int(-256), &[0x17, 0]),
-            (Cell::Int(-257), &[0x16, 0xfe, 0xff]),
-            (Cell::Int(i64::MIN), &[0x10, 0x80, 0, 0, 0, 0, 0, 0, 0]),
-            (Cell::Time(1), &[0x39, 1]),
-            ("a\0".into(), &[0x50, b'a', 0, 0xff, 0, 1]),
-            (decimal("1.50"), &[0x60, b'1', b'.', b'5', 0, 1]),
-            (decimal("1e2"), &[0x60, b'1', b'0', b'0', 0, 1]),
-            (Cell::Words(BTreeSet::from(["b".to_owned()])), &[0x70, 0x50, b'b', 0, 1, 0]),
-        ];
-        for (cell, want) in cases {
-            assert_eq!(bytes(std::slice::from_ref(&cell)), want, "{cell:?}");
-            assert_eq!(read_key(want), Some(vec![cell]));
-        }
+    fn other_keys_are_as_they_are() {
+        let key = [Cell::Null, Cell::from("1.0"), Cell::Int(10), Cell::Time(0)];
+        assert!(matches!(canonical_key(&key), Cow::Borrowed(same) if same == key));
+    }
+
+    #[test]
+    fn a_view_that_no_table_can_be_says_why() {
+        assert_eq!(View::rows("v", &[ID], &[WORDS]).unfit(), None);
+        let why = |key, columns| View::rows("v", key, columns).unfit().expect("unfit");
+        assert!(why(&[], &[ID]).contains("no key column"));
+        assert!(why(&[ID, WORDS], &[]).contains("`words`"));
+        assert!(why(&[ID], &[WORDS, ID]).contains("`id` twice"));
+        assert!(why(&[ID, ID], &[]).contains("`id` twice"));
     }
 }

@@ -16,7 +16,7 @@ mod words;
 pub use cell::Cell;
 pub use decimal::{Decimal, NotADecimal};
 pub use expr::{Condition, Expr, Parts, day};
-pub use key::{read_key, write_key};
+pub use key::{canonical_key, read_key, write_key};
 pub use plan::Plan;
 pub use row::{decode_row, encode_row};
 pub use view::{AlertWhen, Column, Index, IndexKey, Merge, Rules, Type, View};

@@ -115,7 +115,8 @@ impl<H: Handler> Engine<H> {
                     let text = whose::unread_key(record, problem, &table);
                     self.actions.push_back(Action::Warn(text));
                 }
-                whose::judge_struct_text(key, problem, &table, &self.exceptions)
+                let row = change.after.as_ref().or(change.before.as_ref());
+                whose::judge_struct_text(key, problem, row, &table, &self.exceptions)
             }
             None => whose::judge_key(change.key.as_ref(), &table, &self.exceptions),
         };
@@ -157,12 +158,13 @@ impl<H: Handler> Engine<H> {
         let own = |row: Option<&debezium::Row<'_>>, source, is_gone| {
             is_kept.then(|| whose::owner(row, table, Some(source), is_gone)).flatten()
         };
-        let row = if is_gone {
-            change.key.as_ref().or(change.before.as_ref())
+        let owner = if is_gone {
+            // A key with columns missing names no row.
+            let of = |row| own(row, &change.source, true);
+            of(change.key.as_ref()).or_else(|| of(change.before.as_ref()))
         } else {
-            change.after.as_ref()
+            own(change.after.as_ref(), &change.source, false)
         };
-        let owner = own(row, &change.source, is_gone);
         let moved = whose::moved(&change, table);
         let gone_owner = match &moved {
             Moved::Yes => own(change.before.as_ref(), &change.source, true),

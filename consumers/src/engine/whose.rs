@@ -14,7 +14,7 @@
 //! The names of a record's key columns must be those of the table's primary key: a key with more columns tells rows
 //! apart that the views do not.
 use crate::{handler::Rows, source::Record, source_table::SourceTable};
-use debezium::{Change, FieldError, Op, ParseError, Row, Source};
+use debezium::{Change, Op, ParseError, Row, Source};
 use sinks::{Key, Origin};
 use std::borrow::Cow;
 
@@ -182,8 +182,8 @@ fn other_column(column: &str, table: &SourceTable) -> String {
              set key.enforce.uniqueness=false in the router; other tables: give each a topic of its own"
         ),
         _ => format!(
-            "{what}: rows that differ in `{column}` would be merged, and keys in more than one column are not \
-             supported yet. If {primary} is unique by itself, say KEY_COLUMNS={name}.{column}"
+            "{what}: rows that differ in `{column}` would be merged. If no two rows have the same {primary}, say \
+             KEY_COLUMNS={name}.{column}; else this service's views cannot show the table"
         ),
     }
 }
@@ -191,17 +191,20 @@ fn other_column(column: &str, table: &SourceTable) -> String {
 /// What is said once of a partition whose keys cannot be read.
 pub(super) fn unread_key(record: &Record<'_>, problem: &ParseError, table: &SourceTable) -> String {
     let (name, columns) = (&table.name, table.key_names());
+    let noun = if table.key.len() == 1 { "column" } else { "columns" };
     format!(
-        "{}, offset {}: {problem}. Rows of {name} are told apart by their own column {columns}: if the primary key has \
+        "{}, offset {}: {problem}. Rows of {name} are told apart by their own {noun} {columns}: if the primary key has \
          more columns, rows that differ in them become one",
         record.partition, record.offset
     )
 }
 
 /// Keys that Kafka Connect's StringConverter wrote, `Struct{tenant=1,id=7}`: its names tell the key's columns, too.
+/// `row`: the image that the record has.
 pub(super) fn judge_struct_text(
     key: Option<&[u8]>,
     problem: &ParseError,
+    row: Option<&Row<'_>>,
     table: &SourceTable,
     exceptions: &Exceptions,
 ) -> Result<(), String> {
@@ -214,24 +217,28 @@ pub(super) fn judge_struct_text(
     let Some(inside) = inside.and_then(|inside| inside.trim_end().strip_suffix('}')) else {
         return Ok(());
     };
-    let mut names = inside.split(',').filter_map(|entry| Some(entry.split_once('=')?.0));
+    let said = row.and_then(|row| table.identity(row).ok().flatten()).unwrap_or_default();
     let name = table.name.as_str();
-    let other = names
+    let other = names_in(inside, table, &said)
+        .into_iter()
         .find(|column| !table.has_key_column(column) && !exceptions.allows_column(name, column));
     other.map_or(Ok(()), |column| Err(other_column(column, table)))
 }
 
-/// A row's primary key as its columns say it, however numbers are written. `None`: a column is missing.
-fn identity(row: &Row<'_>, table: &SourceTable) -> Result<Option<Vec<String>>, FieldError> {
-    let fields = row.values(&table.key)?;
-    if fields.iter().any(debezium::Field::is_missing) {
-        return Ok(None);
+/// The names in `tenant=1,id=7`. A text may hold commas and names itself: one that the row says is passed over whole.
+fn names_in<'k>(mut rest: &'k str, table: &SourceTable, said: &[String]) -> Vec<&'k str> {
+    let mut names = Vec::new();
+    while let Some((before, behind)) = rest.split_once('=') {
+        let name = before.rsplit(',').next().unwrap_or(before);
+        names.push(name);
+        let of_row = table.key.iter().zip(said).find(|(column, _)| column.name == name);
+        let whole = of_row.and_then(|(_, value)| behind.strip_prefix(value.as_str()));
+        rest = match whole {
+            Some(after) if after.is_empty() || after.starts_with(',') => after,
+            _ => behind.split_once(',').map_or("", |(_, after)| after),
+        };
     }
-    let text = |field: &debezium::Field<'_>| match field.int() {
-        Ok(number) => Ok(number.to_string()),
-        Err(_) => Ok(field.nullable(debezium::Field::json)?.unwrap_or("null").to_owned()),
-    };
-    fields.iter().map(text).collect::<Result<_, _>>().map(Some)
+    names
 }
 
 /// What an update says of its row's key: the key that the row had until now, if it is another one; or why the record is
@@ -257,9 +264,9 @@ pub(super) fn moved(change: &Change<'_>, table: &SourceTable) -> Moved {
         let is_old = || before.is_some_and(|before| !names_another(key, before, table));
         names_another(key, now, table) && !(was_elsewhere && is_old())
     }) {
-        let (name, columns) = (&table.name, table.key_names());
+        let place = table.key_place();
         return Moved::Dead(format!(
-            "{name}.{columns}: the record's key and its row name different rows: whatever changes keys on the way (a \
+            "{place}: the record's key and its row name different rows: whatever changes keys on the way (a \
              transform, say) must leave the primary key as it is"
         ));
     }
@@ -294,7 +301,7 @@ fn names_another(one: &Row<'_>, other: &Row<'_>, table: &SourceTable) -> bool {
     if is_alike {
         return false;
     }
-    match (identity(one, table), identity(other, table)) {
+    match (table.identity(one), table.identity(other)) {
         (Ok(Some(left)), Ok(Some(right))) => left != right,
         _ => false,
     }
@@ -312,7 +319,7 @@ pub(super) fn owner(
     source: Option<&Source<'_>>,
     is_gone: bool,
 ) -> Option<Box<Owner>> {
-    let identity = identity(row?, table).ok().flatten()?;
+    let identity = table.identity(row?).ok().flatten()?;
     let mut key = owner_prefix(table);
     key.extend(serde_json::to_string(&identity).ok()?.into_bytes());
     Some(Box::new(Owner { key, source: source.map(|source| origin(source).to_string()), is_gone }))
@@ -353,7 +360,7 @@ pub(super) fn tombstone<'a>(
     if let Err(why) = judge_key(Some(&key), table, exceptions) {
         return Tombstone::Halt(why);
     }
-    if exceptions.allows_columns(&table.name) && !matches!(identity(&key, table), Ok(Some(_))) {
+    if exceptions.allows_columns(&table.name) && !matches!(table.identity(&key), Ok(Some(_))) {
         return Tombstone::Nothing;
     }
     let source = Source::unsaid(Cow::Borrowed(&table.name), timestamp_ms.max(0));

@@ -1,5 +1,15 @@
 use super::*;
+use crate::source_table::SourceType;
 use sinks::Partition;
+
+fn reading_of(table: SourceTable) -> Reading {
+    Reading::of(&table, &Formats::default())
+}
+/// Memberships of tenants.
+fn composite() -> Reading {
+    let table = SourceTable::new("t", 't').key("tenant", SourceType::Text);
+    reading_of(table.key("code", SourceType::Text).key("n", SourceType::Decimal))
+}
 
 type List = Vec<(String, Option<Vec<u8>>)>;
 
@@ -189,8 +199,7 @@ fn a_row_is_the_same_however_its_key_is_written() {
     for letter in keys {
         for newer in keys {
             let mut shown = Shown::new();
-            let reading =
-                Reading { table: "t".into(), key: vec!["id".into()], ..Reading::default() };
+            let reading = reading_of(SourceTable::new("t", 't').key("id", SourceType::Int));
             shown.checker = LogChecker::of("t", shown.checker.whose.clone(), reading);
             let value = change("u", 1, "null");
             shown.checker.seek(letter.map(str::as_bytes), Some(value.as_bytes()), 10, None);
@@ -206,7 +215,7 @@ fn a_row_is_the_same_however_its_key_is_written() {
         }
     }
     let mut shown = Shown::new();
-    let reading = Reading { table: "t".into(), key: vec!["id".into()], ..Reading::default() };
+    let reading = reading_of(SourceTable::new("t", 't').key("id", SourceType::Int));
     shown.checker = LogChecker::of("t", shown.checker.whose.clone(), reading);
     shown.checker.seek(Some(KEY.as_bytes()), Some(change("u", 1, "null").as_bytes()), 10, None);
     let moved = change("u", 2, r#"{"id":1}"#);
@@ -216,4 +225,91 @@ fn a_row_is_the_same_however_its_key_is_written() {
         Verdict::MovedOn { at: 11 },
         "it has another key now"
     );
+}
+
+const TENANT: &str = "0190a5c8-7e1d-7cc3-98a1-5a0b6e1f2a3b";
+
+#[test]
+fn a_key_of_several_columns_is_equal_by_meaning() {
+    let (mut decoder, reading) = (Decoder::default(), composite());
+    let mut form = |key: &str| KeyForm::of(&mut decoder, "t", &reading, Some(key.as_bytes()));
+    let key = |code: &str, n: &str| format!(r#"{{"tenant":"{TENANT}","code":{code},"n":{n}}}"#);
+    let one = form(&key(r#""a/1""#, "1"));
+    assert!(one.is_readable());
+    for same in [
+        key(r#""\u0061/1""#, "1"),
+        key(r#""a/1""#, "1.00"),
+        key(r#""a/1""#, r#""1.0""#),
+        format!(r#"{{"n":1,"code":"a/1","tenant":"{TENANT}"}}"#),
+        format!(r#"{{"n":1,"beside":7,"code":"a/1","tenant":"{TENANT}"}}"#),
+    ] {
+        assert_eq!(form(&same), one, "{same}");
+    }
+    for other in [
+        key(r#""a""#, "1"),
+        key(r#""a/1""#, "1.5"),
+        key(r#""A/1""#, "1"),
+        format!(r#"{{"tenant":"a/1","code":"{TENANT}","n":1}}"#),
+        format!(r#"{{"tenant":"{TENANT}","code":"a/1"}}"#),
+    ] {
+        assert_ne!(form(&other), one, "{other}");
+    }
+    // Digits of a text are no number.
+    let texts = [r#""1""#, r#""1.0""#, r#""01""#, r#""1e0""#, r#""+1""#];
+    let forms: std::collections::BTreeSet<KeyForm> =
+        texts.iter().map(|text| form(&key(text, "1"))).collect();
+    assert_eq!(forms.len(), texts.len());
+    let missing = form(&format!(r#"{{"tenant":"{TENANT}","code":"a/1"}}"#));
+    assert!(!missing.is_readable(), "it names no row");
+}
+
+/// Whether a record of this key and row, at offset 12, is newer than the letter, or what a removal was judged by, of the
+/// row `a` at offset 10.
+fn is_newer(whose: Option<Whose>, key: &str, value: Option<&str>) -> bool {
+    let of_letter = format!(r#"{{"tenant":"{TENANT}","code":"a","n":1}}"#);
+    let check = LogCheck {
+        whose,
+        reading: composite(),
+        key: Some(of_letter.into_bytes()),
+        value: None,
+        offset: 10,
+        from: 11,
+        to: 20,
+    };
+    let mut shown = Shown::new();
+    shown.checker = check.checker("t");
+    shown.see(12, Some(key), value, &vec![]);
+    match check.verdict(&shown.checker) {
+        Verdict::MovedOn { at: 12 } => true,
+        Verdict::Clean => false,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Letters and removals alike: rows that differ in one column of the key are others.
+#[test]
+fn a_row_of_a_key_of_several_columns_has_moved_on_by_itself_alone() {
+    let row = |code: &str| format!(r#"{{"tenant":"{TENANT}","code":"{code}","n":1}}"#);
+    let turned = |code: &str| format!(r#"{{"n":"1.0","code":"{code}","tenant":"{TENANT}"}}"#);
+    let partial = format!(r#"{{"tenant":"{TENANT}"}}"#);
+    let change = |before: &str, after: &str| {
+        format!(
+            r#"{{"before":{before},"after":{after},"source":{{"connector":"postgresql","ts_ms":5,"table":"t"}},"op":"u","ts_ms":6}}"#
+        )
+    };
+    let of_service = Some(Whose { service: "s".into(), generation: 2 });
+    for whose in [None, of_service] {
+        for (code, newer) in [("a", true), ("b", false)] {
+            let updated = change("null", &row(code));
+            for key in [row(code), turned(code), partial.clone(), "Struct{tenant=1}".to_owned()] {
+                let found = is_newer(whose.clone(), &key, Some(&updated));
+                assert_eq!(found, newer, "{whose:?} {key}");
+            }
+        }
+        let moved = change(&row("a"), &row("b"));
+        assert!(is_newer(whose.clone(), &row("b"), Some(&moved)), "it has another key now");
+        // A delete that is looked for is said again by a tombstone, and one that names no row says nothing.
+        assert!(!is_newer(whose.clone(), &turned("a"), None));
+        assert!(!is_newer(whose, &partial, None));
+    }
 }

@@ -186,7 +186,12 @@ fn a_key_with_other_columns_halts_at_its_first_record() {
     halts(
         run(NONE(), 1, &[(Some(two), row("c"))]),
         0,
-        &["offset 0", "`tenant`", "KEY_COLUMNS=things.tenant"],
+        &[
+            "offset 0",
+            "`tenant`",
+            "rows of things are told apart by id alone",
+            "KEY_COLUMNS=things.tenant",
+        ],
     );
     halts(run(NONE(), 1, &[(Some(router), row("c"))]), 0, &["key.enforce.uniqueness"]);
     halts(run(NONE(), 1, &[(Some(two), "null".into())]), 0, &["`tenant`"]);

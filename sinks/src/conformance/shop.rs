@@ -33,6 +33,9 @@ impl Shop {
     pub const INDEX: &'static str = "product_search_index";
     pub const TOKENS: &'static str = "product_search_tokens";
     pub const DAILY: &'static str = "daily_sales";
+    pub const BINS: &'static str = "bin_stock";
+    pub const MEMBERS: &'static str = "tenant_members";
+    pub const REGIONS: &'static str = "regional_sales";
 
     /// The sample views of the kinds that a backend supports.
     pub fn views(supports: &Supports) -> Vec<View> {
@@ -45,6 +48,16 @@ impl Shop {
         }
         if supports.totals {
             views.push(daily());
+        }
+        // Under keys of several columns.
+        if supports.stock {
+            views.push(bins());
+        }
+        if supports.rows {
+            views.push(members());
+        }
+        if supports.totals {
+            views.push(regions());
         }
         views
     }
@@ -138,6 +151,46 @@ fn daily() -> View {
     )
 }
 
+/// A row and a sum, with an alert, under a key of three columns: what is in a bin.
+pub fn bins() -> View {
+    const KEY: &[Column] = &[
+        Column::new("site", Type::Text),
+        Column::new("bay", Type::Int),
+        Column::new("shelf", Type::Text),
+    ];
+    const COLUMNS: &[Column] = &[
+        BASE_STOCK,
+        Column::new("sold", Type::Int),
+        Column::new("stock_quantity", Type::Int),
+        Column::new("low_stock", Type::Int),
+    ];
+    let (base, sold) = (Expr::Own(0), Expr::Total(0).or_zero());
+    let quantity = base.clone().minus(sold.clone());
+    let flag = quantity.clone().flag_below(10);
+    View::rows(Shop::BINS, KEY, const { &[BASE_STOCK] })
+        .with_totals(&[Merge::Sum])
+        .showing(COLUMNS, vec![base.clone(), sold, quantity, flag])
+        .existing(Condition::Known(base))
+        .alerting(AlertWhen { flag: "low_stock", value: "stock_quantity", table: "bin_alerts" })
+        .indexed(&[Index { name: "bay-index", key: &[IndexKey::Column("bay")], shows: &["sold"] }])
+}
+
+/// Rows under a key of two texts, of which one is a UUID.
+pub fn members() -> View {
+    const KEY: &[Column] = &[Column::new("tenant", Type::Text), Column::new("member", Type::Text)];
+    View::rows(Shop::MEMBERS, KEY, &[NAME])
+}
+
+/// Sums under a key of three columns, any of which may be null: what SQL's `group by` makes of them.
+fn regions() -> View {
+    const KEY: &[Column] = &[
+        Column::new("region", Type::Text),
+        Column::new("channel", Type::Int),
+        Column::new("rate", Type::Decimal),
+    ];
+    View::totals(Shop::REGIONS, KEY, &[Merge::Sum], const { &[Column::new("orders", Type::Int)] })
+}
+
 /// Every partition that the suite writes to, so that a derived sink knows which lanes to publish.
 pub fn partitions() -> Vec<Partition> {
     let topics = ["shop.public.products", "shop.public.order_items", "shop.public.orders"];
@@ -164,6 +217,10 @@ pub(super) struct Record {
     pub writes: Vec<Write>,
 }
 
+fn source_ts_ms(offset: i64) -> i64 {
+    1_700_000_000_000 + offset * 1_000
+}
+
 /// What one partition's records ask for, in order.
 pub(super) struct Log {
     pub partition: Partition,
@@ -180,7 +237,7 @@ impl Log {
     /// Adds a record `gap` offsets after the one before.
     pub fn push(&mut self, gap: i64, writes: Vec<(&'static str, Vec<Cell>, Op)>) {
         let offset = self.place(self.records.len()) + gap;
-        let source_ts_ms = 1_700_000_000_000 + offset * 1_000;
+        let source_ts_ms = source_ts_ms(offset);
         let writes = writes
             .into_iter()
             .map(|(view, key, op)| Write { offset, source_ts_ms, view, key, op })
@@ -244,6 +301,7 @@ impl Log {
 /// One log for each of [`partitions`]; empty where no supported view needs it.
 pub(super) fn logs(seed: u64, supports: &Supports, length: u64) -> Vec<Log> {
     let mut dice = Dice::new(seed);
+    let mut more = Dice::new(seed ^ 0x2c0d);
     let mut logs: Vec<Log> = partitions()
         .into_iter()
         .zip(['p', 'p', 'o', 'o', 'd', 'd'])
@@ -257,6 +315,7 @@ pub(super) fn logs(seed: u64, supports: &Supports, length: u64) -> Vec<Log> {
             'd' if supports.totals => orders(log, &mut dice, length),
             _ => {}
         }
+        wide_keys(log, &mut more, supports);
     }
     logs
 }
@@ -335,6 +394,80 @@ fn orders(log: &mut Log, dice: &mut Dice, length: u64) {
         let share = Op::Share(vec![(*count).into(), revenue.clone().into()]);
         log.push(dice.roll(3) as i64, vec![(Shop::DAILY, vec![day.into()], share)]);
     }
+}
+
+/// Gives each record writes under keys of several columns, whose texts would be one if they were merely joined.
+fn wide_keys(log: &mut Log, dice: &mut Dice, supports: &Supports) {
+    let (index, tag) = (i64::from(log.partition.index), log.tag);
+    let mut sums: BTreeMap<Vec<Cell>, i64> = BTreeMap::new();
+    for record in &mut log.records {
+        let gone = dice.roll(4) == 0;
+        let mut grown = |key: &[Cell], by: u64| {
+            let sum = sums.entry(key.to_vec()).or_default();
+            *sum = if gone { 0 } else { *sum + by as i64 };
+            Op::Share(vec![(*sum).into()])
+        };
+        let mut writes = vec![];
+        match tag {
+            'p' => {
+                let base = Op::Put(vec![Cell::Int(dice.roll(30) as i64)]);
+                let (bin, member) = (bin(dice, Some(index)), member(dice, index));
+                writes.push((Shop::BINS, bin, if gone { Op::Delete } else { base }));
+                let name = Op::Put(vec![WORDS[dice.roll(6) as usize].into()]);
+                writes.push((Shop::MEMBERS, member, if gone { Op::Delete } else { name }));
+            }
+            'o' => {
+                let (bin, by) = (bin(dice, None), dice.roll(5));
+                writes.push((Shop::BINS, bin.clone(), grown(&bin, by)));
+            }
+            _ => {
+                let (region, by) = (region(dice), dice.roll(5));
+                writes.push((Shop::REGIONS, region.clone(), grown(&region, by)));
+            }
+        }
+        let is_shown = |view| match view {
+            Shop::BINS => supports.stock,
+            Shop::MEMBERS => supports.rows,
+            _ => supports.totals,
+        };
+        let Record { offset, .. } = *record;
+        let source_ts_ms = source_ts_ms(offset);
+        let writes = writes.into_iter().filter(|(view, ..)| is_shown(view));
+        record.writes.extend(writes.map(|(view, key, op)| Write {
+            offset,
+            source_ts_ms,
+            view,
+            key,
+            op,
+        }));
+    }
+}
+
+/// A bin lives in the partition of its bay's parity; any partition may have a share of it.
+fn bin(dice: &mut Dice, index: Option<i64>) -> Vec<Cell> {
+    let site = ["a", "a/", "a\\", "größe"][dice.roll(4) as usize];
+    let bay = match index {
+        Some(index) => dice.roll(2) as i64 * 2 - index,
+        None => dice.roll(4) as i64 - 1,
+    };
+    let shelf = ["", "1", "/1"][dice.roll(3) as usize];
+    vec![site.into(), bay.into(), shelf.into()]
+}
+/// A member lives in one partition, also one that is in several tenants.
+fn member(dice: &mut Dice, index: i64) -> Vec<Cell> {
+    let tenant = ["acme", "acme/0190a5c8", "\\"][dice.roll(3) as usize];
+    vec![tenant.into(), uuid(dice.roll(2) as i64 * 2 + index).into()]
+}
+pub(super) fn uuid(number: i64) -> String {
+    format!("0190a5c8-7e1d-7cc3-98a1-{number:012x}")
+}
+/// Numbers that are equal are one key, however many zeros they end with; nulls are one key, and the empty text another.
+fn region(dice: &mut Dice) -> Vec<Cell> {
+    let region = [Cell::Null, "".into(), "north".into()][dice.roll(3) as usize].clone();
+    let channel = [Cell::Null, 1.into()][dice.roll(2) as usize].clone();
+    let decimal = |digits: i64, scale| Cell::Decimal(BigDecimal::new(digits.into(), scale));
+    let rates = [Cell::Null, decimal(19, 0), decimal(190, 1), decimal(750, 2), decimal(75, 1)];
+    vec![region, channel, rates[dice.roll(5) as usize].clone()]
 }
 
 /// What a view must show once every log is applied: each owner's last part and each partition's last share.

@@ -57,13 +57,15 @@ pub async fn views(
     suite.late_publications().await;
     suite.one_key_two_partitions().await;
     if suite.supports.stock {
-        suite.alerts_once_a_crossing().await;
+        suite.alerts_once_a_crossing(Shop::STOCK).await;
+        suite.alerts_once_a_crossing(Shop::BINS).await;
     }
     if let Some((taken, refused)) = suite.supports.text_bytes
         && (suite.supports.stock || suite.supports.rows)
     {
         suite.refuses_single_records(refused).await;
         suite.takes_large_texts(taken).await;
+        suite.keys_with_nulls().await;
     }
 }
 
@@ -229,15 +231,23 @@ impl<M: AsyncFn(&str) -> Backend, R: AsyncFn(&str, &View) -> Rows> Suite<M, R> {
         }
     }
 
-    async fn alerts_once_a_crossing(&self) {
-        let told = "alerts once a crossing";
-        let name = "alerts";
+    async fn alerts_once_a_crossing(&self, view: &'static str) {
+        let told = &format!("alerts once a crossing, {view}");
+        let name = &format!("alerts-{view}");
+        // Under which an alert is kept: never to be changed.
+        let key = |id: i64| match view {
+            Shop::BINS => (vec!["a/b\\".into(), id.into(), "".into()], format!("a\\/b\\\\/{id}/")),
+            _ => (vec![Cell::Int(id)], id.to_string()),
+        };
         let mut logs: Vec<Log> = partitions()
             .into_iter()
             .zip("ppoodd".chars())
             .map(|(p, tag)| Log::new(p, tag, 0))
             .collect();
-        let put = |base: i64| Op::Put(vec!["tea".into(), BigDecimal::from(5).into(), base.into()]);
+        let put = |base: i64| match view {
+            Shop::BINS => Op::Put(vec![base.into()]),
+            _ => Op::Put(vec!["tea".into(), BigDecimal::from(5).into(), base.into()]),
+        };
         let share = |sold: i64| Op::Share(vec![sold.into()]);
         // Partition, product, what happens, the stock at which it alerts.
         let story: [(usize, i64, Op, Option<i64>); 15] = [
@@ -260,13 +270,11 @@ impl<M: AsyncFn(&str) -> Backend, R: AsyncFn(&str, &View) -> Rows> Suite<M, R> {
         let (mut raised, mut due) = (BTreeMap::new(), BTreeMap::new());
         for (log, id, op, alert) in story {
             let records = logs[log].records.len();
-            logs[log].push(1, vec![(Shop::STOCK, vec![id.into()], op)]);
+            let (key, text) = key(id);
+            logs[log].push(1, vec![(view, key.clone(), op)]);
             if let Some(stock) = alert {
                 let offset = logs[log].records[records].offset;
-                due.insert(
-                    format!("{}/{offset}/{id}", logs[log].partition),
-                    (vec![Cell::Int(id)], stock),
-                );
+                due.insert(format!("{}/{offset}/{text}", logs[log].partition), (key, stock));
             }
             let batch = logs[log].cut(records, records + 1, &[]);
             let process = self.process(name, &logs, None).await;
@@ -302,6 +310,57 @@ impl<M: AsyncFn(&str) -> Backend, R: AsyncFn(&str, &View) -> Rows> Suite<M, R> {
         }
         let row = vec![Cell::from("tea"), text, price, Cell::Null, Cell::Words(BTreeSet::new())];
         (Shop::INDEX, vec![id.into()], Op::Put(row))
+    }
+
+    /// A row needs a whole key: what has none is refused by name, and the others stand. Sums may have one.
+    async fn keys_with_nulls(&self) {
+        if self.supports.stock {
+            let key = ["a".into(), 2.into(), "b".into()];
+            self.null_in_key(Shop::BINS, "shelf", key.into(), vec![9.into()]).await;
+        }
+        if self.supports.rows {
+            let key = ["a".into(), "b".into()];
+            self.null_in_key(Shop::MEMBERS, "member", key.into(), vec!["tea".into()]).await;
+        }
+    }
+
+    /// `column`: the last one of the key.
+    async fn null_in_key(
+        &self,
+        view: &'static str,
+        column: &str,
+        mut key: Vec<Cell>,
+        row: Vec<Cell>,
+    ) {
+        let (told, name) = (format!("a null in a key of {view}"), format!("null-{view}"));
+        let mut log = Log::new(partitions().remove(0), 'p', 0);
+        log.push(1, vec![(view, key.clone(), Op::Put(row.clone()))]);
+        key.pop();
+        key.push(Cell::Null);
+        log.push(1, vec![(view, key.clone(), Op::Put(row))]);
+        log.push(1, vec![(view, key, Op::Delete)]);
+        let mut logs = [log];
+        let process = self.process(&name, &logs, None).await;
+        let (lane, batch) = (&*process.lanes[0], logs[0].cut(0, 3, &[]));
+        let refused = match process.committer.commit(lane, &batch, &[]).await {
+            Err(SinkError::Refused(refused)) => refused,
+            Err(other) => panic!("{told}: expected Refused, got: {other}"),
+            Ok(_) => panic!("{told}: was taken"),
+        };
+        let offsets: Vec<i64> = refused.iter().map(|refusal| refusal.offset).collect();
+        let due: Vec<i64> = logs[0].records[1..].iter().map(|record| record.offset).collect();
+        assert_eq!(offsets, due, "{told} (left: refused)");
+        for reason in refused.iter().map(|refusal| &refusal.reason) {
+            assert!(reason.contains(view) && reason.contains(column), "{told}: {reason}");
+        }
+        let letters: Vec<Letter> =
+            offsets.iter().map(|offset| letter(&logs[0].partition, *offset)).collect();
+        let forgiven = logs[0].cut(0, 3, &offsets);
+        for _ in 0..2 {
+            settled(&told, process.committer.commit(lane, &forgiven, &letters).await);
+        }
+        logs[0].records[1..].iter_mut().for_each(|record| record.writes.clear());
+        self.check_end(&told, &name, &logs).await;
     }
 
     async fn refuses_single_records(&self, bytes: usize) {

@@ -1,13 +1,14 @@
 //! Whole items, for `verify`: a table's scan in pages, one item, and a repair that loses to everybody else.
 use super::{
-    DynamoDb, Table, key_of,
-    keyed::{self, AT, EXPIRES, GEN, LIVE, OWN, Shape, UPDATED},
+    DynamoDb, Table,
+    key::{self, Address},
+    keyed::{self, AT, EXPIRES, GEN, LIVE, OWN, Shape, UPDATED, is_entry},
     now_ms,
     read::{cell, error, shown_by},
     request::{Action, Change, Item, Request, Value, When},
     wire::{self, Answer, Attributes},
 };
-use crate::{Cell, Column, SinkError};
+use crate::{Cell, SinkError};
 use anyhow::anyhow;
 use chrono::{DateTime, SecondsFormat};
 use std::collections::{BTreeMap, BTreeSet};
@@ -83,13 +84,13 @@ impl DynamoDb {
     /// One item, consistent, hidden or not.
     pub async fn look(&self, view: &str, key: &[Cell]) -> Result<Option<Seen>, SinkError> {
         let table = self.table(view)?;
-        let Some(of_key) = key_of(&table.view, key) else { return Ok(None) };
+        let Some(at) = Address::of(&table.view, key) else { return Ok(None) };
         let found = self
             .client
             .get_item()
             .table_name(&table.name)
             .consistent_read(true)
-            .set_key(Some(of_key))
+            .set_key(Some(at.key))
             .send()
             .await
             .map_err(|e| error(&table.name, "GetItem", e))?;
@@ -108,12 +109,16 @@ impl DynamoDb {
         if let Some(newer) = old.and_then(|old| old.generation).filter(|g| *g > self.generation) {
             return Err(self.superseded(table, newer));
         }
-        let Some(of_key) = key_of(&table.view, key) else {
+        let Some(at) = Address::of(&table.view, key) else {
             return Err(SinkError::Fatal(anyhow!("{view}: a key column is null")));
         };
         let maker = Maker { generation: self.generation, now_ms: now_ms() };
-        let request = maker.request(&table.shape, old.map(|old| &old.item), mend);
-        match wire::send(&self.client, &table.name, &of_key, &request).await? {
+        let mut request = maker.request(&table.shape, old.map(|old| &old.item), mend);
+        if let Action::Update(changes) = &mut request.action {
+            let columns = at.columns.iter().cloned();
+            changes.extend(columns.map(|(name, value)| Change::Set(name, value)));
+        }
+        match wire::send(&self.client, &table.name, &at, &request).await? {
             Answer::Done(_) => Ok(Mended::Done),
             Answer::Failed(_) => Ok(Mended::Moved),
             Answer::Refused(why) => Err(SinkError::Fatal(anyhow!(why))),
@@ -128,8 +133,8 @@ impl DynamoDb {
 
 fn seen(table: &Table, attributes: &Attributes) -> Seen {
     let item = wire::item_of(attributes);
-    let cells =
-        |columns: &[Column]| columns.iter().map(|c| cell(c, attributes)).collect::<Vec<Cell>>();
+    let key = key::cells(&table.view, attributes);
+    let cells = || table.view.columns.iter().map(|c| cell(c, attributes)).collect::<Vec<Cell>>();
     let whole =
         |name: &str| item.get(name).and_then(Value::int).and_then(|n| i64::try_from(n).ok());
     let mut entries = BTreeMap::new();
@@ -140,18 +145,11 @@ fn seen(table: &Table, attributes: &Attributes) -> Seen {
             }
         }
     }
-    let row = item.contains_key(shown_by(&table.shape)).then(|| cells(table.view.columns));
+    // Whose columns say another key is not the row that it should be, and is written anew.
+    let is_shown = item.contains_key(shown_by(&table.shape));
+    let row = (is_shown && key::agrees(&table.view, &key, attributes)).then(cells);
     let (generation, at) = (whole(GEN), whole(AT));
-    let key = cells(table.view.key);
     Seen { key, row, generation, entries, at, item }
-}
-
-/// A letter and a number.
-fn is_entry(name: &str) -> bool {
-    let mut letters = name.chars();
-    letters.next().is_some_and(|c| c.is_ascii_lowercase())
-        && name.len() > 1
-        && letters.all(|c| c.is_ascii_digit())
 }
 
 struct Maker {

@@ -503,6 +503,14 @@ impl Sum {
     }
 }
 
+/// Whether an attribute is named as a partition's entry is: a letter and a number.
+pub(super) fn is_entry(name: &str) -> bool {
+    let mut letters = name.chars();
+    letters.next().is_some_and(|c| c.is_ascii_lowercase())
+        && name.len() > 1
+        && letters.all(|c| c.is_ascii_digit())
+}
+
 pub(super) fn attributes<'a>(
     columns: &'a [&'static str],
     row: &'a [Cell],

@@ -1,4 +1,5 @@
 //! What DynamoDB refuses for good, as far as one write shows it.
+use super::key::{is_joined, sort_key};
 use crate::{Cell, Op, View, Write};
 use bigdecimal::Zero;
 
@@ -27,12 +28,37 @@ pub const LIMITS: Limits = Limits {
 impl Limits {
     /// Why this write can never be stored; `None`: nothing speaks against it, and DynamoDB has the last word.
     pub fn refuse(&self, view: &View, write: &Write) -> Option<String> {
+        let wrong = |name: &str, why: String| format!("{}.{name}: {why}", view.name);
+        if let Some(why) = self.refuse_key(view, &write.key) {
+            return Some(why);
+        }
+        let Op::Put(row) = &write.op else { return None };
+        for (column, cell) in view.own.unwrap_or_default().iter().zip(row) {
+            if let Some(why) = self.number(cell) {
+                return Some(wrong(column.name, why));
+            }
+        }
+        // Texts alone: names, numbers and our own attributes come on top.
+        let texts = row.iter().filter(|cell| matches!(cell, Cell::Text(_) | Cell::Words(_)));
+        let bytes: usize = texts.map(Cell::size).sum();
+        (bytes > self.item_bytes).then(|| {
+            format!(
+                "{}: a row size of {bytes} bytes is more than the {} of an item",
+                view.name, self.item_bytes
+            )
+        })
+    }
+
+    fn refuse_key(&self, view: &View, key: &[Cell]) -> Option<String> {
         let wrong = |name: &str, why: String| Some(format!("{}.{name}: {why}", view.name));
-        let key_bytes = [self.partition_key_bytes, self.sort_key_bytes];
-        for ((column, cell), max) in view.key.iter().zip(&write.key).zip(key_bytes) {
+        let is_joined = is_joined(view);
+        for (at, (column, cell)) in view.key.iter().zip(key).enumerate() {
+            // Those behind the first are parts of one attribute, if there are several.
+            let is_whole = at == 0 || !is_joined;
+            let max = if at == 0 { self.partition_key_bytes } else { self.sort_key_bytes };
             match cell {
                 Cell::Null => return wrong(column.name, "a key must not be null".into()),
-                Cell::Text(text) if text.is_empty() => {
+                Cell::Text(text) if is_whole && text.is_empty() => {
                     return wrong(column.name, "a key must not be empty".into());
                 }
                 Cell::Text(text) if text.len() > max => {
@@ -48,19 +74,13 @@ impl Limits {
                 }
             }
         }
-        let Op::Put(row) = &write.op else { return None };
-        for (column, cell) in view.own.unwrap_or_default().iter().zip(row) {
-            if let Some(why) = self.number(cell) {
-                return wrong(column.name, why);
-            }
-        }
-        // Texts alone: names, numbers and our own attributes come on top.
-        let texts = row.iter().filter(|cell| matches!(cell, Cell::Text(_) | Cell::Words(_)));
-        let bytes: usize = texts.map(Cell::size).sum();
-        (bytes > self.item_bytes).then(|| {
+        let (bytes, max) = (sort_key(key).len(), self.sort_key_bytes);
+        let names = || view.key[1..].iter().map(|column| column.name).collect::<Vec<_>>();
+        (is_joined && bytes > max).then(|| {
             format!(
-                "{}: a row size of {bytes} bytes is more than the {} of an item",
-                view.name, self.item_bytes
+                "{}.{}: {bytes} bytes together are more than the {max} of a key",
+                view.name,
+                names().join(", ")
             )
         })
     }
@@ -116,5 +136,40 @@ mod tests {
         );
         assert!(refused("lamp".into(), "x".repeat(400 * 1024 + 1).into()).is_some());
         assert_eq!(refused("lamp".into(), "x".repeat(400 * 1024).into()), None, "DynamoDB decides");
+    }
+
+    /// The columns behind the first one share what a range attribute may have.
+    #[test]
+    fn a_key_of_three_columns_has_the_bounds_of_its_two_attributes() {
+        const KEY: [Column; 3] = [
+            Column::new("site", Type::Text),
+            Column::new("bay", Type::Int),
+            Column::new("shelf", Type::Text),
+        ];
+        let view = View::rows("bins", &KEY, &[]);
+        let refused = |site: &str, bay: Cell, shelf: Cell| {
+            let key = vec![site.into(), bay, shelf];
+            let write = Write { offset: 0, source_ts_ms: 0, view: "bins", key, op: Op::Delete };
+            LIMITS.refuse(&view, &write)
+        };
+        let bay = || Cell::Int(1);
+        let texts = |bytes: usize| Cell::Text("x".repeat(bytes));
+        assert_eq!(refused(&"x".repeat(2048), bay(), "".into()), None, "empty is a text as any");
+        assert_eq!(refused("a", bay(), texts(1022)), None);
+        let slashes = Cell::Text("/".repeat(600));
+        for (shelf, why) in [
+            (texts(1023), "bins.bay, shelf: 1025 bytes together are more than the 1024 of a key"),
+            (slashes, "bins.bay, shelf: 1202 bytes together are more than the 1024 of a key"),
+            (texts(1025), "bins.shelf: 1025 bytes are more than the 1024 of a key"),
+            (Cell::Null, "bins.shelf: a key must not be null"),
+        ] {
+            assert_eq!(refused("a", bay(), shelf).as_deref(), Some(why));
+        }
+        let no_bay = refused("a", Cell::Null, "b".into());
+        assert_eq!(no_bay.as_deref(), Some("bins.bay: a key must not be null"));
+        let no_site = refused("", bay(), "b".into());
+        assert_eq!(no_site.as_deref(), Some("bins.site: a key must not be empty"));
+        let long = refused(&"x".repeat(2049), bay(), "b".into());
+        assert!(long.is_some_and(|why| why.starts_with("bins.site: 2049 bytes")));
     }
 }

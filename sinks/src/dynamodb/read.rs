@@ -2,6 +2,7 @@
 use super::{
     DynamoDb, Table,
     errors::{Class, classify},
+    key,
     keyed::{LIVE, Shape},
     request::Value,
     wire::{self, Attributes},
@@ -30,8 +31,8 @@ impl DynamoDb {
                 .await
                 .map_err(|e| error(&table.name, "Scan", e))?;
             for item in page.items() {
-                let cells = |columns: &[Column]| columns.iter().map(|c| cell(c, item)).collect();
-                rows.insert(cells(table.view.key), cells(table.view.columns));
+                let row = table.view.columns.iter().map(|column| cell(column, item)).collect();
+                rows.insert(key::cells(&table.view, item), row);
             }
             from = page.last_evaluated_key;
             if from.is_none() {

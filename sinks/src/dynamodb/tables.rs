@@ -6,6 +6,7 @@ pub use check::{Facts, Fault, Inspection, generation_seen, inspect, try_access};
 
 use super::{
     Config,
+    key::{SORT_KEY, is_joined},
     keyed::{EXPIRES, Shape},
     read::error,
     shape_of,
@@ -97,7 +98,7 @@ fn index_of(view: &View, index: &Index) -> Result<NeededIndex, SinkError> {
         ))
     };
     let column = |name: &'static str| {
-        let found = view.columns.iter().find(|column| column.name == name);
+        let found = view.key.iter().chain(view.columns).find(|column| column.name == name);
         found.ok_or_else(|| wrong(name))
     };
     let part = |key: &IndexKey| match key {
@@ -110,6 +111,9 @@ fn index_of(view: &View, index: &Index) -> Result<NeededIndex, SinkError> {
 }
 
 fn key_parts(view: &View) -> Vec<Part> {
+    if is_joined(view) {
+        return vec![key_part(&view.key[0]), (SORT_KEY, ScalarAttributeType::S)];
+    }
     view.key.iter().map(key_part).collect()
 }
 fn key_part(column: &Column) -> Part {
@@ -293,6 +297,9 @@ mod tests {
             indexes(declared),
             Ok(vec![by_name, ("by-price", vec![("all", S), ("price", N)])])
         );
+        let by_key =
+            wares().indexed(&[Index { name: "by-id", key: &[IndexKey::Column("id")], shows: &[] }]);
+        assert_eq!(indexes(by_key), Ok(vec![("by-id", vec![("id", N)])]), "also over the key");
         let odd = wares().indexed(&[Index {
             name: "by-size",
             key: &[IndexKey::Column("size")],
@@ -303,5 +310,19 @@ mod tests {
             why.contains("`wares`") && why.contains("`by-size`") && why.contains("`size`"),
             "{why}"
         );
+    }
+
+    #[test]
+    fn a_key_of_three_columns_is_a_hash_and_a_text() {
+        use ScalarAttributeType::{N, S};
+        const ID: Column = Column::new("id", Type::Int);
+        const WIDE: &[Column] = &[ID, NAME, PRICE];
+        let key = |columns: usize| {
+            let needed = Needed::of(&View::rows("wares", &WIDE[..columns], &[]));
+            needed.expect("it can be").key
+        };
+        assert_eq!(key(1), [("id", N)]);
+        assert_eq!(key(2), [("id", N), ("name", S)]);
+        assert_eq!(key(3), [("id", N), ("sort_key", S)]);
     }
 }

@@ -2,6 +2,7 @@
 //! as done (`UnprocessedItems`).
 use super::{
     errors::{Class, classify},
+    key::Address,
     request::{Action, Change, Item, Request, Value, When},
 };
 use crate::SinkError;
@@ -30,14 +31,17 @@ pub enum Answer {
 pub async fn send(
     client: &Client,
     table: &str,
-    key: &Attributes,
+    at: &Address,
     request: &Request,
 ) -> Result<Answer, SinkError> {
     let mut text = Text::default();
     let condition = text.condition(&request.condition);
     match &request.action {
         Action::Put(item) => {
-            let mut whole = key.clone();
+            let mut whole = at.key.clone();
+            whole.extend(
+                at.columns.iter().map(|(name, value)| ((*name).to_owned(), attribute(value))),
+            );
             whole.extend(item.iter().map(|(name, value)| (name.clone(), attribute(value))));
             let sent = client
                 .put_item()
@@ -67,7 +71,7 @@ pub async fn send(
             let sent = client
                 .update_item()
                 .table_name(table)
-                .set_key(Some(key.clone()))
+                .set_key(Some(at.key.clone()))
                 .update_expression(update)
                 .condition_expression(condition)
                 .set_expression_attribute_names(text.names())

@@ -4,7 +4,7 @@ use crate::{
     Batch, Cell, Op, SinkError, TwoOwners, View,
     conformance::{
         Backend,
-        shop::{Rows, Shop, partitions},
+        shop::{Rows, Shop, Supports, partitions, uuid},
     },
 };
 use bigdecimal::BigDecimal;
@@ -17,16 +17,28 @@ const NAME: &str = "a hidden name";
 
 fn put(view: &'static str, stock: i64) -> Op {
     let (name, price) = (Cell::from(NAME), Cell::Decimal(BigDecimal::new(1950.into(), 2)));
-    if view == Shop::STOCK {
-        return Op::Put(vec![name, price, stock.into()]);
+    Op::Put(match view {
+        Shop::STOCK => vec![name, price, stock.into()],
+        Shop::BINS => vec![stock.into()],
+        Shop::MEMBERS => vec![format!("{NAME} {stock}").into()],
+        _ => vec![name, Cell::from(""), price, Cell::Null, Cell::Words(BTreeSet::new())],
+    })
+}
+/// Keys of several columns differ in one of them only.
+fn key(view: &str, number: i64) -> Vec<Cell> {
+    match view {
+        Shop::BINS => vec![NAME.into(), number.into(), NAME.into()],
+        Shop::MEMBERS => vec![NAME.into(), uuid(number).into()],
+        _ => vec![number.into()],
     }
-    Op::Put(vec![name, Cell::from(""), price, Cell::Null, Cell::Words(BTreeSet::new())])
 }
 
 impl<M: AsyncFn(&str) -> Backend, R: AsyncFn(&str, &View) -> Rows> Suite<M, R> {
     /// Rows that say nothing but that they are there need not show whose they are: they come with one that does.
     pub(super) async fn one_key_two_partitions(&self) {
-        let supported = [(self.supports.stock, Shop::STOCK), (self.supports.rows, Shop::INDEX)];
+        let Supports { stock, rows, .. } = self.supports;
+        let supported =
+            [(stock, Shop::STOCK), (rows, Shop::INDEX), (stock, Shop::BINS), (rows, Shop::MEMBERS)];
         for (_, view) in supported.into_iter().filter(|view| view.0) {
             for deleted in [false, true] {
                 for second in [put(view, 40), Op::Delete] {
@@ -47,19 +59,19 @@ impl<M: AsyncFn(&str) -> Backend, R: AsyncFn(&str, &View) -> Rows> Suite<M, R> {
             Log::new(other.clone(), 'p', 5),
             Log::new(sales.clone(), 'o', 0),
         ];
-        if view == Shop::STOCK {
+        if [Shop::STOCK, Shop::BINS].contains(&view) {
             let share = Op::Share(vec![7.into()]);
-            logs[2].push(1, vec![(view, vec![KEY.into()], share)]);
+            logs[2].push(1, vec![(view, key(view, KEY), share)]);
         }
-        logs[0].push(1, vec![(view, vec![KEY.into()], put(view, 30))]);
+        logs[0].push(1, vec![(view, key(view, KEY), put(view, 30))]);
         if deleted {
-            logs[0].push(1, vec![(view, vec![KEY.into()], Op::Delete)]);
+            logs[0].push(1, vec![(view, key(view, KEY), Op::Delete)]);
         }
         let mut astray = Log::new(other.clone(), 'p', 5);
         let elsewhere: i64 = KEY + 1;
-        astray.push(2, vec![(view, vec![elsewhere.into()], put(view, 50))]);
-        astray.push(2, vec![(view, vec![KEY.into()], second)]);
-        astray.push(2, vec![(view, vec![KEY.into()], put(view, 60))]);
+        astray.push(2, vec![(view, key(view, elsewhere), put(view, 50))]);
+        astray.push(2, vec![(view, key(view, KEY), second)]);
+        astray.push(2, vec![(view, key(view, KEY), put(view, 60))]);
 
         // A partition's share of the row makes it nobody's.
         let mut process = self.process(&name, &logs, None).await;
@@ -88,7 +100,7 @@ impl<M: AsyncFn(&str) -> Backend, R: AsyncFn(&str, &View) -> Rows> Suite<M, R> {
         // The owner goes on.
         for (record, op) in [put(view, 20), Op::Delete, put(view, 10)].into_iter().enumerate() {
             let from = logs[0].records.len();
-            logs[0].push(record as i64, vec![(view, vec![KEY.into()], op)]);
+            logs[0].push(record as i64, vec![(view, key(view, KEY), op)]);
             let process = self.process(&name, &logs, None).await;
             process.commit(&told, 0, &logs[0].cut(from, from + 1, &[])).await;
         }
@@ -116,7 +128,7 @@ async fn stops(told: &str, process: &Process, batch: &Batch, offset: i64) {
     for named in [&found.view, &found.partition.to_string(), &offset.to_string(), &found.owner] {
         assert!(text.contains(named.as_str()), "{told}: {named} is not in: {text}");
     }
-    for value in [KEY.to_string().as_str(), NAME] {
+    for value in [KEY.to_string().as_str(), uuid(KEY).as_str(), NAME] {
         assert!(!text.contains(value), "{told}: a sentence must not hold the value: {text}");
     }
 }

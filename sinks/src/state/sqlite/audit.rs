@@ -3,7 +3,7 @@ use super::{
     Trouble, explain, layout,
     table::{Table, cell, quoted},
 };
-use crate::{Cell, Key, Partition, SinkError, View};
+use crate::{Cell, Column, Key, Partition, SinkError, Type, View, canonical_key};
 use anyhow::anyhow;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use std::{collections::BTreeMap, path::Path};
@@ -69,11 +69,12 @@ impl FileReader {
         let mut read = || {
             let columns = view.key.iter().chain(view.columns);
             let names: Vec<String> = columns.clone().map(|c| quoted(c.name)).collect();
+            let order: Vec<String> = view.key.iter().map(ascending).collect();
             let sql = format!(
                 "SELECT {} FROM {} ORDER BY {}",
                 names.join(", "),
                 quoted(view.name),
-                names[..view.key.len()].join(", ")
+                order.join(", ")
             );
             let mut select = self.conn.prepare(&sql)?;
             let mut found = select.query([])?;
@@ -91,6 +92,25 @@ impl FileReader {
             Ok(())
         };
         read().map_err(|cause| explain(&self.path, cause))
+    }
+}
+
+/// The terms of SQL that put a column of a key in the order of its cells: numbers and times are kept as text.
+fn ascending(column: &Column) -> String {
+    let name = quoted(column.name);
+    match column.kind {
+        Type::Int | Type::Text | Type::Words => name,
+        // A fraction stands between the seconds and the `Z`.
+        Type::Time => format!("rtrim({name}, 'Z')"),
+        // The more digits before the point, the further from zero; as many of them compare as text.
+        Type::Decimal => {
+            let digits = format!("instr({name} || '.', '.')");
+            let is_negative = format!("{name} LIKE '-%'");
+            format!(
+                "CASE WHEN {is_negative} THEN -{digits} ELSE {digits} END, \
+                 CASE WHEN {is_negative} THEN {name} END DESC, {name}"
+            )
+        }
     }
 }
 
@@ -133,6 +153,7 @@ fn show_one(
             row.get(0)
         })?;
     let table = Table::new(view.clone(), id);
+    let key = &*canonical_key(key);
     let (shown, ts_ms) = if view.is_rows() {
         let sql = "SELECT r.value FROM cdc_state_rows r JOIN cdc_state_lanes l ON l.id = r.lane \
                    WHERE l.service = ? AND r.key = ?";

@@ -169,6 +169,9 @@ pub fn prepare(
     }
     let mut tables = vec![];
     for view in views {
+        if let Some(why) = Table::unfit(view) {
+            return Err(refuse(format!("view {} cannot be a table: {why}", view.name)));
+        }
         let id = claim(&txn, service, view)?.map_err(&refuse)?;
         tables.push(Table::new(view.clone(), id));
     }

@@ -7,6 +7,12 @@ use rusqlite::{
     types::{Value, ValueRef},
 };
 
+/// What tables of rows with shares have beside their views' columns.
+const OURS: [&str; 2] = ["updated_at", "source_ts_ms"];
+
+/// What tables of alerts have beside the key and the value that is told.
+const OF_ALERTS: [&str; 2] = ["name", "source_ts_ms"];
+
 /// Numbers as INTEGER; decimals plain, times as RFC 3339 in UTC and words between spaces as TEXT.
 pub struct Table {
     pub view: View,
@@ -23,7 +29,7 @@ impl Table {
         let table = quoted(view.name);
         let all: Vec<String> =
             view.key.iter().chain(view.columns).map(|c| quoted(c.name)).collect();
-        let extra: &[&str] = if view.is_star() { &["updated_at", "source_ts_ms"] } else { &[] };
+        let extra: &[&str] = if view.is_star() { &OURS } else { &[] };
         let into: Vec<&str> = all.iter().map(String::as_str).chain(extra.iter().copied()).collect();
         let holes = vec!["?"; into.len()].join(", ");
         let matches: Vec<String> =
@@ -36,6 +42,19 @@ impl Table {
             view,
             id,
         }
+    }
+
+    /// Why there can be no table of this view, or of its alerts; `None`: there can.
+    pub fn unfit(view: &View) -> Option<String> {
+        let mut all = view.key.iter().chain(view.columns);
+        let ours = all.find(|column| view.is_star() && OURS.contains(&column.name));
+        let mut told = alert_columns(view).into_iter().flat_map(|(_, columns)| columns);
+        let of_alerts = told.find(|column| OF_ALERTS.contains(&column.name));
+        view.unfit()
+            .or_else(|| ours.map(|column| format!("column `{}` is ours", column.name)))
+            .or_else(|| {
+                of_alerts.map(|c| format!("column `{}` is ours in the table of alerts", c.name))
+            })
     }
 
     /// A key of totals may hold nulls (SQL's `group by` has a group of them), all others may not.
@@ -54,8 +73,9 @@ impl Table {
             columns.push(format!("{} {kind}{bound}", quoted(column.name)));
         }
         if view.is_star() {
-            columns.push("updated_at TEXT NOT NULL".into());
-            columns.push("source_ts_ms INTEGER NOT NULL".into());
+            let [updated, changed] = OURS;
+            columns.push(format!("{updated} TEXT NOT NULL"));
+            columns.push(format!("{changed} INTEGER NOT NULL"));
         }
         let key: Vec<String> = view.key.iter().map(|column| quoted(column.name)).collect();
         columns.push(format!("PRIMARY KEY ({})", key.join(", ")));
