@@ -2,7 +2,6 @@
 //!
 //!     cargo run -p consumers --example handler                    # some changes of its own
 //!     cargo run -p consumers --example handler -- changes.ndjson  # yours, of a topic that ends with `.customers`
-use bigdecimal::BigDecimal;
 use consumers::{
     engine::Engine,
     handler::{Handler, Keys, Reject, Step, plus},
@@ -12,6 +11,7 @@ use consumers::{
     source_table::{SourceTable, SourceType, of_topic},
 };
 use debezium::{Change, Decoder, Field};
+use sinks::Decimal;
 use sinks::{
     Cell, Column, Committer, Key, Merge, Type, View,
     dlq::ObjectDlq,
@@ -63,7 +63,7 @@ impl Handler for Countries {
         for (country, more) in [(from, -1), (to.clone(), 1)] {
             let Some(key) = country.map(|country| vec![Cell::from(country)]) else { continue };
             let share = step.share("customers_by_country", &key);
-            let count = plus(share.first(), &BigDecimal::from(more));
+            let count = plus(share.first(), &Decimal::from(more));
             let share = if count.is_zero() { vec![] } else { vec![count] };
             step.set_share("customers_by_country", key, share);
         }

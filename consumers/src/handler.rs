@@ -3,11 +3,11 @@
 #![deny(clippy::disallowed_methods)]
 
 use crate::source_table::SourceTable;
-use bigdecimal::BigDecimal;
 use debezium::Change;
 use foldhash::fast::RandomState;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::error::Category;
+use sinks::Decimal;
 use sinks::{Cell, Key, Op, View, Write, decode_row, encode_row};
 use std::{
     any::Any,
@@ -420,9 +420,9 @@ impl<'a> Step<'a> {
 ///
 /// The sum's text is the same whether it was stored in between or not: a sum of negative scale (`1E7`, ten million in
 /// one digit) comes back from the state with scale 0.
-pub fn plus(cell: Option<&Cell>, amount: &BigDecimal) -> Cell {
+pub fn plus(cell: Option<&Cell>, amount: &Decimal) -> Cell {
     match cell.and_then(Cell::decimal) {
-        Some(sum) if sum.fractional_digit_count() < 0 => Cell::Decimal(sum.with_scale(0) + amount),
+        Some(sum) if sum.fractional_digit_count() < 0 => Cell::Decimal(sum.written_out() + amount),
         Some(sum) => Cell::Decimal(sum + amount),
         None => Cell::Decimal(amount.clone()),
     }

@@ -26,8 +26,8 @@ use crate::{
     handler::{Handler, Keys, Reject, Rows, Step, plus},
     source_table::SourceTable,
 };
-use bigdecimal::BigDecimal;
 use debezium::Change;
+use sinks::Decimal;
 use sinks::{
     Cell, Key, Plan, View, decode_row,
     plan::{Contribution, Own, Part},
@@ -315,7 +315,7 @@ fn plus_amount(sum: &Cell, amount: &Cell, sign: i64) -> Cell {
     match amount {
         // Never saturates where amounts are bounded: see `QUANTITY_MAX`.
         Cell::Int(n) => Cell::Int(sum.int().unwrap_or(0).saturating_add(n.saturating_mul(sign))),
-        Cell::Decimal(d) => plus(Some(sum), &(d * BigDecimal::from(sign))),
+        Cell::Decimal(d) => plus(Some(sum), &(d * Decimal::from(sign))),
         _ => sum.clone(),
     }
 }

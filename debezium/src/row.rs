@@ -6,8 +6,8 @@ use crate::{
     schema::{Column, Columns, Kind},
     value::{Instant, decimal, is_unavailable, time},
 };
+use ::decimal::Decimal;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use bigdecimal::BigDecimal;
 use std::{array, borrow::Cow, sync::Arc};
 
 #[derive(Debug, Clone)]
@@ -270,12 +270,12 @@ impl<'a> Field<'a> {
     }
 
     /// At most [`crate::DECIMAL_DIGITS_MAX`] digits before and behind the point.
-    pub fn decimal(&self) -> Result<BigDecimal, FieldError> {
+    pub fn decimal(&self) -> Result<Decimal, FieldError> {
         self.number(self.value()?, "a decimal")
     }
 
     /// `wanted`: what it is not, in errors.
-    fn number(&self, raw: &'a str, wanted: &str) -> Result<BigDecimal, FieldError> {
+    fn number(&self, raw: &'a str, wanted: &str) -> Result<Decimal, FieldError> {
         let said = |result: Result<_, decimal::BadDecimal>| {
             result.map_err(|bad| self.error(&bad.to_string()))
         };
@@ -303,7 +303,7 @@ impl<'a> Field<'a> {
     }
 
     /// Without schema and configuration: what can be one thing only.
-    fn guessed_decimal(&self, text: &str) -> Result<BigDecimal, FieldError> {
+    fn guessed_decimal(&self, text: &str) -> Result<Decimal, FieldError> {
         match (decimal::from_text(text), decimal::may_be_base64(text)) {
             (Ok(_), true) => Err(self.no_scale("decimal text, or base64 of something else")),
             (Err(decimal::BadDecimal::NotADecimal), true) => {
@@ -425,13 +425,13 @@ impl<'a> Field<'a> {
 const NO_64_BITS: &str = "does not fit into 64 bits";
 
 /// Exactly, or what is in the way.
-fn whole(number: &BigDecimal) -> Result<i64, &'static str> {
-    let (digits, scale) = number.normalized().into_bigint_and_exponent();
-    if scale > 0 {
+fn whole(number: &Decimal) -> Result<i64, &'static str> {
+    let number = number.normalized();
+    if number.fractional_digit_count() > 0 {
         return Err("has digits behind the point, not a whole number");
     }
-    let zeros = u32::try_from(scale.unsigned_abs()).ok();
-    let unit = zeros.and_then(|zeros| 10_i64.checked_pow(zeros));
+    let Some((digits, scale)) = number.parts() else { return Err(NO_64_BITS) };
+    let unit = 10_i64.checked_pow(u32::from(scale.unsigned_abs()));
     let count = i64::try_from(digits).ok();
     count.zip(unit).and_then(|(count, unit)| count.checked_mul(unit)).ok_or(NO_64_BITS)
 }

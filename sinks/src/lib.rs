@@ -39,7 +39,7 @@ pub use error::{Refusal, SinkError};
 pub use owner::TwoOwners;
 pub use state::{PartitionState, State};
 pub use views::{
-    AlertWhen, Cell, Column, Condition, Expr, Index, IndexKey, Merge, Plan, Rules, Type,
+    AlertWhen, Cell, Column, Condition, Decimal, Expr, Index, IndexKey, Merge, Plan, Rules, Type,
     UNICODE_VERSION, View, canonical, canonical_key, day, decode_row, encode_row, plan, read_key,
     word_bytes, words, write_key,
 };

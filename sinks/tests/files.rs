@@ -1,6 +1,6 @@
 //! The folder sink shows what the state has committed, whole files only, and never an older one after a newer one.
-use bigdecimal::BigDecimal;
 use serde_json::{Value, json};
+use sinks::Decimal;
 use sinks::{
     Batch, Cell, Checkpoint, Column, Committer, Expr, Merge, Op, Partition, PartitionState, Type,
     View, Write,
@@ -91,7 +91,7 @@ impl Service {
     }
 
     async fn put(&mut self, id: i64, name: &str) {
-        let price = Cell::Decimal(BigDecimal::new((id * 100 + 50).into(), 2));
+        let price = Cell::Decimal(Decimal::from_parts((id * 100 + 50).into(), 2));
         self.commit("product_search_index", id.into(), Op::Put(vec![name.into(), price])).await;
     }
 

@@ -1,10 +1,10 @@
 //! Reports say exactly what the parts say, move forward only, and are the same bytes whoever publishes them when.
 mod place;
 use async_trait::async_trait;
-use bigdecimal::BigDecimal;
 use place::{folder, places};
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
+use sinks::Decimal;
 use sinks::{
     Batch, Cell, Checkpoint, Column, Expr, Key, Mark, Merge, Partition, PartitionState, Receipt,
     Sink, SinkError, Type, View,
@@ -57,7 +57,7 @@ fn reports(objects: &Arc<dyn Objects>, generation: u64) -> Reports {
 }
 
 fn money(text: &str) -> Cell {
-    Cell::Decimal(text.parse::<BigDecimal>().unwrap())
+    Cell::Decimal(text.parse::<Decimal>().unwrap())
 }
 
 /// The committed shares of a partition.
@@ -289,7 +289,7 @@ fn any_shares_make_the_rows_that_a_plain_sum_makes() {
         let wanted: Vec<Value> = wanted
             .into_iter()
             .map(|(key, (_, quantity, cents))| {
-                let revenue = BigDecimal::new(cents.into(), 2).to_plain_string();
+                let revenue = Decimal::from_parts(cents.into(), 2).to_plain_string();
                 json!({"product_id": key, "quantity": quantity, "revenue": revenue})
             })
             .collect();
@@ -305,7 +305,7 @@ async fn published(partitions: &[BTreeMap<i64, (i64, i64, i64)>]) -> Value {
     for (index, shares) in (0..).zip(partitions) {
         let mut lane = Shares::new("shop.items", index).to(1 + i64::from(index));
         for (key, (lines, quantity, cents)) in shares {
-            let revenue = Cell::Decimal(BigDecimal::new((*cents).into(), 2));
+            let revenue = Cell::Decimal(Decimal::from_parts((*cents).into(), 2));
             let share = vec![Cell::Int(*lines), Cell::Int(*quantity), revenue];
             lane = lane.with("product_sales", *key, share);
         }

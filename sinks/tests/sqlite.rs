@@ -1,7 +1,7 @@
 //! State and views in one SQLite file.
 mod killed;
 
-use bigdecimal::BigDecimal;
+use sinks::Decimal;
 use sinks::{
     Batch, Cell, Checkpoint, Column, Op, Partition, PartitionState, SinkError, State, Type, View,
     Write,
@@ -61,7 +61,7 @@ fn write(offset: i64, view: &'static str, key: Vec<Cell>, op: Op) -> Write {
 }
 
 fn stock(offset: i64, id: i64, base: i64) -> Write {
-    let own = vec!["tea".into(), "19.50".parse::<BigDecimal>().unwrap().into(), base.into()];
+    let own = vec!["tea".into(), "19.50".parse::<Decimal>().unwrap().into(), base.into()];
     write(offset, Shop::STOCK, vec![id.into()], Op::Put(own))
 }
 
@@ -116,18 +116,8 @@ async fn people_read_plain_tables() {
             Op::Put(vec!["Tea".into(), "".into(), Cell::Null, "茶".into(), words]),
         ),
         write(1, Shop::TOKENS, vec!["tea".into(), 7.into()], Op::Put(vec![])),
-        write(
-            2,
-            Shop::DAILY,
-            vec![Cell::Null],
-            Op::Share(vec![1.into(), BigDecimal::from(5).into()]),
-        ),
-        write(
-            3,
-            Shop::DAILY,
-            vec![Cell::Null],
-            Op::Share(vec![2.into(), BigDecimal::from(9).into()]),
-        ),
+        write(2, Shop::DAILY, vec![Cell::Null], Op::Share(vec![1.into(), Decimal::from(5).into()])),
+        write(3, Shop::DAILY, vec![Cell::Null], Op::Share(vec![2.into(), Decimal::from(9).into()])),
         stock(4, 7, 9),
     ];
     lane(&store).await.commit(&batch(&partition(), 0, 5, writes)).await.unwrap();
@@ -165,7 +155,7 @@ async fn keys_that_are_one_are_one_row() {
     let path = dir.path().join("x.db");
     let store = open(&path);
     let key = |region: Cell, rate: &str| {
-        vec![region, 1.into(), Cell::Decimal(rate.parse::<BigDecimal>().unwrap())]
+        vec![region, 1.into(), Cell::Decimal(rate.parse::<Decimal>().unwrap())]
     };
     let keys = [
         key(Cell::Null, "1.0"),

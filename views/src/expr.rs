@@ -2,11 +2,8 @@
 #![deny(clippy::disallowed_methods)]
 
 use crate::{Cell, words::words};
-use bigdecimal::{
-    BigDecimal,
-    num_bigint::{BigInt, Sign},
-};
 use chrono::{DateTime, Datelike};
+use decimal::Decimal;
 use std::fmt::Write as _;
 
 /// The parts of one row: what its expressions are evaluated over.
@@ -122,7 +119,7 @@ impl Expr {
                 Cell::Words(texts.iter().filter_map(Cell::text).flat_map(words).collect())
             }
             Self::Average { sum, count, places } => match (sum.of(parts), count.of(parts)) {
-                (Cell::Decimal(sum), Cell::Int(count)) => average(&sum, count, *places).into(),
+                (Cell::Decimal(sum), Cell::Int(count)) => sum.round_quotient(count, *places).into(),
                 _ => Cell::Null,
             },
             Self::When(condition, value) => {
@@ -153,7 +150,7 @@ fn times(a: &Cell, b: &Cell) -> Cell {
         (Cell::Int(a), Cell::Int(b)) => Cell::Int(a.saturating_mul(*b)),
         (Cell::Decimal(a), Cell::Decimal(b)) => Cell::Decimal(a * b),
         (Cell::Decimal(a), Cell::Int(b)) | (Cell::Int(b), Cell::Decimal(a)) => {
-            Cell::Decimal(a * BigDecimal::from(*b))
+            Cell::Decimal(a * Decimal::from(*b))
         }
         _ => Cell::Null,
     }
@@ -169,24 +166,6 @@ pub fn day(us: i64) -> Option<String> {
     let mut text = String::with_capacity(10);
     write!(text, "{date}").ok()?;
     Some(text)
-}
-
-/// `round(sum / count, places)`; `None` for a count that is not positive.
-fn average(sum: &BigDecimal, count: i64, places: u32) -> Option<BigDecimal> {
-    if count <= 0 {
-        return None;
-    }
-    let (digits, scale) = sum.as_bigint_and_exponent();
-    let ten = |power: u64| BigInt::from(10).pow(u32::try_from(power).unwrap_or(u32::MAX));
-    let digits = digits * ten(u64::from(places));
-    let (above, below): (BigInt, BigInt) = if scale >= 0 {
-        (digits, ten(scale.unsigned_abs()) * count)
-    } else {
-        (digits * ten(scale.unsigned_abs()), BigInt::from(count))
-    };
-    let half = if above.sign() == Sign::Minus { -&below } else { below.clone() };
-    // Division of integers cuts towards zero, so half a divisor more rounds half away from it.
-    Some(BigDecimal::new((above * 2 + half) / (below * 2), i64::from(places)))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ mod bytes;
 pub use bytes::{read_key, write_key};
 
 use crate::{Cell, Type, View};
-use bigdecimal::BigDecimal;
+use decimal::Decimal;
 use std::{borrow::Cow, collections::BTreeSet};
 
 /// The form in which a key is stored and compared. Two keys that SQL takes for equal have one form: `1.0` and `1.00` are
@@ -21,9 +21,8 @@ pub fn canonical_key(key: &[Cell]) -> Cow<'_, [Cell]> {
 }
 
 /// Without zeros at the end of its fraction.
-fn shortest(decimal: &BigDecimal) -> BigDecimal {
-    let shortest = decimal.normalized();
-    if shortest.fractional_digit_count() < 0 { shortest.with_scale(0) } else { shortest }
+fn shortest(decimal: &Decimal) -> Decimal {
+    decimal.normalized().written_out()
 }
 
 impl View {

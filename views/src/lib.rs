@@ -5,7 +5,6 @@
 
 pub mod canonical;
 mod cell;
-mod decimal;
 mod expr;
 mod key;
 pub mod plan;
@@ -14,7 +13,7 @@ mod view;
 mod words;
 
 pub use cell::Cell;
-pub use decimal::{Decimal, NotADecimal};
+pub use decimal::Decimal;
 pub use expr::{Condition, Expr, Parts, day};
 pub use key::{canonical_key, read_key, write_key};
 pub use plan::Plan;

@@ -8,7 +8,7 @@ use crate::{
     Cell, Merge, Type, View,
     expr::{Condition, Expr, Parts},
 };
-use bigdecimal::BigDecimal;
+use decimal::Decimal;
 
 /// A view, and what each source table says of it.
 #[derive(Debug, Clone)]
@@ -72,7 +72,7 @@ impl Aggregate {
         match self {
             Self::Count => Cell::Int(1),
             Self::Sum(kind, value) => match value.of(row) {
-                Cell::Null if *kind == Type::Decimal => Cell::Decimal(BigDecimal::from(0)),
+                Cell::Null if *kind == Type::Decimal => Cell::Decimal(Decimal::ZERO),
                 Cell::Null => Cell::Int(0),
                 Cell::Int(number) if *kind == Type::Decimal => Cell::Decimal(number.into()),
                 known => known,
@@ -218,11 +218,9 @@ pub fn bucket(value: &Cell) -> i64 {
 }
 
 /// Without what is behind the point; the nearest that 64 bits hold.
-fn whole(decimal: &BigDecimal) -> i64 {
-    let (digits, _) = decimal.with_scale(0).into_bigint_and_exponent();
-    let beyond =
-        if digits.sign() == bigdecimal::num_bigint::Sign::Minus { i64::MIN } else { i64::MAX };
-    i64::try_from(digits).unwrap_or(beyond)
+fn whole(decimal: &Decimal) -> i64 {
+    let beyond = if *decimal < 0 { i64::MIN } else { i64::MAX };
+    decimal.truncated().map_or(beyond, |whole| i64::try_from(whole).unwrap_or(beyond))
 }
 
 #[cfg(test)]

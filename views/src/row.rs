@@ -10,13 +10,12 @@
 //! | `01` | int | the number |
 //! | `02` | time | the microseconds |
 //! | `03` | text | how many bytes, and the bytes |
-//! | `04` | decimal | the scale, and the digits as one number of up to 128 bits |
-//! | `05` | decimal of more digits | the scale, and the digits as text is written |
-//! | `06` | words | how many, and each as text is written |
+//! | `04` | decimal | as [`Decimal::write_binary`] has it |
+//! | `05` | words | how many, and each as text is written |
 #![deny(clippy::disallowed_methods)]
 
 use crate::Cell;
-use bigdecimal::{BigDecimal, num_bigint::BigInt};
+use decimal::Decimal;
 use std::collections::BTreeSet;
 
 const VERSION: u8 = 1;
@@ -25,8 +24,7 @@ const INT: u8 = 1;
 const TIME: u8 = 2;
 const TEXT: u8 = 3;
 const DECIMAL: u8 = 4;
-const WIDE_DECIMAL: u8 = 5;
-const WORDS: u8 = 6;
+const WORDS: u8 = 5;
 
 /// The row as it is stored.
 pub fn encode_row(row: &[Cell]) -> Vec<u8> {
@@ -49,64 +47,40 @@ pub fn decode_row(stored: &[u8]) -> Option<Vec<Cell>> {
 fn write_cell(out: &mut Vec<u8>, cell: &Cell) {
     match cell {
         Cell::Null => out.push(NULL),
-        Cell::Int(number) => write_tagged(out, INT, i128::from(*number)),
-        Cell::Time(us) => write_tagged(out, TIME, i128::from(*us)),
+        Cell::Int(number) => write_tagged(out, INT, *number),
+        Cell::Time(us) => write_tagged(out, TIME, *us),
         Cell::Text(text) => {
             out.push(TEXT);
             write_text(out, text);
         }
-        Cell::Decimal(decimal) => write_decimal(out, decimal),
+        Cell::Decimal(decimal) => {
+            out.push(DECIMAL);
+            decimal.write_binary(out);
+        }
         Cell::Words(words) => {
             out.push(WORDS);
-            write_number(out, words.len() as u128);
+            write_number(out, words.len() as u64);
             words.iter().for_each(|word| write_text(out, word));
         }
     }
 }
 
-fn write_decimal(out: &mut Vec<u8>, decimal: &BigDecimal) {
-    let (digits, scale) = decimal.as_bigint_and_scale();
-    match i128::try_from(&*digits) {
-        Ok(digits) => {
-            write_tagged(out, DECIMAL, i128::from(scale));
-            write_number(out, zigzag(digits));
-        }
-        Err(_) => {
-            write_tagged(out, WIDE_DECIMAL, i128::from(scale));
-            write_text(out, &digits.to_string());
-        }
-    }
-}
-
-fn write_tagged(out: &mut Vec<u8>, tag: u8, number: i128) {
+fn write_tagged(out: &mut Vec<u8>, tag: u8, number: i64) {
     out.push(tag);
-    write_number(out, zigzag(number));
+    write_number(out, ((number << 1) ^ (number >> 63)).cast_unsigned());
 }
 
 fn write_text(out: &mut Vec<u8>, text: &str) {
-    write_number(out, text.len() as u128);
+    write_number(out, text.len() as u64);
     out.extend_from_slice(text.as_bytes());
 }
 
-fn write_number(out: &mut Vec<u8>, mut number: u128) {
-    // Nearly all of them are short, and arithmetic of 64 bits is cheaper.
-    while number > u128::from(u64::MAX) {
-        out.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    let mut number = number as u64;
+fn write_number(out: &mut Vec<u8>, mut number: u64) {
     while number > 0x7f {
         out.push(number as u8 | 0x80);
         number >>= 7;
     }
     out.push(number as u8);
-}
-
-const fn zigzag(number: i128) -> u128 {
-    ((number << 1) ^ (number >> 127)).cast_unsigned()
-}
-const fn unzigzag(number: u128) -> i128 {
-    (number >> 1).cast_signed() ^ -((number & 1).cast_signed())
 }
 
 fn read_cell(bytes: &mut &[u8]) -> Option<Cell> {
@@ -118,14 +92,9 @@ fn read_cell(bytes: &mut &[u8]) -> Option<Cell> {
         TIME => Cell::Time(read_i64(bytes)?),
         TEXT => Cell::Text(read_text(bytes)?.to_owned()),
         DECIMAL => {
-            let scale = read_i64(bytes)?;
-            let digits = unzigzag(read_number(bytes)?);
-            Cell::Decimal(BigDecimal::new(short(digits), scale))
-        }
-        WIDE_DECIMAL => {
-            let scale = read_i64(bytes)?;
-            let digits: BigInt = read_text(bytes)?.parse().ok()?;
-            Cell::Decimal(BigDecimal::new(digits, scale))
+            let (decimal, rest) = Decimal::read_binary(bytes)?;
+            *bytes = rest;
+            Cell::Decimal(decimal)
         }
         WORDS => {
             let count = read_number(bytes)?;
@@ -139,13 +108,9 @@ fn read_cell(bytes: &mut &[u8]) -> Option<Cell> {
     })
 }
 
-/// Numbers of 64 bits become big ones with less work.
-fn short(digits: i128) -> BigInt {
-    i64::try_from(digits).map_or_else(|_| BigInt::from(digits), BigInt::from)
-}
-
 fn read_i64(bytes: &mut &[u8]) -> Option<i64> {
-    i64::try_from(unzigzag(read_number(bytes)?)).ok()
+    let number = read_number(bytes)?;
+    Some((number >> 1).cast_signed() ^ -((number & 1).cast_signed()))
 }
 
 fn read_text<'b>(bytes: &mut &'b [u8]) -> Option<&'b str> {
@@ -155,25 +120,14 @@ fn read_text<'b>(bytes: &mut &'b [u8]) -> Option<&'b str> {
     std::str::from_utf8(text).ok()
 }
 
-fn read_number(bytes: &mut &[u8]) -> Option<u128> {
-    let mut number = 0_u64;
-    for (at, byte) in bytes.iter().take(9).enumerate() {
+fn read_number(bytes: &mut &[u8]) -> Option<u64> {
+    const BYTES_MAX: usize = 10;
+    let mut number = 0;
+    for (at, byte) in bytes.iter().take(BYTES_MAX).enumerate() {
         number |= u64::from(byte & 0x7f) << (7 * at);
         if byte & 0x80 == 0 {
-            *bytes = &bytes[at + 1..];
-            return Some(number.into());
-        }
-    }
-    read_long_number(bytes)
-}
-
-fn read_long_number(bytes: &mut &[u8]) -> Option<u128> {
-    const BYTES_MAX: usize = 19;
-    let mut number = 0_u128;
-    for (at, byte) in bytes.iter().take(BYTES_MAX).enumerate() {
-        number |= u128::from(byte & 0x7f) << (7 * at);
-        if byte & 0x80 == 0 {
-            let is_too_large = at + 1 == BYTES_MAX && *byte > 0x03;
+            // The last byte of the longest has one bit left.
+            let is_too_large = at + 1 == BYTES_MAX && *byte > 1;
             *bytes = &bytes[at + 1..];
             return (!is_too_large).then_some(number);
         }
@@ -193,9 +147,10 @@ mod tests {
             number.clone().prop_map(Cell::Int),
             number.clone().prop_map(Cell::Time),
             "\\PC{0,9}".prop_map(Cell::Text),
-            (number, 0_u32..4, -3_i64..25).prop_map(|(digits, power, scale)| {
-                let digits = BigInt::from(digits) * BigInt::from(u64::MAX).pow(power);
-                Cell::Decimal(BigDecimal::new(digits, scale))
+            (number, 0_u32..4, -3_i16..25).prop_map(|(digits, power, scale)| {
+                let power = (0..power).map(|_| Decimal::from(i64::MAX));
+                let digits = Decimal::from_parts(digits.into(), scale);
+                Cell::Decimal(power.fold(digits, |product, factor| product * factor))
             }),
             proptest::collection::btree_set("\\PC{0,3}", 0..3).prop_map(Cell::Words),
         ]
@@ -226,7 +181,7 @@ mod tests {
     #[test]
     fn bytes_as_ever() {
         let decimal = |text: &str| Cell::Decimal(text.parse().expect("a decimal"));
-        let cases: [(Cell, &[u8]); 15] = [
+        let cases: [(Cell, &[u8]); 14] = [
             (Cell::Null, &[0]),
             (Cell::Int(0), &[1, 0]),
             (Cell::Int(-1), &[1, 1]),
@@ -236,21 +191,14 @@ mod tests {
             (Cell::Time(-2), &[2, 3]),
             (Cell::Text("ü".into()), &[3, 2, 0xc3, 0xbc]),
             (Cell::Text(String::new()), &[3, 0]),
-            (decimal("19.50"), &[4, 4, 0xbc, 0x1e]),
-            (decimal("-0.05"), &[4, 4, 9]),
-            (decimal("1e3"), &[4, 5, 2]),
-            (
-                decimal("170141183460469231731687303715884105727"),
-                &[
-                    4, 0, 0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-                    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 3,
-                ],
-            ),
+            (decimal("19.50"), &[4, 2, 4, 0x9e, 7]),
+            (decimal("-0.05"), &[4, 0x21, 4, 5]),
+            (decimal("0.00"), &[4, 0, 4]),
             (
                 decimal("1701411834604692317316873037158841057280"),
-                b"\x05\x00\x281701411834604692317316873037158841057280",
+                b"\x04\x40\x00\x281701411834604692317316873037158841057280",
             ),
-            (Cell::Words(["b".to_owned(), "a".to_owned()].into()), &[6, 2, 1, b'a', 1, b'b']),
+            (Cell::Words(["b".to_owned(), "a".to_owned()].into()), &[5, 2, 1, b'a', 1, b'b']),
         ];
         for (cell, want) in cases {
             let stored = encode_row(std::slice::from_ref(&cell));
@@ -266,8 +214,8 @@ mod tests {
         {
             assert_eq!(decode_row(bytes), None, "{bytes:?}");
         }
-        assert_eq!(decode_row(&[1, 6, 0xff, 0xff, 0xff, 0xff, 0x7f]), None, "words that lie");
-        assert_eq!(decode_row(&[&[1, 1][..], &[0xff; 18], &[4]].concat()), None, "129 bits");
+        assert_eq!(decode_row(&[1, 5, 0xff, 0xff, 0xff, 0xff, 0x7f]), None, "words that lie");
+        assert_eq!(decode_row(&[&[1, 1][..], &[0xff; 9], &[2]].concat()), None, "65 bits");
         assert_eq!(decode_row(&[1]), Some(vec![]));
     }
 }

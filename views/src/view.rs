@@ -6,7 +6,7 @@ use crate::{
     canonical::Text,
     expr::{Condition, Expr, Parts},
 };
-use bigdecimal::BigDecimal;
+use decimal::Decimal;
 
 /// What the values of a column are. Any of them may be null, but for those of most keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -323,8 +323,8 @@ fn add(a: Cell, b: &Cell) -> Cell {
         (a, Cell::Null) => a,
         (Cell::Int(a), Cell::Int(b)) => Cell::Int(a.saturating_add(*b)),
         (Cell::Decimal(a), Cell::Decimal(b)) => Cell::Decimal(a + b),
-        (Cell::Decimal(a), Cell::Int(b)) => Cell::Decimal(a + BigDecimal::from(*b)),
-        (Cell::Int(a), Cell::Decimal(b)) => Cell::Decimal(b + BigDecimal::from(a)),
+        (Cell::Decimal(a), Cell::Int(b)) => Cell::Decimal(a + Decimal::from(*b)),
+        (Cell::Int(a), Cell::Decimal(b)) => Cell::Decimal(b + Decimal::from(a)),
         (a, _) => a,
     }
 }

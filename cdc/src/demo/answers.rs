@@ -1,9 +1,9 @@
 //! PostgreSQL's own answers, and how ours are held against them.
 use anyhow::{Context, anyhow};
-use bigdecimal::BigDecimal;
 use chrono::DateTime;
 use serde::Deserialize;
 use serde_json::Value;
+use sinks::Decimal;
 use sinks::{Cell, Type, View, dlq, key_text, objects::Dir};
 use std::{collections::BTreeMap, path::Path};
 
@@ -73,7 +73,7 @@ pub(crate) fn cell(value: Option<&Value>, kind: Type) -> anyhow::Result<Cell> {
     let Some(value) = value.filter(|value| !value.is_null()) else { return Ok(Cell::Null) };
     Ok(match kind {
         Type::Int => Cell::Int(value.as_i64().context("not an integer")?),
-        Type::Decimal => Cell::Decimal(as_text(value).parse::<BigDecimal>()?),
+        Type::Decimal => Cell::Decimal(as_text(value).parse::<Decimal>()?),
         Type::Time => Cell::Time(DateTime::parse_from_rfc3339(&as_text(value))?.timestamp_micros()),
         Type::Text => Cell::Text(as_text(value)),
         Type::Words => Cell::Words(as_text(value).split(' ').map(str::to_owned).collect()),

@@ -253,7 +253,7 @@ fn decimal(value: &Value, field: Option<&Value>) -> String {
         (_, Some("string"), _) => "text (string)".to_owned(),
         (_, Some("double" | "float"), _) => DOUBLE.to_owned(),
         (_, Some(other), _) => other.to_owned(),
-        (_, None, Value::String(text)) if text.parse::<bigdecimal::BigDecimal>().is_ok() => {
+        (_, None, Value::String(text)) if text.parse::<sinks::Decimal>().is_ok() => {
             "text (string)".to_owned()
         }
         (_, None, Value::String(_)) => "bytes (precise), whose scale nothing tells".to_owned(),

@@ -10,17 +10,17 @@ use crate::{
     handler::{Rows, Step, plus},
     plan_handler::{Fact, PlanHandler},
 };
-use bigdecimal::BigDecimal;
 use harness::{Rng, World};
 use shop::{Event, Row, Shop};
 use sinks::Cell;
+use sinks::Decimal;
 use std::collections::BTreeMap;
 
 const SEEDS: u64 = 200;
 const STEPS: usize = 200;
 
 fn money(cents: Option<i64>) -> Cell {
-    cents.map(|cents| BigDecimal::new(cents.into(), 2)).into()
+    cents.map(|cents| Decimal::from_parts(cents.into(), 2)).into()
 }
 fn text(text: Option<&shop::Text>) -> Cell {
     text.map(oracle::spelled).into()

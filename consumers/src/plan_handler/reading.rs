@@ -4,8 +4,8 @@ use crate::{
     handler::Reject,
     source_table::{SourceColumn, SourceTable, SourceType},
 };
-use bigdecimal::BigDecimal;
 use debezium::{Change, Field, Instant, Kept, Op, Row};
+use sinks::Decimal;
 use sinks::{Cell, word_bytes};
 use std::borrow::Cow;
 
@@ -231,14 +231,14 @@ fn decimal(
     field: &Field<'_>,
     bounds: &[Bound],
     name: &Name<'_>,
-) -> Result<Option<BigDecimal>, Reject> {
+) -> Result<Option<Decimal>, Reject> {
     let Some(value) = field.nullable(Field::decimal)? else { return Ok(None) };
     let digits = |bound: &Bound| match bound {
         Bound::Digits(digits) => Some(*digits),
         _ => None,
     };
     let Some(max) = bounds.iter().find_map(digits) else { return Ok(Some(value)) };
-    let exponent = |value: &BigDecimal| value.as_bigint_and_scale().1.unsigned_abs();
+    let exponent = |value: &Decimal| value.fractional_digit_count().unsigned_abs();
     if exponent(&value) <= max && value.digits() <= max {
         return Ok(Some(value));
     }

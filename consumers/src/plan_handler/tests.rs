@@ -189,7 +189,7 @@ impl Source {
         let or_null = |cell: Option<&Cell>| cell.cloned().unwrap_or(Cell::Null);
         let row = |rows: Vec<&Vec<Cell>>| {
             let costs = rows.iter().filter_map(|row| row[4].decimal());
-            let sum = costs.fold(BigDecimal::from(0), |sum, cost| sum + cost);
+            let sum = costs.fold(Decimal::from(0), |sum, cost| sum + cost);
             vec![
                 Cell::Int(rows.len() as i64),
                 Cell::Decimal(sum),
@@ -243,7 +243,7 @@ fn columns(rng: &mut Rng, table: usize) -> Vec<Cell> {
         text(rng, &[Some("open"), Some("done"), None]),
         text(rng, &[Some("ann"), Some("bob"), None]),
         number(rng),
-        cost.map(|(digits, scale)| BigDecimal::new(i64::from(digits).into(), scale)).into(),
+        cost.map(|(digits, scale)| Decimal::from_parts(i64::from(digits).into(), scale)).into(),
         opened.map_or(Cell::Null, Cell::Time),
     ]
 }

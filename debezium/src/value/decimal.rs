@@ -1,5 +1,6 @@
 //! Decimals, never by way of floating point.
 use crate::{format::parse_scale, json};
+use ::decimal::Decimal;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bigdecimal::{BigDecimal, num_bigint::BigInt};
 
@@ -24,7 +25,7 @@ pub(crate) enum BadDecimal {
 use BadDecimal::{NotADecimal, NotBase64, NotFinite, NotVariableScale, TooLong};
 
 /// `-12.50`, `1.25E+3`. The digits behind the point are kept as written.
-pub(crate) fn from_text(text: &str) -> Result<BigDecimal, BadDecimal> {
+pub(crate) fn from_text(text: &str) -> Result<Decimal, BadDecimal> {
     if matches!(text, "NaN" | "Infinity" | "-Infinity" | "+Infinity") {
         return Err(NotFinite);
     }
@@ -46,17 +47,25 @@ pub(crate) fn from_text(text: &str) -> Result<BigDecimal, BadDecimal> {
         return Err(TooLong);
     }
     let scale = i64::try_from(part.len()).map_err(|_| TooLong)? - exponent;
-    let mut digits = 0_i64;
-    if whole.len() + part.len() <= 18 {
-        for digit in whole.bytes().chain(part.bytes()) {
-            digits = digits * 10 + i64::from(digit - b'0');
-        }
-        let digits = if is_negative { -digits } else { digits };
-        return bounded(BigInt::from(digits), scale, whole.len() + part.len());
+    if let Some(digits) = short(whole, part) {
+        let scale = within(scale, whole.len() + part.len())?;
+        return Ok(Decimal::from_parts(if is_negative { -digits } else { digits }, scale));
     }
+    let scale = within(scale, whole.trim_start_matches('0').len() + part.len())?;
     let digits = BigInt::parse_bytes(format!("{whole}{part}").as_bytes(), 10).ok_or(NotADecimal)?;
     let digits = if is_negative { -digits } else { digits };
-    bounded(digits, scale, whole.trim_start_matches('0').len() + part.len())
+    Ok(BigDecimal::new(digits, scale.into()).into())
+}
+
+/// These digits as one number, if there are few enough for 128 bits.
+fn short(whole: &str, part: &str) -> Option<i128> {
+    let all = || whole.bytes().chain(part.bytes()).map(|digit| digit - b'0');
+    match whole.len() + part.len() {
+        // Arithmetic of 64 bits is cheaper, and nearly all numbers are short.
+        ..=18 => Some(all().fold(0_i64, |number, digit| number * 10 + i64::from(digit)).into()),
+        19..=38 => Some(all().fold(0, |number, digit| number * 10 + i128::from(digit))),
+        _ => None,
+    }
 }
 
 /// What does not fit is far outside of every bound, and reads as the bound's neighbour.
@@ -69,49 +78,43 @@ fn parse_exponent(text: &str) -> Result<i64, BadDecimal> {
     Ok(if text.starts_with('-') { -size } else { size })
 }
 
-fn bounded(unscaled: BigInt, scale: i64, digits: usize) -> Result<BigDecimal, BadDecimal> {
+/// The scale of a number of so many digits, if it is within the bounds before and behind the point.
+fn within(scale: i64, digits: usize) -> Result<i16, BadDecimal> {
     let max = DECIMAL_DIGITS_MAX as i64;
     let before_point = i64::try_from(digits).map_err(|_| TooLong)? - scale;
-    match scale <= max && before_point <= max {
-        true => Ok(BigDecimal::new(unscaled, scale)),
-        false => Err(TooLong),
+    if scale > max || before_point > max {
+        return Err(TooLong);
     }
+    i16::try_from(scale).map_err(|_| TooLong)
 }
 
 /// Base64 of big-endian two's complement, `scale` digits behind the point.
-pub(crate) fn from_base64(text: &str, scale: i32) -> Result<BigDecimal, BadDecimal> {
+pub(crate) fn from_base64(text: &str, scale: i32) -> Result<Decimal, BadDecimal> {
     if text.len() > BYTES_MAX.div_ceil(3) * 4 {
         return Err(TooLong);
     }
     let mut buffer = [0_u8; BYTES_MAX + 3];
     let length = STANDARD.decode_slice(text, &mut buffer).map_err(|_| NotBase64)?;
-    let unscaled = match &buffer[..length] {
-        [] => return Err(NotBase64),
+    let scale = i64::from(scale);
+    match &buffer[..length] {
+        [] => Err(NotBase64),
         bytes @ [first, ..] if length <= 16 => {
             let mut whole = [if first & 0x80 == 0 { 0 } else { 0xff }; 16];
             whole[16 - length..].copy_from_slice(bytes);
-            BigInt::from(i128::from_be_bytes(whole))
+            let digits = i128::from_be_bytes(whole);
+            let count = digits.unsigned_abs().checked_ilog10().unwrap_or(0) + 1;
+            Ok(Decimal::from_parts(digits, within(scale, count as usize)?))
         }
-        bytes => BigInt::from_signed_bytes_be(bytes),
-    };
-    // 12/5 digits a byte: never fewer than there are.
-    let digits = match length {
-        0..=16 => 39,
-        _ => length * 5 / 2,
-    };
-    match bounded(unscaled, i64::from(scale), 0) {
-        Ok(decimal) if digits as i64 - i64::from(scale) <= DECIMAL_DIGITS_MAX as i64 => Ok(decimal),
-        Ok(decimal) => {
-            let digits = decimal.digits() as usize;
-            let (unscaled, scale) = decimal.into_bigint_and_exponent();
-            bounded(unscaled, scale, digits)
+        bytes => {
+            let number = BigDecimal::new(BigInt::from_signed_bytes_be(bytes), scale);
+            within(scale, number.digits() as usize)?;
+            Ok(number.into())
         }
-        Err(bad) => Err(bad),
     }
 }
 
 /// `{"scale":2,"value":"MDk="}`.
-pub(crate) fn from_object(raw: &str) -> Result<BigDecimal, BadDecimal> {
+pub(crate) fn from_object(raw: &str) -> Result<Decimal, BadDecimal> {
     if !raw.starts_with('{') {
         return Err(NotVariableScale);
     }

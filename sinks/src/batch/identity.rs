@@ -4,7 +4,6 @@
 //! The key is random and of this process, so nobody who writes rows can make two batches that are taken for one.
 use super::{Checkpoint, Key, Mark, Op, Origin, Partition, Span, Write};
 use crate::Cell;
-use bigdecimal::num_bigint::Sign;
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 use std::{
     hash::{BuildHasher as _, Hasher as _, RandomState},
@@ -124,13 +123,8 @@ impl Bytes {
                 self.text(text);
             }
             Cell::Decimal(decimal) => {
-                let (digits, scale) = decimal.as_bigint_and_scale();
-                let is_negative = digits.sign() == Sign::Minus;
-                self.put(&[3, u8::from(is_negative)]);
-                self.number(scale);
-                let words = digits.iter_u64_digits();
-                self.count(words.len());
-                words.for_each(|word| self.put(&word.to_le_bytes()));
+                self.put(&[3]);
+                decimal.write_binary(&mut self.buffer);
             }
             Cell::Time(us) => {
                 self.put(&[4]);
@@ -187,7 +181,7 @@ mod tests {
             number().prop_map(Cell::Int),
             number().prop_map(Cell::Time),
             text().prop_map(Cell::from),
-            (number(), -2_i64..3).prop_map(|(digits, scale)| bigdecimal::BigDecimal::new(
+            (number(), -2_i16..3).prop_map(|(digits, scale)| views::Decimal::from_parts(
                 digits.into(),
                 scale
             )
@@ -292,7 +286,7 @@ mod tests {
     #[test]
     fn equal_numbers_of_different_scale_differ() {
         let of = |text: &str| {
-            let decimal: bigdecimal::BigDecimal = text.parse().expect("a decimal");
+            let decimal: views::Decimal = text.parse().expect("a decimal");
             let op = Op::Share(vec![decimal.into()]);
             let write = Write { offset: 0, source_ts_ms: 0, view: "v", key: vec![], op };
             let span = Span { start: 0, end: 0 };

@@ -3,8 +3,8 @@ use crate::{
     AlertWhen, Batch, Cell, Checkpoint, Column, Condition, Expr, Index, IndexKey, Key, Mark, Merge,
     Op, Partition, Rules, Type, View, Write, canonical::Text, encode_row, share_key,
 };
-use bigdecimal::BigDecimal;
 use std::collections::{BTreeMap, BTreeSet};
+use views::Decimal;
 
 /// A view's rows by key, as shown.
 pub type Rows = BTreeMap<Vec<Cell>, Vec<Cell>>;
@@ -342,7 +342,7 @@ fn products(log: &mut Log, dice: &mut Dice, supports: &Supports, length: u64) {
             let words: BTreeSet<String> =
                 (0..3).map(|_| WORDS[dice.roll(6) as usize].to_owned()).collect();
             let name = Cell::Text(words.iter().cloned().collect::<Vec<_>>().join(" "));
-            let price = Cell::Decimal(BigDecimal::new((dice.roll(100_000) as i64).into(), 2));
+            let price = Cell::Decimal(Decimal::from_parts((dice.roll(100_000) as i64).into(), 2));
             let category = if dice.roll(3) == 0 { Cell::Null } else { Cell::from("home") };
             let base = Cell::Int(dice.roll(30) as i64);
             writes.push((
@@ -381,15 +381,15 @@ fn order_items(log: &mut Log, dice: &mut Dice, length: u64) {
 }
 
 fn orders(log: &mut Log, dice: &mut Dice, length: u64) {
-    let mut days: BTreeMap<String, (i64, BigDecimal)> = BTreeMap::new();
+    let mut days: BTreeMap<String, (i64, Decimal)> = BTreeMap::new();
     for _ in 0..length {
         let day = format!("2026-03-0{}", 1 + dice.roll(5));
         let (count, revenue) = days.entry(day.clone()).or_default();
         if dice.roll(4) == 0 {
-            (*count, *revenue) = (0, BigDecimal::default());
+            (*count, *revenue) = (0, Decimal::ZERO);
         } else {
             *count += 1;
-            *revenue += BigDecimal::new((dice.roll(9_999) as i64).into(), 2);
+            *revenue += Decimal::from_parts((dice.roll(9_999) as i64).into(), 2);
         }
         let share = Op::Share(vec![(*count).into(), revenue.clone().into()]);
         log.push(dice.roll(3) as i64, vec![(Shop::DAILY, vec![day.into()], share)]);
@@ -465,7 +465,7 @@ pub(super) fn uuid(number: i64) -> String {
 fn region(dice: &mut Dice) -> Vec<Cell> {
     let region = [Cell::Null, "".into(), "north".into()][dice.roll(3) as usize].clone();
     let channel = [Cell::Null, 1.into()][dice.roll(2) as usize].clone();
-    let decimal = |digits: i64, scale| Cell::Decimal(BigDecimal::new(digits.into(), scale));
+    let decimal = |digits: i64, scale| Cell::Decimal(Decimal::from_parts(digits.into(), scale));
     let rates = [Cell::Null, decimal(19, 0), decimal(190, 1), decimal(750, 2), decimal(75, 1)];
     vec![region, channel, rates[dice.roll(5) as usize].clone()]
 }

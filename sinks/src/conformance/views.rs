@@ -10,11 +10,11 @@ use crate::{
     Alert, Batch, Cell, Committer, Letter, Op, Partition, PartitionState, Receipt, Sink, SinkError,
     State, View, dlq::Reason,
 };
-use bigdecimal::BigDecimal;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
+use views::Decimal;
 
 /// What is put through the suite.
 pub struct Backend {
@@ -246,7 +246,7 @@ impl<M: AsyncFn(&str) -> Backend, R: AsyncFn(&str, &View) -> Rows> Suite<M, R> {
             .collect();
         let put = |base: i64| match view {
             Shop::BINS => Op::Put(vec![base.into()]),
-            _ => Op::Put(vec!["tea".into(), BigDecimal::from(5).into(), base.into()]),
+            _ => Op::Put(vec!["tea".into(), Decimal::from(5).into(), base.into()]),
         };
         let share = |sold: i64| Op::Share(vec![sold.into()]);
         // Partition, product, what happens, the stock at which it alerts.
@@ -304,7 +304,7 @@ impl<M: AsyncFn(&str) -> Backend, R: AsyncFn(&str, &View) -> Rows> Suite<M, R> {
     /// A put of product `id` with a name of `bytes` bytes, into one view that takes texts.
     fn put_text(&self, id: i64, bytes: usize) -> (&'static str, Vec<Cell>, Op) {
         let (text, price) =
-            (Cell::Text("x".repeat(bytes)), Cell::Decimal(BigDecimal::new(1950.into(), 2)));
+            (Cell::Text("x".repeat(bytes)), Cell::Decimal(Decimal::from_parts(1950.into(), 2)));
         if self.supports.stock {
             return (Shop::STOCK, vec![id.into()], Op::Put(vec![text, price, 50.into()]));
         }

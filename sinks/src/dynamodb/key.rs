@@ -10,8 +10,8 @@ use super::{
     wire::{self, Attributes},
 };
 use crate::{Cell, Column, Type, View, batch::joined, canonical_key};
-use bigdecimal::BigDecimal;
 use chrono::DateTime;
+use views::Decimal;
 
 /// The range attribute of a key of three or more columns.
 pub const SORT_KEY: &str = "sort_key";
@@ -94,7 +94,7 @@ fn split(text: &str) -> Vec<String> {
 fn read(kind: Type, text: String) -> Cell {
     let cell = match kind {
         Type::Int => text.parse().ok().map(Cell::Int),
-        Type::Decimal => text.parse::<BigDecimal>().ok().map(Cell::Decimal),
+        Type::Decimal => text.parse::<Decimal>().ok().map(Cell::Decimal),
         Type::Time => time(&text).map(Cell::Time),
         Type::Text | Type::Words => None,
     };
@@ -133,7 +133,7 @@ mod tests {
         // Of the years that the source has.
         let time = -62_135_596_800_000_000_i64..253_402_300_800_000_000;
         let decimal =
-            (any::<i64>(), 0_i64..5).prop_map(|(n, scale)| BigDecimal::new(n.into(), scale));
+            (any::<i64>(), 0_i16..5).prop_map(|(n, scale)| Decimal::from_parts(n.into(), scale));
         (text(), any::<i64>(), text(), decimal, time).prop_map(|(name, id, part, price, at)| {
             vec![name.into(), id.into(), part.into(), price.into(), Cell::Time(at)]
         })

@@ -1,7 +1,6 @@
 //! What DynamoDB refuses for good, as far as one write shows it.
 use super::key::{is_joined, sort_key};
 use crate::{Cell, Op, View, Write};
-use bigdecimal::Zero;
 
 /// Handlers reject what is beyond these in `read`, before anything is written.
 #[derive(Debug, Clone, Copy)]
@@ -91,7 +90,7 @@ impl Limits {
         if digits > self.digits {
             return Some(format!("{digits} digits are more than the {} of a number", self.digits));
         }
-        let exponent = i64::try_from(digits).ok()? - 1 - number.as_bigint_and_exponent().1;
+        let exponent = i64::try_from(digits).ok()? - 1 - number.fractional_digit_count();
         let fits = (self.exponent_min..=self.exponent_max).contains(&exponent);
         (!fits).then(|| format!("10^{exponent} is beyond the range of a number"))
     }

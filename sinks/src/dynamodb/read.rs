@@ -10,8 +10,8 @@ use super::{
 use crate::{Cell, Column, SinkError, Type};
 use anyhow::anyhow;
 use aws_sdk_dynamodb::types::AttributeValue;
-use bigdecimal::BigDecimal;
 use std::collections::{BTreeMap, BTreeSet};
+use views::Decimal;
 
 impl DynamoDb {
     /// Every row of a view, by key.
@@ -109,11 +109,11 @@ pub(super) fn cell(column: &Column, item: &Attributes) -> Cell {
     match (value, column.kind) {
         (None, Type::Words) => Cell::Words(BTreeSet::new()),
         (None, _) => Cell::Null,
-        (Some(Value::Int(n)), Type::Decimal) => Cell::Decimal(BigDecimal::from(n)),
+        (Some(Value::Int(n)), Type::Decimal) => Cell::Decimal(Decimal::from_parts(n, 0)),
         (Some(Value::Int(n)), kind) => match i64::try_from(n) {
             Ok(n) if kind == Type::Time => Cell::Time(n),
             Ok(n) => Cell::Int(n),
-            Err(_) => Cell::Decimal(BigDecimal::from(n)),
+            Err(_) => Cell::Decimal(Decimal::from_parts(n, 0)),
         },
         (Some(Value::Number(d)), _) => Cell::Decimal(d),
         (Some(Value::Text(s)), _) => Cell::Text(s),

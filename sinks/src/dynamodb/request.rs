@@ -1,14 +1,14 @@
 //! A single-item request in the terms of DynamoDB, as data: an action and the condition it stands under.
 //! The protocol makes it, `wire` sends it, and the model test carries it out on a table of its own.
 use crate::Cell;
-use bigdecimal::BigDecimal;
 use std::collections::{BTreeMap, BTreeSet};
+use views::Decimal;
 
 /// One attribute's value. Whole numbers are wider than any sum of `i64` shares, so that nothing overflows.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Value {
     Int(i128),
-    Number(BigDecimal),
+    Number(Decimal),
     Text(String),
     Bytes(Vec<u8>),
     Words(BTreeSet<String>),

@@ -13,8 +13,8 @@ use aws_sdk_dynamodb::{
     primitives::Blob,
     types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure},
 };
-use bigdecimal::BigDecimal;
 use std::collections::HashMap;
+use views::Decimal;
 
 pub type Attributes = HashMap<String, AttributeValue>;
 
@@ -217,7 +217,7 @@ pub fn value_of(value: &AttributeValue) -> Option<Value> {
     Some(match value {
         AttributeValue::N(text) => match text.parse() {
             Ok(n) => Value::Int(n),
-            Err(_) => Value::Number(text.parse::<BigDecimal>().ok()?),
+            Err(_) => Value::Number(text.parse::<Decimal>().ok()?),
         },
         AttributeValue::S(s) => Value::Text(s.clone()),
         AttributeValue::B(b) => Value::Bytes(b.clone().into_inner()),

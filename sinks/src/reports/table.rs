@@ -10,6 +10,7 @@ use std::{
     cmp::{Ordering, Reverse},
     collections::{BTreeMap, BinaryHeap},
 };
+use views::Decimal;
 
 /// The rows with the greatest values only, the greatest first; equal ones in the order of their keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -160,7 +161,7 @@ fn column(view: &View, name: &str) -> anyhow::Result<usize> {
 fn zero(column: &Column) -> Cell {
     match column.kind {
         Type::Int => Cell::Int(0),
-        Type::Decimal => Cell::Decimal(BigDecimal::from(0)),
+        Type::Decimal => Cell::Decimal(Decimal::ZERO),
         _ => Cell::Null,
     }
 }
@@ -199,12 +200,12 @@ fn summary(tables: &[Table<'_>], settings: &Settings) -> anyhow::Result<Vec<(&'s
 fn ratio(above: Option<&Cell>, below: Option<&Cell>) -> Cell {
     let number = |cell: Option<&Cell>| match cell {
         Some(Cell::Int(n)) => Some(BigDecimal::from(*n)),
-        Some(Cell::Decimal(d)) => Some(d.clone()),
+        Some(Cell::Decimal(d)) => Some(d.to_big()),
         _ => None,
     };
     match (number(above), number(below)) {
         (Some(above), Some(below)) if !below.is_zero() => {
-            Cell::Decimal((above / below).with_scale_round(2, RoundingMode::HalfUp))
+            Cell::Decimal((above / below).with_scale_round(2, RoundingMode::HalfUp).into())
         }
         _ => Cell::Null,
     }

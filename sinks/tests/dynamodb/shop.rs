@@ -33,7 +33,7 @@ pub fn delete(view: &'static str, offset: i64, key: Vec<Cell>) -> Write {
     Write { offset, source_ts_ms: 1_700_000_000_000 + offset, view, key, op: Op::Delete }
 }
 pub fn product(offset: i64, id: i64, base: i64) -> Write {
-    let price: bigdecimal::BigDecimal = "19.50".parse().expect("a price");
+    let price: sinks::Decimal = "19.50".parse().expect("a price");
     let row = vec![format!("Product {id}").into(), price.into(), base.into()];
     put(INVENTORY, offset, vec![id.into()], row)
 }

@@ -40,7 +40,7 @@ async fn partitions_share_an_item_and_order_items_come_first() {
     let want = BTreeMap::from([(1, (30, 9, 21, false)), (2, (5, 1, 4, true))]);
     assert_eq!(shown(&sink).await, want);
     let rows = sink.rows(INVENTORY).await.expect("rows");
-    let price: bigdecimal::BigDecimal = "19.5".parse().expect("a price");
+    let price: sinks::Decimal = "19.5".parse().expect("a price");
     assert_eq!(rows[&vec![Cell::Int(1)]][..2], ["Product 1".into(), price.into()]);
     // A share that is back at nothing, and a product that sells below zero.
     write(&sink, &batch("order_items", 0, 3, 5, vec![sold(3, 1, 0), sold(4, 2, 9)])).await;

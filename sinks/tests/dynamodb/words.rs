@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 fn row(name: &str, price: &str, words: &[&str]) -> Vec<Cell> {
     let words: BTreeSet<String> = words.iter().map(|w| (*w).to_owned()).collect();
-    let price: bigdecimal::BigDecimal = price.parse().expect("a price");
+    let price: sinks::Decimal = price.parse().expect("a price");
     vec![name.into(), Cell::Null, price.into(), "lamps".into(), Cell::Words(words)]
 }
 fn lamp(offset: i64, name: &str, price: &str) -> Write {

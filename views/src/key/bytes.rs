@@ -150,8 +150,8 @@ mod tests {
             (-300_i64..300).prop_map(Cell::Int),
             any::<i64>().prop_map(Cell::Time),
             "[\u{0}\u{1}a-cü\u{ff}]{0,5}".prop_map(Cell::Text),
-            (any::<i64>(), -3_i64..9)
-                .prop_map(|(digits, scale)| bigdecimal::BigDecimal::new(digits.into(), scale))
+            (any::<i64>(), -3_i16..9)
+                .prop_map(|(digits, scale)| decimal::Decimal::from_parts(digits.into(), scale))
                 .prop_map(Cell::Decimal),
             proptest::collection::btree_set("[\u{0}ab]{0,2}", 0..3).prop_map(Cell::Words),
         ]

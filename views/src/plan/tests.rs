@@ -72,8 +72,8 @@ fn a_plan_makes_what_its_view_is_made_of() {
 
 proptest! {
     #[test]
-    fn buckets_are_ordered_as_their_values_are(a: i64, b: i64, near in -3_000_i64..3_000, scale in -2_i64..6) {
-        let decimal = |digits: i64| Cell::Decimal(BigDecimal::new(digits.into(), scale));
+    fn buckets_are_ordered_as_their_values_are(a: i64, b: i64, near in -3_000_i64..3_000, scale in -2_i16..6) {
+        let decimal = |digits: i64| Cell::Decimal(Decimal::from_parts(digits.into(), scale));
         let text = |number: i64| Cell::Text(char::from_u32(number.unsigned_abs() as u32 % 0xd7ff).into_iter().collect());
         for (a, b) in [(a, b), (near, a % 3_000), (near, near + 1)] {
             for of in [Cell::Int as fn(i64) -> Cell, Cell::Time] {

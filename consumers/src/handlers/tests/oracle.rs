@@ -1,8 +1,8 @@
 //! The views, computed from the shop's tables as SQL would: by looking at every row.
 use super::harness::ShownView;
 use super::shop::{Shop, Text, WORDS};
-use bigdecimal::BigDecimal;
 use sinks::Cell;
+use sinks::Decimal;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub fn spelled(text: &Text) -> String {
@@ -12,7 +12,7 @@ fn spelled_cell(text: &Option<Text>) -> Cell {
     text.as_ref().map(spelled).into()
 }
 fn money(cents: i64) -> Cell {
-    BigDecimal::new(cents.into(), 2).into()
+    Decimal::from_parts(cents.into(), 2).into()
 }
 
 pub fn inventory(shop: &Shop, low_below: i64, derived: bool) -> ShownView {

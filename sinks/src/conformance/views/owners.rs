@@ -7,8 +7,8 @@ use crate::{
         shop::{Rows, Shop, Supports, partitions, uuid},
     },
 };
-use bigdecimal::BigDecimal;
 use std::collections::BTreeSet;
+use views::Decimal;
 
 const TOLD: &str = "one key in two partitions";
 /// What a sentence must not show.
@@ -16,7 +16,7 @@ const KEY: i64 = 777_001;
 const NAME: &str = "a hidden name";
 
 fn put(view: &'static str, stock: i64) -> Op {
-    let (name, price) = (Cell::from(NAME), Cell::Decimal(BigDecimal::new(1950.into(), 2)));
+    let (name, price) = (Cell::from(NAME), Cell::Decimal(Decimal::from_parts(1950.into(), 2)));
     Op::Put(match view {
         Shop::STOCK => vec![name, price, stock.into()],
         Shop::BINS => vec![stock.into()],

@@ -87,6 +87,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(CASES))]
 
     #[test]
+    fn the_whole_part_is_cut_off_at_the_point(big in (whole(), -60_i64..90).prop_map(|(digits, scale)| BigDecimal::new(digits, scale))) {
+        let (whole, _) = big.with_scale(0).into_bigint_and_exponent();
+        prop_assert_eq!(of(&big).truncated(), i128::try_from(whole).ok());
+    }
+
+    #[test]
     fn numbers_come_and_go_as_they_are(big in bigs()) {
         is_exactly(&of(&big), &big);
         if let Some((digits, scale)) = of(&big).parts() {

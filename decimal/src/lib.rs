@@ -55,6 +55,9 @@ const POWERS: [i128; 39] = {
     powers
 };
 
+/// The digits of the largest numbers that 128 bits hold.
+const DIGITS_MAX: i64 = 39;
+
 /// `digits * 10^zeros`, if 128 bits hold it.
 fn raised(digits: i128, zeros: u32) -> Option<i128> {
     if digits == 0 {
@@ -136,6 +139,28 @@ impl Decimal {
                 |digits| Self::from_parts(digits, 0),
             ),
             Wide(big) => big.with_scale(0).into(),
+        }
+    }
+
+    /// The whole part: what is behind the point is cut off. `None` where 128 bits do not hold it.
+    pub fn truncated(&self) -> Option<i128> {
+        match &self.0 {
+            _ if self.is_zero() => Some(0),
+            Small { digits, scale } if *scale <= 0 => raised(*digits, distance(*scale, 0)),
+            // A power that 128 bits do not hold is greater than any digits.
+            Small { digits, scale } => {
+                Some(POWERS.get(usize::from(scale.unsigned_abs())).map_or(0, |unit| digits / unit))
+            }
+            Wide(big) => {
+                let before_point = i64::try_from(big.digits()).ok()? - big.fractional_digit_count();
+                match before_point {
+                    ..=0 => Some(0),
+                    1..=DIGITS_MAX => {
+                        i128::try_from(big.with_scale(0).into_bigint_and_exponent().0).ok()
+                    }
+                    _ => None,
+                }
+            }
         }
     }
 
