@@ -40,7 +40,7 @@ fn value(field: &Field) -> Result<String, FieldError> {
         b'[' => Ok(short(field.json()?)),
         _ => match field.int() {
             Ok(n) if n.to_string() == field.json()? => Ok(n.to_string()),
-            _ => field.decimal().map(|d| format!("{d}d")),
+            _ => field.decimal().map(|d| format!("{}d", d.to_big())),
         },
     }
 }
