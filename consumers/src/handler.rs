@@ -399,9 +399,28 @@ impl<'a> Step<'a> {
     pub fn share(&mut self, view: &'static str, key: &[Cell]) -> Vec<Cell> {
         self.cells(&sinks::share_key(view, key)).map(|share| share.to_vec()).unwrap_or_default()
     }
+    /// Makes the partition's share of a view's row what `change` makes of it (empty: there is none), in the state and in
+    /// the view. Nothing is written where it stays as it was.
+    pub fn change_share(
+        &mut self,
+        view: &'static str,
+        key: Vec<Cell>,
+        change: impl FnOnce(&mut Self, &[Cell], Vec<Cell>) -> Vec<Cell>,
+    ) {
+        let at = sinks::share_key(view, &key);
+        let before = self.cells(&at);
+        let before = before.as_deref().unwrap_or_default();
+        let share = change(self, &key, before.to_vec());
+        if share != before {
+            self.put_share(at, view, key, share);
+        }
+    }
     /// Makes this the partition's share of a view's row, in the state and in the view; an empty one removes it.
     pub fn set_share(&mut self, view: &'static str, key: Vec<Cell>, share: Vec<Cell>) {
         let at = sinks::share_key(view, &key);
+        self.put_share(at, view, key, share);
+    }
+    fn put_share(&mut self, at: Key, view: &'static str, key: Vec<Cell>, share: Vec<Cell>) {
         if share.is_empty() {
             self.drop_row(at);
         } else {

@@ -27,7 +27,6 @@ use crate::{
     source_table::SourceTable,
 };
 use debezium::Change;
-use sinks::Decimal;
 use sinks::{
     Cell, Key, Plan, View, decode_row,
     plan::{Contribution, Own, Part},
@@ -43,7 +42,12 @@ pub struct PlanHandler {
     tables: Vec<Table>,
     plans: Vec<Plan>,
     fingerprint: String,
+    /// Of the keys of each table's state rows.
+    prefixes: Vec<Key>,
 }
+
+/// What most keys of state rows fit into.
+const ROW_KEY_BYTES: usize = 24;
 
 /// What a change says of one row.
 #[derive(Debug, Clone)]
@@ -61,7 +65,8 @@ pub struct Fact {
 impl PlanHandler {
     /// `fingerprint`: of everything that shapes effects, see [`Handler::fingerprint`].
     pub fn new(tables: Vec<Table>, plans: Vec<Plan>, fingerprint: String) -> Self {
-        Self { tables, plans, fingerprint }
+        let prefixes = tables.iter().map(|table| format!("r{}/", table.source.tag).into_bytes());
+        Self { prefixes: prefixes.collect(), tables, plans, fingerprint }
     }
 
     /// The plan of the view of this name.
@@ -71,24 +76,17 @@ impl PlanHandler {
 
     /// The key of the state row of this table's row.
     pub fn row_key(&self, table: usize, key: &[Cell]) -> Key {
-        let mut at = self.row_prefix(table);
+        let mut at = Key::with_capacity(ROW_KEY_BYTES);
+        at.extend_from_slice(&self.prefixes[table]);
         write_key(&mut at, key);
-        at
-    }
-    fn row_prefix(&self, table: usize) -> Key {
-        let mut at = Key::with_capacity(24);
-        at.push(b'r');
-        if let Some(table) = self.tables.get(table) {
-            at.extend_from_slice(table.source.tag.encode_utf8(&mut [0; 4]).as_bytes());
-        }
-        at.push(b'/');
         at
     }
     /// The table and the primary key of the row that is kept under this key.
     fn row_at(&self, at: &[u8]) -> Option<(usize, Vec<Cell>)> {
-        let tag = |table: usize| at.strip_prefix(self.row_prefix(table).as_slice());
-        let found = (0..self.tables.len()).find_map(|table| Some((table, tag(table)?)));
-        let (table, key) = found?;
+        let prefixes = self.prefixes.iter().enumerate();
+        let mut found =
+            prefixes.filter_map(|(table, prefix)| Some((table, at.strip_prefix(&prefix[..])?)));
+        let (table, key) = found.next()?;
         Some((table, read_key(key)?))
     }
 
@@ -214,7 +212,7 @@ impl Handler for PlanHandler {
 
     fn truncated(&self, table: &str) -> Option<Key> {
         let at = self.tables.iter().position(|known| known.source.name == table)?;
-        Some(self.row_prefix(at))
+        Some(self.prefixes[at].clone())
     }
 
     fn gone(&self, at: &[u8]) -> Option<Fact> {
@@ -283,39 +281,38 @@ fn change_share(
     step: &mut Step<'_>,
     plan: &Plan,
     (first, part): (usize, &Part),
-    taken: Option<Contribution>,
-    added: Option<Contribution>,
+    mut taken: Option<Contribution>,
+    mut added: Option<Contribution>,
 ) {
-    let Some(key) = added.as_ref().or(taken.as_ref()).map(|one| one.key.clone()) else { return };
-    let view = plan.view.name;
-    let before = step.share(view, &key);
-    let mut share = before.clone();
-    share.resize(plan.view.totals.len(), Cell::Null);
-    for (at, aggregate) in part.aggregates.iter().enumerate() {
-        let column = &mut share[first + at];
-        if aggregate.is_extreme() {
-            *column = extremes::of(step, view, first + at, &key, aggregate);
-            continue;
-        }
-        for (one, sign) in [(&taken, -1), (&added, 1)] {
-            if let Some(amount) = one.as_ref().and_then(|one| one.amounts.get(at)) {
-                *column = plus_amount(column, amount, sign);
+    let Some(one) = added.as_mut().or(taken.as_mut()) else { return };
+    let (view, key) = (plan.view.name, std::mem::take(&mut one.key));
+    step.change_share(view, key, |step, key, mut share| {
+        share.resize(plan.view.totals.len(), Cell::Null);
+        for (at, aggregate) in part.aggregates.iter().enumerate() {
+            let column = &mut share[first + at];
+            if aggregate.is_extreme() {
+                *column = extremes::of(step, view, first + at, key, aggregate);
+                continue;
+            }
+            for (one, sign) in [(&taken, -1), (&added, 1)] {
+                if let Some(amount) = one.as_ref().and_then(|one| one.amounts.get(at)) {
+                    *column = plus_amount(column, amount, sign);
+                }
             }
         }
-    }
-    if plan.is_nothing(&share) {
-        share.clear();
-    }
-    if share != before {
-        step.set_share(view, key, share);
-    }
+        if plan.is_nothing(&share) {
+            share.clear();
+        }
+        share
+    });
 }
 
 fn plus_amount(sum: &Cell, amount: &Cell, sign: i64) -> Cell {
     match amount {
         // Never saturates where amounts are bounded: see `QUANTITY_MAX`.
         Cell::Int(n) => Cell::Int(sum.int().unwrap_or(0).saturating_add(n.saturating_mul(sign))),
-        Cell::Decimal(d) => plus(Some(sum), &(d * Decimal::from(sign))),
+        Cell::Decimal(d) if sign < 0 => plus(Some(sum), &-d),
+        Cell::Decimal(d) => plus(Some(sum), d),
         _ => sum.clone(),
     }
 }

@@ -186,8 +186,14 @@ impl Part {
         if !self.filter.holds(row) {
             return None;
         }
-        let known = |value: &Expr| Some(value.of(row)).filter(|cell| *cell != Cell::Null);
-        self.key.iter().map(known).collect()
+        let mut at = Vec::with_capacity(self.key.len());
+        for value in &self.key {
+            match value.of(row) {
+                Cell::Null => return None,
+                known => at.push(known),
+            }
+        }
+        Some(at)
     }
 
     /// What this row adds, and to which key; `None`: nothing.

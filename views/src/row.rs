@@ -28,7 +28,9 @@ const WORDS: u8 = 5;
 
 /// The row as it is stored.
 pub fn encode_row(row: &[Cell]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(1 + row.iter().map(|cell| cell.size() + 2).sum::<usize>());
+    // What most cells fit into; the size of each would cost more to find out.
+    const CELL_BYTES: usize = 8;
+    let mut out = Vec::with_capacity(1 + row.len() * CELL_BYTES);
     out.push(VERSION);
     row.iter().for_each(|cell| write_cell(&mut out, cell));
     out
