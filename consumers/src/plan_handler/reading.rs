@@ -39,13 +39,16 @@ pub enum Bound {
 #[derive(Debug, Clone)]
 pub struct Table {
     pub source: SourceTable,
+    /// Those of the key, then the others: read in one pass.
+    columns: Vec<SourceColumn>,
     /// Of each column beside the key.
     bounds: Vec<Vec<Bound>>,
 }
 impl Table {
     pub fn new(source: SourceTable) -> Self {
         let bounds = vec![Vec::new(); source.columns.len()];
-        Self { source, bounds }
+        let columns = source.all_columns().cloned().collect();
+        Self { source, columns, bounds }
     }
 
     /// The column that this program calls so keeps to this.
@@ -62,11 +65,15 @@ impl Table {
 
     /// What the change says of its row; `place`: this table's, in the list of tables.
     pub(super) fn read(&self, place: usize, change: &Change<'_>) -> Result<Fact, Reject> {
-        let Self { source: table, bounds } = self;
-        let key = primary_key(change, table)?;
+        let Self { source: table, columns, bounds } = self;
+        let Some(row) = after(change)? else {
+            let key = key_of_deleted(change, table)?;
+            return Ok(Fact { table: place, key, row: None, unchanged: Vec::new() });
+        };
+        let fields = row.values(columns)?;
+        let (of_key, fields) = fields.split_at(table.key.len());
+        let key = key_cells(of_key, table)?;
         let mut fact = Fact { table: place, key, row: None, unchanged: Vec::new() };
-        let Some(row) = after(change)? else { return Ok(fact) };
-        let fields = row.values(&table.columns)?;
         let mut cells = Vec::with_capacity(fields.len());
         for ((field, column), bounds) in fields.iter().zip(&table.columns).zip(bounds) {
             let name = Name(&table.name, &column.name);
@@ -122,13 +129,9 @@ fn after<'c, 'r>(change: &'c Change<'r>) -> Result<Option<&'c Row<'r>>, Reject> 
     }
 }
 
-/// The primary key: of the new row, or, of a deleted one, from the record's key, else from `before`, where only the
-/// key columns can be believed. A key that cannot be read is missed by nobody as long as the row itself has the
-/// columns.
-fn primary_key(change: &Change<'_>, table: &SourceTable) -> Result<Vec<Cell>, Reject> {
-    if let Some(row) = after(change)? {
-        return key_of(row, table);
-    }
+/// The primary key of a deleted row: from the record's key, else from `before`, where only the key columns can be
+/// believed.
+fn key_of_deleted(change: &Change<'_>, table: &SourceTable) -> Result<Vec<Cell>, Reject> {
     let Change { key, key_problem, before, .. } = change;
     let from_key = key.as_ref().map(|key| key_of(key, table));
     if let Some(Ok(key)) = from_key {
@@ -156,9 +159,14 @@ fn primary_key(change: &Change<'_>, table: &SourceTable) -> Result<Vec<Cell>, Re
 }
 
 fn key_of(row: &Row<'_>, table: &SourceTable) -> Result<Vec<Cell>, Reject> {
-    let fields = row.values(&table.key)?;
-    let columns = fields.iter().zip(&table.key);
-    columns.map(|(field, column)| key_cell(field, column, table)).collect()
+    key_cells(&row.values(&table.key)?, table)
+}
+fn key_cells(fields: &[Field<'_>], table: &SourceTable) -> Result<Vec<Cell>, Reject> {
+    let mut key = Vec::with_capacity(fields.len());
+    for (field, column) in fields.iter().zip(&table.key) {
+        key.push(key_cell(field, column, table)?);
+    }
+    Ok(key)
 }
 
 /// Equal keys are equal cells, however they are written.

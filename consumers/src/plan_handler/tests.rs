@@ -6,7 +6,7 @@ use crate::{
     source_table::SourceType,
 };
 use sinks::{
-    Column, Condition, Expr, Merge, Type,
+    Column, Condition, Decimal, Expr, Merge, Type,
     plan::{Aggregate, Own, Part},
 };
 use std::collections::{BTreeMap, BTreeSet};
