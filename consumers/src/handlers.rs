@@ -1,7 +1,8 @@
 //! The three services' views as plans, and the shop's names that they read by. What runs them is
 //! [`crate::plan_handler`].
 //!
-//! A handler of one's own, complete and running, is in `consumers/examples/handler.rs`.
+//! Views of one's own, declared as these are, complete and running, are in `consumers/examples/plan.rs`; a handler that is
+//! written by hand is in `consumers/examples/handler.rs`.
 #![deny(clippy::disallowed_methods)]
 
 pub mod analytics;
