@@ -34,8 +34,8 @@ fn the_customers_defaults() {
     assert_eq!(config.kafka.ack_interval, Duration::from_secs(5));
     let native = config.kafka.client_config().expect("a client's configuration");
     for (name, value) in [
-        ("session.timeout.ms", "30000"),
-        ("heartbeat.interval.ms", "10000"),
+        ("session.timeout.ms", "6000"),
+        ("heartbeat.interval.ms", "2000"),
         ("fetch.queue.backoff.ms", "10"),
         ("partition.assignment.strategy", "cooperative-sticky"),
         ("enable.auto.commit", "false"),
@@ -72,9 +72,9 @@ fn a_preset_changes_defaults_and_nothing_that_was_given() {
 #[test]
 fn session_timeouts_that_cannot_work_are_refused() {
     for (args, refused) in [
-        ("--kafka-property session.timeout.ms=6000", true),
+        ("--kafka-property session.timeout.ms=3000", true),
         (
-            "--kafka-property session.timeout.ms=6000 --kafka-property heartbeat.interval.ms=2000",
+            "--kafka-property session.timeout.ms=3000 --kafka-property heartbeat.interval.ms=1000",
             false,
         ),
         ("--kafka-property heartbeat.interval.ms=30000", true),

@@ -9,6 +9,7 @@
 mod advice;
 mod context;
 mod headers;
+mod membership;
 mod questions;
 mod range;
 mod settings;
@@ -21,6 +22,7 @@ use super::{Bounds, Flow, Headers, Link, ListHeaders, Probe, Record, Signal, Sou
 use advice::{MADE_ANEW, advice, out_of_range};
 use anyhow::{Context as _, bail};
 use context::{Client, Context, Event, log_commit_error};
+use membership::Membership;
 use questions::{Questions, absent, ends, watermarks};
 use rdkafka::{
     Message, Offset, TopicPartitionList,
@@ -31,7 +33,7 @@ use rdkafka::{
 use sinks::Partition;
 use std::{
     collections::HashMap,
-    sync::{Arc, mpsc},
+    sync::{Arc, Mutex, PoisonError, Weak, atomic::Ordering, mpsc},
     thread,
     time::{Duration, Instant},
 };
@@ -47,6 +49,8 @@ const SEEK_WAIT: Duration = Duration::from_millis(200);
 const LOOKS: u32 = 4;
 const QUESTION_WAIT: Duration = Duration::from_secs(10);
 const CLOSE_WAIT: Duration = Duration::from_secs(5);
+/// Of it, until a static member has said that it leaves.
+const LEAVE_WAIT: Duration = Duration::from_secs(2);
 const COMPLAIN_EVERY: Duration = Duration::from_secs(30);
 /// Between looks for topics that are not there; each takes twice as long as the one before to come.
 const LOOK_EVERY_MAX: Duration = Duration::from_secs(600);
@@ -101,6 +105,10 @@ impl Place {
 pub struct Kafka {
     /// Always there until dropped.
     client: Option<Arc<Client>>,
+    /// The same, for those who ask; it may change.
+    current: Arc<Mutex<Weak<Client>>>,
+    /// The name of ours in the group; `None`: the user's, or a new one each time.
+    membership: Option<Membership>,
     places: Vec<Place>,
     /// Of the last record: records come in runs.
     last: usize,
@@ -120,18 +128,18 @@ pub struct Kafka {
 impl Kafka {
     /// Joins the group. With `until_end` asks the broker first, for a minute at most, where every partition ends.
     pub fn new(settings: &Settings) -> anyhow::Result<Self> {
-        let config = settings.client_config().map_err(|all| anyhow::anyhow!(all.join("\n")))?;
-        let context = Context::default();
-        let link = context.link.clone();
-        let client: Client = config
-            .create_with_context(context)
-            .context("no Kafka client can be made of these settings")?;
-        let client = Arc::new(client);
+        let link = Arc::default();
+        let mut membership = None;
+        if settings.may_be_static() {
+            membership = Membership::take(&settings.group_id);
+        }
+        let client = client(settings, membership.as_ref(), &link)?;
         let ends = settings.until_end.then(|| ends(&client, settings)).transpose()?;
-        let topics: Vec<&str> = settings.topics.iter().map(String::as_str).collect();
-        client.subscribe(&topics).context("the topics cannot be subscribed to")?;
+        subscribe(&client, settings)?;
         Ok(Self {
+            current: Arc::new(Mutex::new(Arc::downgrade(&client))),
             client: Some(client),
+            membership,
             places: Vec::new(),
             last: 0,
             ends,
@@ -153,6 +161,31 @@ impl Kafka {
 
     fn client(&self) -> anyhow::Result<Arc<Client>> {
         self.client.clone().context("the Kafka client is closed")
+    }
+
+    /// The broker takes another one for us: a request of ours that came late, after we had joined once more, or a copy
+    /// of this machine. Either way we do not insist on the name.
+    fn is_fenced_by_our_name(&self, client: &Client) -> bool {
+        let fatal = || client.client().fatal_error().map(|(code, _)| code);
+        self.membership.is_some() && fatal() == Some(Code::FencedInstanceId)
+    }
+
+    /// Under a new name. What was ours is not, until the group says so again.
+    fn join_again(&mut self, visit: &mut dyn FnMut(Signal<'_>)) -> anyhow::Result<()> {
+        tracing::warn!(
+            "Kafka knows another process by our name in the group: joining under a new one"
+        );
+        self.link.joined.store(false, Ordering::Relaxed);
+        for place in self.places.drain(..) {
+            visit(Signal::Revoked(place.partition));
+        }
+        let (old, name) = (self.client.take(), self.membership.take());
+        thread::spawn(move || drop((old, name)));
+        let client = client(&self.settings, None, &self.link)?;
+        subscribe(&client, &self.settings)?;
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(&client);
+        self.client = Some(client);
+        Ok(())
     }
 
     fn place(&mut self, partition: &Partition) -> Option<&mut Place> {
@@ -317,6 +350,7 @@ impl Kafka {
         match code {
             Code::AutoOffsetReset => self.find_out_of_range(client),
             Code::Authentication
+            | Code::InvalidSessionTimeout
             | Code::SaslAuthenticationFailed
             | Code::TopicAuthorizationFailed
             | Code::GroupAuthorizationFailed
@@ -424,24 +458,26 @@ impl Kafka {
             && !self.places.is_empty()
             && self.places.iter().all(Place::is_delivered)
     }
-}
 
-impl Source for Kafka {
-    fn poll(&mut self, wait: Duration, visit: &mut dyn FnMut(Signal<'_>)) -> anyhow::Result<Flow> {
-        let client = self.client()?;
-        self.settle(&client)?;
-        self.acknowledge_when_due(&client);
-        self.look_for_topics(&client);
+    fn poll_client(
+        &mut self,
+        client: &Arc<Client>,
+        wait: Duration,
+        visit: &mut dyn FnMut(Signal<'_>),
+    ) -> anyhow::Result<Flow> {
+        self.settle(client)?;
+        self.acknowledge_when_due(client);
+        self.look_for_topics(client);
         let unsettled = self.places.iter().any(|p| p.seeking && !p.broken);
         let mut wait = if unsettled { wait.min(RETRY) } else { wait };
         let mut records = 0;
         while records < RECORDS_MAX {
             let polled = client.poll(wait);
-            self.tell(&client, visit)?;
+            self.tell(client, visit)?;
             match polled {
                 None => break,
                 Some(Ok(message)) => self.deliver(&message, visit),
-                Some(Err(error)) => self.react(&client, &error)?,
+                Some(Err(error)) => self.react(client, &error)?,
             }
             records += 1;
             wait = Duration::ZERO;
@@ -451,6 +487,20 @@ impl Source for Kafka {
             0 => Flow::Idle,
             _ => Flow::More,
         })
+    }
+}
+
+impl Source for Kafka {
+    fn poll(&mut self, wait: Duration, visit: &mut dyn FnMut(Signal<'_>)) -> anyhow::Result<Flow> {
+        let client = self.client()?;
+        match self.poll_client(&client, wait, visit) {
+            Err(_) if self.is_fenced_by_our_name(&client) => {
+                drop(client);
+                self.join_again(visit)?;
+                Ok(Flow::Idle)
+            }
+            polled => polled,
+        }
     }
 
     fn seek(&mut self, partition: &Partition, next: i64) -> anyhow::Result<()> {
@@ -508,8 +558,7 @@ impl Source for Kafka {
     }
 
     fn probe(&self) -> Arc<dyn Probe> {
-        let client = self.client.as_ref().map(Arc::downgrade).unwrap_or_default();
-        Arc::new(Questions(client, self.settings.clone()))
+        Arc::new(Questions(self.current.clone(), self.settings.clone()))
     }
 }
 
@@ -517,14 +566,20 @@ impl Source for Kafka {
 impl Drop for Kafka {
     fn drop(&mut self) {
         let Some(client) = self.client.take() else { return };
+        // Held until the client is gone: nobody else may have the name before.
+        let name = self.membership.take();
         let (done, closed) = mpsc::channel();
         thread::spawn(move || {
+            if name.is_some() {
+                leave(&client);
+            }
             if client.close_queue().is_ok() {
                 while !client.closed() {
                     drop(client.poll(Duration::from_millis(50)));
                 }
             }
             drop(client);
+            drop(name);
             let _ = done.send(());
         });
         if closed.recv_timeout(CLOSE_WAIT).is_err() {
@@ -533,6 +588,41 @@ impl Drop for Kafka {
             );
         }
     }
+}
+
+/// librdkafka lets a static member close without leaving its group, and its partitions would wait for the session to
+/// end. Who unsubscribes leaves.
+fn leave(client: &Client) {
+    let context = client.context();
+    if !context.link.joined.load(Ordering::Relaxed) {
+        return;
+    }
+    let until = Instant::now() + LEAVE_WAIT;
+    client.unsubscribe();
+    while !context.has_left() && Instant::now() < until {
+        drop(client.poll(Duration::from_millis(10)));
+    }
+}
+
+fn client(
+    settings: &Settings,
+    membership: Option<&Membership>,
+    link: &Arc<Link>,
+) -> anyhow::Result<Arc<Client>> {
+    let mut config = settings.client_config().map_err(|all| anyhow::anyhow!(all.join("\n")))?;
+    if let Some(membership) = membership {
+        config.set("group.instance.id", &membership.id);
+    }
+    let client: Client = config
+        .create_with_context(Context::of(link.clone()))
+        .context("no Kafka client can be made of these settings")?;
+    Ok(Arc::new(client))
+}
+
+/// Joins the group.
+fn subscribe(client: &Client, settings: &Settings) -> anyhow::Result<()> {
+    let topics: Vec<&str> = settings.topics.iter().map(String::as_str).collect();
+    client.subscribe(&topics).context("the topics cannot be subscribed to")
 }
 
 fn list(places: &[Place], wanted: impl Fn(&Place) -> bool) -> TopicPartitionList {

@@ -29,6 +29,11 @@ pub fn advice(code: Code) -> &'static str {
             "Allow this user to Read the group, or set another KAFKA_GROUP_ID."
         }
         Code::ClusterAuthorizationFailed => "Allow this user to Describe the cluster.",
+        Code::InvalidSessionTimeout => {
+            "The brokers' group.min.session.timeout.ms and group.max.session.timeout.ms do not allow this session.timeout.ms: \
+             set KAFKA_PROPERTIES_SESSION_TIMEOUT_MS to what they allow, and KAFKA_PROPERTIES_HEARTBEAT_INTERVAL_MS to a \
+             third of it."
+        }
         Code::FencedInstanceId => {
             "Another process uses the same group.instance.id: give every process one of its own."
         }

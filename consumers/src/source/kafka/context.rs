@@ -12,7 +12,10 @@ use rdkafka::{
 use sinks::Partition;
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 pub(super) type Client = BaseConsumer<Context>;
@@ -40,6 +43,8 @@ pub(super) struct Context {
     ids: Mutex<HashMap<String, String>>,
     /// Text of the error event that poll returns next as a bare code.
     reason: Mutex<String>,
+    /// We told the group that we leave.
+    left: AtomicBool,
     pub link: Arc<Link>,
 }
 
@@ -49,6 +54,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Context {
+    pub fn of(link: Arc<Link>) -> Self {
+        Self { link, ..Self::default() }
+    }
+    pub fn has_left(&self) -> bool {
+        self.left.load(Ordering::Relaxed)
+    }
     pub fn tell(&self, event: Event) {
         lock(&self.events).push_back(event);
     }
@@ -102,6 +113,10 @@ fn new_id(message: &str) -> Option<(&str, &str)> {
     let is_none = id.bytes().all(|byte| byte == b'A');
     (!is_none).then_some((topic, id))
 }
+
+/// What librdkafka calls its line that it leaves the group, from where on closing waits for the broker's answer. It has
+/// no call that tells. `debug=cgrp` makes it write that line.
+const LEAVES: &str = "LEAVE";
 
 fn partitions(list: &TopicPartitionList) -> Vec<Partition> {
     list.elements().iter().map(|e| Partition::new(e.topic(), e.partition())).collect()
@@ -168,6 +183,9 @@ impl ClientContext for Context {
             && let Some((topic, id)) = new_id(message)
         {
             self.identify(topic, id);
+        }
+        if facility == LEAVES {
+            self.left.store(true, Ordering::Relaxed);
         }
         match level {
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {

@@ -12,15 +12,21 @@ use sinks::Partition;
 use std::{
     collections::HashMap,
     ops::ControlFlow,
-    sync::{Arc, Weak},
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::Instant,
 };
 
 /// Only a look at the client: questions never keep it from closing.
-pub struct Questions(pub Weak<Client>, pub Arc<Settings>);
+pub struct Questions(pub Arc<Mutex<Weak<Client>>>, pub Arc<Settings>);
+impl Questions {
+    fn client(&self) -> anyhow::Result<Arc<Client>> {
+        let client = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        client.upgrade().context("the Kafka client is closed")
+    }
+}
 impl Probe for Questions {
     fn bounds(&self, partition: &Partition) -> anyhow::Result<Bounds> {
-        let client = self.0.upgrade().context("the Kafka client is closed")?;
+        let client = self.client()?;
         let (begin, end) = watermarks(&client, partition)
             .with_context(|| format!("the bounds of {partition} are unknown"))?;
         let metadata = client
@@ -35,7 +41,7 @@ impl Probe for Questions {
     }
 
     fn offset_at(&self, partition: &Partition, ms: i64) -> anyhow::Result<Option<i64>> {
-        let client = self.0.upgrade().context("the Kafka client is closed")?;
+        let client = self.client()?;
         let unknown = || format!("the offset of {partition} at START is unknown");
         let mut wanted = TopicPartitionList::new();
         wanted

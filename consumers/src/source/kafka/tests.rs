@@ -144,6 +144,15 @@ impl Member {
             );
         }
     }
+    fn error(&mut self) -> anyhow::Error {
+        let started = Instant::now();
+        while started.elapsed() < PATIENCE {
+            if let Err(error) = self.try_poll() {
+                return error;
+            }
+        }
+        panic!("goes on without an error");
+    }
     fn joined(mut self, partitions: usize) -> Self {
         self.until("an assignment", |m, _| m.owned.len() == partitions);
         self
@@ -450,6 +459,91 @@ fn leaving_takes_seconds_at_most_even_without_a_broker() {
     assert!(started.elapsed() < CLOSE_WAIT + Duration::from_secs(2), "{:?}", started.elapsed());
 }
 
+/// Without that the broker would wait for the session of a member that is gone for good.
+#[test]
+fn a_static_member_leaves_its_group_when_it_ends() {
+    let broker = Broker::new(1);
+    let member = broker.member(|_| {}).joined(1);
+    let client = member.source.client().expect("open");
+    assert!(member.source.membership.is_some() || !cfg!(target_os = "linux"));
+    assert!(!client.context().has_left());
+    drop(member);
+    assert!(client.context().has_left());
+}
+
+#[test]
+fn a_name_of_the_users_or_none_at_all_is_left_as_it_is() {
+    let broker = Broker::new(1);
+    let with = |name: &str, value: &str| {
+        let mut settings = broker.settings();
+        settings.properties.insert(name.into(), value.into());
+        settings
+    };
+    let id = |settings: &Settings| {
+        let config = settings.client_config().expect("fine");
+        config.get("group.instance.id").map(str::to_owned)
+    };
+    assert!(broker.settings().may_be_static());
+    for (name, value, wanted) in [
+        ("group.instance.id", "pod-0", Some("pod-0")),
+        ("group.instance.id", "none", None),
+        ("group.protocol", "consumer", None),
+    ] {
+        let mut settings = with(name, value);
+        if name == "group.protocol" {
+            settings.properties.retain(|name, _| name == "group.protocol");
+        }
+        assert!(!settings.may_be_static(), "{name}={value}");
+        assert_eq!(id(&settings).as_deref(), wanted, "{name}={value}");
+    }
+}
+
+/// A late request of a member's own may fence it: it goes on under another name.
+#[test]
+fn a_member_fenced_by_its_own_name_joins_again_under_another() {
+    let broker = Broker::new(1);
+    broker.fill(0, 0..10);
+    let mut member = broker.member(|_| {});
+    if member.source.membership.is_none() {
+        return; // No Linux.
+    }
+    let probe = member.source.probe();
+    member.until("an assignment", |m, _| m.owned.len() == 1);
+    member.start(0, 0);
+    member.until("the records", |m, _| m.seen.len() == 10);
+    let fenced = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID];
+    broker.cluster.request_errors(RDKafkaApiKey::Heartbeat, &fenced);
+    member.until("the loss", |m, _| m.revoked == [0]);
+    assert!(member.source.membership.is_none());
+    broker.fill(0, 10..20);
+    member.until("another assignment", |m, _| m.owned.len() == 1);
+    member.start(0, 10);
+    member.until("the rest", |m, _| m.seen.len() == 20);
+    assert_eq!(member.offsets(0), (0..20).collect::<Vec<_>>());
+    assert_eq!(probe.bounds(&at(0)).expect("asks the new client").end, 20);
+}
+
+#[test]
+fn a_member_fenced_by_a_name_of_the_users_ends() {
+    let broker = Broker::new(1);
+    let id = |s: &mut Settings| drop(s.properties.insert("group.instance.id".into(), "a".into()));
+    let mut member = broker.member(id).joined(1);
+    let fenced = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID];
+    broker.cluster.request_errors(RDKafkaApiKey::Heartbeat, &fenced);
+    let error = member.error().to_string();
+    assert!(error.contains("give every process one of its own"), "{error}");
+}
+
+#[test]
+fn a_session_that_the_broker_does_not_allow_ends_the_service_and_names_the_setting() {
+    let broker = Broker::new(1);
+    let refused = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_SESSION_TIMEOUT];
+    broker.cluster.request_errors(RDKafkaApiKey::JoinGroup, &refused);
+    let error = broker.member(|_| {}).error().to_string();
+    assert!(error.contains("KAFKA_PROPERTIES_SESSION_TIMEOUT_MS"), "{error}");
+    assert!(error.contains("group.min.session.timeout.ms"), "{error}");
+}
+
 #[test]
 fn properties_pass_through_and_three_are_ours() {
     let mut settings = Settings {
@@ -467,7 +561,7 @@ fn properties_pass_through_and_three_are_ours() {
     };
     let config = set("session.timeout.ms", "20000").expect("fine");
     assert_eq!(config.get("session.timeout.ms"), Some("20000"));
-    assert_eq!(config.get("heartbeat.interval.ms"), Some("10000"));
+    assert_eq!(config.get("heartbeat.interval.ms"), Some("2000"));
     assert_eq!(config.get("auto.offset.reset"), Some("error"));
     let all = set("auto.offset.reset", "latest").expect_err("ours");
     assert!(all[0].contains("auto.offset.reset") && all[0].contains("Remove"), "{all:?}");
