@@ -63,8 +63,27 @@ pub struct Fact {
 }
 
 impl PlanHandler {
-    /// `fingerprint`: of everything that shapes effects, see [`Handler::fingerprint`].
+    /// `plans` name tables by their places in `tables`. `fingerprint`: of everything that shapes effects, see
+    /// [`Handler::fingerprint`].
+    ///
+    /// # Panics
+    /// If rows would be taken for others: a table has no key, two tables have one tag, two views one name, or a view's
+    /// name has a zero character, which ends it in the keys of state rows. Also if a plan names a table that is not there.
     pub fn new(tables: Vec<Table>, plans: Vec<Plan>, fingerprint: String) -> Self {
+        let mut tags = HashSet::new();
+        for Table { source, .. } in &tables {
+            assert!(!source.key.is_empty(), "{}: the table has no key", source.alias);
+            assert!(tags.insert(source.tag), "{}: another table has its tag", source.alias);
+        }
+        let mut names = HashSet::new();
+        for plan in &plans {
+            let name = plan.view.name;
+            assert!(!name.contains('\0'), "{name:?}: a zero character in a view's name");
+            assert!(names.insert(name), "{name}: another view has its name");
+            let own = plan.own.iter().map(|own| own.table);
+            let mut named = own.chain(plan.parts.iter().map(|part| part.table));
+            assert!(named.all(|table| table < tables.len()), "{name}: no such table");
+        }
         let prefixes = tables.iter().map(|table| format!("r{}/", table.source.tag).into_bytes());
         Self { prefixes: prefixes.collect(), tables, plans, fingerprint }
     }

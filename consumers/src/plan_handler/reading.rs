@@ -33,11 +33,24 @@ pub enum Bound {
     Day,
 }
 
+impl Bound {
+    /// Of the columns that can keep to it.
+    fn kind(self) -> SourceType {
+        match self {
+            Self::Bytes(_) | Self::BytesWithWords(_) | Self::LowerBytes(_) => SourceType::Text,
+            Self::Size(_) => SourceType::Int,
+            Self::Digits(_) => SourceType::Decimal,
+            Self::Day => SourceType::Time,
+        }
+    }
+}
+
 /// A source table, and how its columns are read.
 ///
 /// A time that is `infinity` or `-infinity` is no moment, and counts as null.
 #[derive(Debug, Clone)]
 pub struct Table {
+    /// Its names, key and columns.
     pub source: SourceTable,
     /// Those of the key, then the others: read in one pass.
     columns: Vec<SourceColumn>,
@@ -45,6 +58,7 @@ pub struct Table {
     bounds: Vec<Vec<Bound>>,
 }
 impl Table {
+    /// A table whose columns keep to no bounds yet. Those of the key have none.
     pub fn new(source: SourceTable) -> Self {
         let bounds = vec![Vec::new(); source.columns.len()];
         let columns = source.all_columns().cloned().collect();
@@ -54,11 +68,13 @@ impl Table {
     /// The column that this program calls so keeps to this.
     ///
     /// # Panics
-    /// If the table declares no such column beside its key.
+    /// If the table declares no such column beside its key, or one of another type than the bound is for.
     #[must_use]
     pub fn bound(mut self, alias: &str, bound: Bound) -> Self {
         let at = self.source.columns.iter().position(|column| column.alias == alias);
         let at = at.unwrap_or_else(|| panic!("{}: no column {alias}", self.source.alias));
+        let kind = self.source.columns[at].kind;
+        assert_eq!(kind, bound.kind(), "{}.{alias}: {bound:?}", self.source.alias);
         self.bounds[at].push(bound);
         self
     }
