@@ -405,12 +405,12 @@ impl<'a> Step<'a> {
         &mut self,
         view: &'static str,
         key: Vec<Cell>,
-        change: impl FnOnce(&mut Self, &[Cell], Vec<Cell>) -> Vec<Cell>,
+        change: impl FnOnce(&mut Self, Vec<Cell>) -> Vec<Cell>,
     ) {
         let at = sinks::share_key(view, &key);
         let before = self.cells(&at);
         let before = before.as_deref().unwrap_or_default();
-        let share = change(self, &key, before.to_vec());
+        let share = change(self, before.to_vec());
         if share != before {
             self.put_share(at, view, key, share);
         }
@@ -437,8 +437,8 @@ impl<'a> Step<'a> {
 
 /// `amount` rows, added to or taken from a share column that counts or sums.
 ///
-/// The sum's text is the same whether it was stored in between or not: a sum of negative scale (`1E7`, ten million in
-/// one digit) comes back from the state with scale 0.
+/// A sum of negative scale (`1E7`, ten million in one digit) is written out before anything is added to it: its scale is
+/// then that of its plain text.
 pub fn plus(cell: Option<&Cell>, amount: &Decimal) -> Cell {
     match cell.and_then(Cell::decimal) {
         Some(sum) if sum.fractional_digit_count() < 0 => Cell::Decimal(sum.written_out() + amount),

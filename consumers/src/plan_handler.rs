@@ -222,10 +222,12 @@ impl Handler for PlanHandler {
             if let Some(own) = plan.own.as_ref().filter(|own| own.table == table) {
                 put(step, plan.view.name, own, &key, old, new);
             }
-            for (first, part) in plan.parts().filter(|(_, part)| part.table == table) {
-                let [was, is] = [old, new].map(|row| part.of(&key, row?));
-                shift(step, plan, (first, part), was, is);
-            }
+            let parts = plan.parts().filter(|(_, part)| part.table == table);
+            let moves = parts.map(|part| {
+                let [was, is] = [old, new].map(|row| part.1.of(&key, row?));
+                Move { part, was, is }
+            });
+            shift(step, plan, &moves.filter(|one| one.was != one.is).collect::<Vec<_>>());
         }
     }
 
@@ -273,52 +275,55 @@ fn put(
     }
 }
 
-/// Takes what the old row added from its share, and adds what the new row adds to its own. A share is written once, and
-/// only if it changed.
-fn shift(
-    step: &mut Step<'_>,
-    plan: &Plan,
-    part: (usize, &Part),
+/// What a change of a row means for one part of a view.
+struct Move<'p> {
+    /// With the place of its first column in a share.
+    part: (usize, &'p Part),
     was: Option<Contribution>,
     is: Option<Contribution>,
-) {
-    if was == is {
-        return;
+}
+
+/// Takes what the old row added from its shares, and adds what the new row adds to its own. A record writes a share
+/// once, however many parts of the view it changes, and only if it changed: what is between them nobody is to see.
+fn shift(step: &mut Step<'_>, plan: &Plan, moves: &[Move<'_>]) {
+    let mut keys: Vec<&[Cell]> = Vec::new();
+    for Move { part, was, is } in moves {
+        extremes::shift(step, plan.view.name, *part, was.as_ref(), is.as_ref());
+        for one in [was, is].into_iter().flatten() {
+            if !keys.contains(&one.key.as_slice()) {
+                keys.push(&one.key);
+            }
+        }
     }
-    extremes::shift(step, plan.view.name, part, was.as_ref(), is.as_ref());
-    let stays = was.as_ref().zip(is.as_ref()).is_some_and(|(was, is)| was.key == is.key);
-    if stays {
-        change_share(step, plan, part, was, is);
-    } else {
-        change_share(step, plan, part, was, None);
-        change_share(step, plan, part, None, is);
+    for key in keys {
+        change_share(step, plan, moves, key);
     }
 }
 
-/// `taken` and `added` are of one key.
-fn change_share(
-    step: &mut Step<'_>,
-    plan: &Plan,
-    (first, part): (usize, &Part),
-    mut taken: Option<Contribution>,
-    mut added: Option<Contribution>,
-) {
-    let Some(one) = added.as_mut().or(taken.as_mut()) else { return };
-    let (view, key) = (plan.view.name, std::mem::take(&mut one.key));
-    step.change_share(view, key, |step, key, mut share| {
+fn change_share(step: &mut Step<'_>, plan: &Plan, moves: &[Move<'_>], key: &[Cell]) {
+    let view = plan.view.name;
+    step.change_share(view, key.to_vec(), |step, mut share| {
         share.resize(plan.view.totals.len(), Cell::Null);
-        for (at, aggregate) in part.aggregates.iter().enumerate() {
-            let column = &mut share[first + at];
-            if aggregate.is_extreme() {
-                *column = extremes::of(step, view, first + at, key, aggregate);
+        for Move { part: (first, part), was, is } in moves {
+            let of_key = |one: &&Contribution| one.key == key;
+            let [taken, added] = [was, is].map(|one| one.as_ref().filter(of_key));
+            if taken.is_none() && added.is_none() {
                 continue;
             }
-            for (one, sign) in [(&taken, -1), (&added, 1)] {
-                if let Some(amount) = one.as_ref().and_then(|one| one.amounts.get(at)) {
-                    *column = plus_amount(column, amount, sign);
+            for (at, aggregate) in part.aggregates.iter().enumerate() {
+                let column = &mut share[first + at];
+                if aggregate.is_extreme() {
+                    *column = extremes::of(step, view, first + at, key, aggregate);
+                    continue;
+                }
+                for (one, sign) in [(taken, -1), (added, 1)] {
+                    if let Some(amount) = one.and_then(|one| one.amounts.get(at)) {
+                        *column = plus_amount(column, amount, sign);
+                    }
                 }
             }
         }
+        plan.fill(&mut share);
         if plan.is_nothing(&share) {
             share.clear();
         }

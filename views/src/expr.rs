@@ -37,7 +37,7 @@ pub enum Expr {
     Total(usize),
     /// The same for every row.
     Value(Cell),
-    /// `coalesce(a, 0)`.
+    /// `coalesce(a, 0)`. The 0 is a whole number, also where `a` is a decimal.
     OrZero(Box<Expr>),
     /// `a - b` of whole numbers; one that 64 bits do not hold becomes the nearest that they do.
     Minus(Box<Expr>, Box<Expr>),

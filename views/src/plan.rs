@@ -13,8 +13,10 @@ use decimal::Decimal;
 /// A view, and what each source table says of it.
 #[derive(Debug, Clone)]
 pub struct Plan {
+    /// What people see, and how it is made of the parts.
     pub view: View,
-    /// Who puts the owner's part; `None` where the view has none.
+    /// Who puts the owner's part; `None` where the view has none. It is written apart from shares: where a table does both
+    /// for one view, what is between the two may show, and raise an alert.
     pub own: Option<Own>,
     /// Who adds to the shares. Their aggregates, one part after the other, are the shares' columns.
     pub parts: Vec<Part>,
@@ -31,6 +33,7 @@ pub struct Own {
     pub each: Option<Expr>,
     /// It must hold the primary key, and the word where there is one: no two rows may put the same part.
     pub key: Vec<Expr>,
+    /// One for each column of the view's owner's part.
     pub columns: Vec<Expr>,
 }
 
@@ -41,7 +44,9 @@ pub struct Part {
     pub table: usize,
     /// Rows for which it does not hold add nothing; nor do those that have a null in their key.
     pub filter: Condition,
+    /// One for each key column of the view.
     pub key: Vec<Expr>,
+    /// One for each column that the part has in a share.
     pub aggregates: Vec<Aggregate>,
 }
 
@@ -50,11 +55,13 @@ pub struct Part {
 pub enum Aggregate {
     /// How many rows there are.
     Count,
-    /// The sum of these values, whole numbers or decimals; null adds nothing, and the sum of nothing is 0.
+    /// The sum of these values, whole numbers or decimals as the type says; null adds nothing, and the sum of nothing
+    /// is 0. A sum of whole numbers that 64 bits do not hold becomes the nearest that they do, and is wrong from then on:
+    /// whoever reads the values keeps them within bounds.
     Sum(Type, Expr),
-    /// The greatest value, null if none is known. The state keeps all of them, by [`bucket`].
+    /// The greatest value, null if none is known. All are of one type. The state keeps all of them, by [`bucket`].
     Max(Expr),
-    /// The smallest value, null if none is known. The state keeps all of them, by [`bucket`].
+    /// The smallest value, as [`Aggregate::Max`] is the greatest.
     Min(Expr),
 }
 impl Aggregate {
@@ -89,6 +96,16 @@ impl Aggregate {
         }
     }
 
+    /// The column of a share to which other parts of the plan were added only. As if rows had come and gone: what a view
+    /// shows is told by the rows that there are.
+    fn nothing(&self) -> Cell {
+        match self {
+            Self::Sum(Type::Decimal, _) => Cell::Decimal(Decimal::ZERO),
+            Self::Count | Self::Sum(..) => Cell::Int(0),
+            Self::Max(_) | Self::Min(_) => Cell::Null,
+        }
+    }
+
     /// Whether all values have to be kept, since the next one shows when the extreme goes.
     pub fn is_extreme(&self) -> bool {
         matches!(self, Self::Max(_) | Self::Min(_))
@@ -98,6 +115,7 @@ impl Aggregate {
 /// What one source row adds to a share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contribution {
+    /// The key of the view's row, without nulls.
     pub key: Vec<Cell>,
     /// One for each aggregate.
     pub amounts: Vec<Cell>,
@@ -135,6 +153,16 @@ impl Plan {
             *next += part.aggregates.len();
             Some((at, part))
         })
+    }
+
+    /// Sets the sums to which nothing was added yet to 0: those of parts whose rows never had this key.
+    pub fn fill(&self, share: &mut [Cell]) {
+        let aggregates = self.parts.iter().flat_map(|part| &part.aggregates);
+        for (column, aggregate) in share.iter_mut().zip(aggregates) {
+            if *column == Cell::Null {
+                *column = aggregate.nothing();
+            }
+        }
     }
 
     /// Whether a share says nothing any more: it is removed then.
@@ -205,7 +233,7 @@ impl Part {
     }
 }
 
-/// Values that lie close together have one bucket, and buckets are ordered as their values are: a state keeps the values
+/// Values of one type that lie close together have one bucket, and buckets are ordered as their values are: a state keeps the values
 /// of one bucket in one row, and the extreme of each bucket in another. Times have one for each UTC day.
 pub fn bucket(value: &Cell) -> i64 {
     const DAY_US: i64 = 86_400_000_000;

@@ -167,6 +167,8 @@ fn a_line_may_come_before_its_product_and_a_row_never_seen_may_be_updated_or_del
     let mut world = World::new(inventory_of(StockMode::Derived));
     let line = |row| fact(1, 1, row);
     assert_eq!(world.feed(('i', 0), line(None)), vec![], "a delete of nothing");
+    let nothing = line(Some(vec![7.into(), 0.into()]));
+    assert_eq!(world.feed(('i', 0), nothing), vec![], "a line of nothing changes no sum");
     world.feed(('i', 0), line(Some(vec![7.into(), 3.into()])));
     assert!(world.shown()[inventory::VIEW].is_empty());
     let row = vec![Cell::Null, money(Some(1_950)), 12.into()];

@@ -8,7 +8,7 @@
 //!
 //! The rows of a bucket say what is the extreme there without a value, and the extremes which bucket has the whole
 //! key's. All that a record can touch is found by its old and its new row. Both rows are written whole: a key with tens
-//! of thousands of values in one bucket is dear.
+//! of thousands of values in one bucket, or with values in so many buckets, is dear.
 #![deny(clippy::disallowed_methods)]
 
 use crate::handler::{Keys, Step};

@@ -70,6 +70,27 @@ fn a_plan_makes_what_its_view_is_made_of() {
     let _ = Plan::new(View::totals("v", KEY, &[Merge::Sum], N), None, vec![part]);
 }
 
+#[test]
+fn sums_of_which_no_row_is_a_part_are_0() {
+    let part = |aggregates| Part {
+        table: 0,
+        filter: Condition::Always,
+        key: vec![Expr::Own(0)],
+        aggregates,
+    };
+    let first = vec![Aggregate::Count, Aggregate::Sum(Type::Decimal, Expr::Own(0))];
+    let second = vec![Aggregate::Max(Expr::Own(0)), Aggregate::Sum(Type::Int, Expr::Own(0))];
+    const ALL: &[Column] = &[N[0], N[0], N[0], N[0]];
+    let view = View::totals("v", KEY, &[Merge::Sum, Merge::Sum, Merge::Max, Merge::Sum], ALL);
+    let plan = Plan::new(view, None, vec![part(first), part(second)]);
+    let mut share = [Cell::Null, Cell::Null, Cell::Null, Cell::Int(7)];
+    plan.fill(&mut share);
+    assert_eq!(share, [Cell::Int(0), decimal("0"), Cell::Null, Cell::Int(7)]);
+    assert!(!plan.is_nothing(&share));
+    let places: Vec<usize> = plan.parts().map(|(at, _)| at).collect();
+    assert_eq!(places, [0, 2]);
+}
+
 proptest! {
     #[test]
     fn buckets_are_ordered_as_their_values_are(a: i64, b: i64, near in -3_000_i64..3_000, scale in -2_i16..6) {

@@ -1,7 +1,7 @@
 //! Lanes and views in memory: what the engine and the sinks do, without them.
 use crate::handler::{Handler, Keys, Rows, Step};
 use sinks::{Cell, Key, Op, View, Write};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// SplitMix64.
 pub struct Rng(pub u64);
@@ -44,6 +44,15 @@ impl<F> Default for Lane<F> {
 struct Held {
     own: Option<(LaneId, Vec<Cell>)>,
     shares: BTreeMap<LaneId, Vec<Cell>>,
+}
+
+/// A record that wrote a row twice would show what is between: a sink may raise an alert for it.
+fn assert_each_once(writes: &[Write]) {
+    let mut seen = BTreeSet::new();
+    for Write { view, key, op, .. } in writes {
+        let is_share = matches!(op, Op::Share(_));
+        assert!(seen.insert((view, key, is_share)), "{view}: one record wrote a row twice");
+    }
 }
 
 pub struct World<H: Handler> {
@@ -117,6 +126,7 @@ where
             let mut writes = vec![];
             handler.apply(fact.clone(), &mut Step::new(&mut rows, &mut writes, offset as i64, 0));
             assert_eq!(rows.take_fault(), None, "{id:?} at {offset}");
+            assert_each_once(&writes);
             match lane.asked.get(offset) {
                 Some(asked) => {
                     assert_eq!(
