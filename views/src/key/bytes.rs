@@ -60,7 +60,7 @@ pub fn read_key(mut bytes: &[u8]) -> Option<Vec<Cell>> {
         key.push(match *kind {
             NULL => Cell::Null,
             TEXT => Cell::Text(read_text(&mut bytes)?),
-            DECIMAL => Cell::Decimal(read_text(&mut bytes)?.parse().ok()?),
+            DECIMAL => Cell::Decimal(read_decimal(&mut bytes)?.parse().ok()?),
             WORDS => Cell::Words(read_words(&mut bytes)?),
             kind if kind.abs_diff(INT) <= NUMBER_BYTES => {
                 Cell::Int(read_number(&mut bytes, INT, kind)?)
@@ -118,6 +118,12 @@ fn read_text(bytes: &mut &[u8]) -> Option<String> {
             _ => return None,
         }
     }
+}
+
+/// An exponent would make few bytes a number of any size.
+fn read_decimal(bytes: &mut &[u8]) -> Option<String> {
+    let is_plain = |byte: u8| byte.is_ascii_digit() || b"-.".contains(&byte);
+    read_text(bytes).filter(|text| text.bytes().all(is_plain))
 }
 
 fn read_words(bytes: &mut &[u8]) -> Option<BTreeSet<String>> {
@@ -182,6 +188,12 @@ mod tests {
             // It may be none, and must not panic.
             let _ = read_key(&bytes);
         }
+    }
+
+    #[test]
+    fn a_number_with_an_exponent_is_none_that_was_written() {
+        assert_eq!(read_key(b"\x601e999999999\x00\x01"), None);
+        assert_eq!(read_key(b"\x60-1.5\x00\x01").map(|key| key.len()), Some(1));
     }
 
     #[test]

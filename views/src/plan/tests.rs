@@ -34,6 +34,12 @@ fn a_row_adds_what_its_aggregates_say_and_null_adds_nothing() {
 }
 
 #[test]
+fn whole_numbers_add_to_a_sum_of_decimals() {
+    let sum = Aggregate::Sum(Type::Decimal, Expr::Own(0));
+    assert_eq!(sum.amount(Parts::of_row(&[], &[Cell::Int(3)])), decimal("3"));
+}
+
+#[test]
 fn a_row_has_one_part_for_each_of_its_words() {
     let own = Own {
         table: 0,
