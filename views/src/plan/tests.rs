@@ -97,6 +97,43 @@ fn sums_of_which_no_row_is_a_part_are_0() {
     assert_eq!(places, [0, 2]);
 }
 
+/// Part of the keys of state rows: never to be changed.
+#[test]
+fn buckets_as_ever() {
+    let words = |words: &[&str]| Cell::Words(words.iter().map(|word| (*word).to_owned()).collect());
+    for (value, want) in [
+        (Cell::Int(-1), -1),
+        (Cell::Int(1_023), 0),
+        (Cell::Int(1_024), 1),
+        (Cell::Time(-1), -1),
+        (Cell::Time(86_400_000_000), 1),
+        (decimal("-0.5"), 0),
+        (decimal("-1.5"), -1),
+        (decimal("2048.75"), 2),
+        (decimal("1e30"), i64::MAX / 1_024),
+        (decimal("-1e30"), i64::MIN / 1_024),
+        ("".into(), 0),
+        ("red".into(), 0x7265),
+        (words(&[]), 0),
+        (words(&["red", "a"]), 0x6100),
+    ] {
+        assert_eq!(bucket(&value), want, "{value:?}");
+    }
+}
+
+#[test]
+fn a_key_without_the_rows_own_names_no_row() {
+    let own = Own {
+        table: 0,
+        filter: Condition::Always,
+        each: Some(Expr::Own(0)),
+        key: vec![Expr::Own(1), Expr::Key(1)],
+        columns: vec![],
+    };
+    assert_eq!(own.row_of(&["red".into(), Cell::Int(7)], 2), None);
+    assert!(own.of(&[Cell::Int(1), Cell::Int(7)], &["red".into()]).is_empty(), "no set of words");
+}
+
 proptest! {
     #[test]
     fn buckets_are_ordered_as_their_values_are(a: i64, b: i64, near in -3_000_i64..3_000, scale in -2_i16..6) {
