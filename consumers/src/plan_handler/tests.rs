@@ -278,13 +278,12 @@ impl Source {
         let names: BTreeSet<Cell> = names.filter(|name| *name != Cell::Null).collect();
         let row = |name: &Cell| {
             let (status, assigned, comments) = (named(1, name), named(2, name), comments(name));
-            let costs: Vec<&BigDecimal> =
-                assigned.iter().filter_map(|row| row[4].decimal()).collect();
+            let costs: Vec<&Decimal> = assigned.iter().filter_map(|row| row[4].decimal()).collect();
             vec![
                 Cell::Int(status.len() as i64),
                 status.iter().filter_map(|row| row[3].int()).max().into(),
                 Cell::Int(assigned.len() as i64),
-                Cell::Decimal(costs.iter().fold(BigDecimal::from(0), |sum, cost| sum + *cost)),
+                Cell::Decimal(costs.iter().fold(Decimal::ZERO, |sum, cost| sum + *cost)),
                 costs.iter().min().map(|cost| (*cost).clone()).into(),
                 Cell::Int(comments.len() as i64),
                 Cell::Int(comments.iter().filter_map(|row| row[0].int()).sum()),
