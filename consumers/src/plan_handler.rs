@@ -11,7 +11,7 @@
 //!
 //! * `r`, the table's tag, `/`, then the primary key: the other columns of that row, as last applied;
 //! * `=`, the view, zero, then the key as JSON: this partition's share of a view's row ([`sinks::share_key`]);
-//! * `^` and `<`: see [`extremes`].
+//! * `^` and `<`: the values behind a greatest or smallest one (`plan_handler/extremes.rs`).
 //!
 //! A record writes a share only if it changed it, and an owner's part only if it differs, so what is written is a
 //! function of the log alone, and a second snapshot writes nothing.
