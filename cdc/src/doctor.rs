@@ -158,8 +158,7 @@ fn shared(configs: &[Arc<Config>]) -> Vec<Check> {
                         .fix("KAFKA_GROUP_ID for each service alone, or not at all"),
                 );
             }
-            let keyed =
-                |config: &Config| config.sink == Sink::Aws && config.service != Service::Analytics;
+            let keyed = |config: &Config| config.sink == Sink::DynamoDb;
             if keyed(one) && keyed(other) && one.aws.table == other.aws.table {
                 let found = format!("share the table {}: their items would meet", one.aws.table);
                 checks.push(
@@ -280,7 +279,7 @@ async fn gather(areas: Vec<JoinHandle<Vec<Check>>>) -> Vec<Check> {
 }
 
 fn uses_aws(config: &Config) -> bool {
-    config.sink == Sink::Aws
+    config.sink.is_in_aws()
         || matches!(config.dlq, Place::S3 { .. })
         || matches!(config.state, State::SlateDb(Place::S3 { .. }))
 }

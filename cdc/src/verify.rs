@@ -261,12 +261,12 @@ fn verify(config: &Config, options: &Options, io: &Runtime) -> Verified {
 fn compare(session: &mut Session<'_>) -> anyhow::Result<Outcome> {
     let (config, io) = (session.config, session.io);
     let views = service::views(config);
-    match (&config.sink, config.service) {
-        (Sink::Sqlite(file), _) => sink::sqlite::verify(session, file, &views),
-        (_, Service::Analytics) => {
+    match &config.sink {
+        Sink::Sqlite(file) => sink::sqlite::verify(session, file, &views),
+        _ if shows_reports(config) => {
             sink::reports::verify(session, &open_reports(config, io)?, &views)
         }
-        (Sink::Dir(dir), _) => {
+        Sink::Dir(dir) => {
             let mut outcome = sink::sqlite::verify(session, &sink::sqlite::in_folder(dir), &views)?;
             outcome.notes.push(
                 "verified: the tables in .state.db; the *.ndjson files are copies of them, as of their last writing"
@@ -274,14 +274,23 @@ fn compare(session: &mut Session<'_>) -> anyhow::Result<Outcome> {
             );
             Ok(outcome)
         }
-        (Sink::Aws, _) => {
+        Sink::DynamoDb | Sink::Reports => {
             let sink = Arc::new(io.block_on(service::dynamodb(config, views.clone()))?);
             sink::dynamodb::verify(session, &sink, &views)
         }
     }
 }
 
-/// Those of the analytics service.
+/// Whether people see reports: where views are made of shares alone, also in a folder.
+fn shows_reports(config: &Config) -> bool {
+    match &config.sink {
+        Sink::Reports => true,
+        Sink::Dir(_) => service::views(config).iter().all(sinks::View::is_totals),
+        Sink::Sqlite(_) | Sink::DynamoDb => false,
+    }
+}
+
+/// Those that are shown where views are made of shares alone.
 fn open_reports(config: &Config, io: &Runtime) -> anyhow::Result<Reports> {
     let objects: Arc<dyn sinks::objects::Objects> = match &config.sink {
         Sink::Dir(dir) => Arc::new(io.block_on(Dir::open(dir.clone()))?),

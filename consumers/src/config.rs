@@ -67,11 +67,34 @@ pub enum Source {
     Ndjson(String),
 }
 
+/// Where the views are. Which of ARCHITECTURE's three ways to be exact it goes, the other settings take from here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sink {
-    Aws,
+    /// Transactional: views, rows and position in one file.
     Sqlite(PathBuf),
+    /// Derived: files in a folder, made from the state that is there, too.
     Dir(PathBuf),
+    /// Keyed: a table for each view, or several.
+    DynamoDb,
+    /// Derived: reports in S3, made from the state.
+    Reports,
+}
+impl Sink {
+    /// What `aws` means for this service.
+    const fn in_aws(service: Service) -> Self {
+        match service {
+            Service::Analytics => Self::Reports,
+            Service::Inventory | Service::Search => Self::DynamoDb,
+        }
+    }
+    /// Whether it is in AWS, or in what answers as AWS does.
+    pub const fn is_in_aws(&self) -> bool {
+        matches!(self, Self::DynamoDb | Self::Reports)
+    }
+    /// Whether what people see is made from the state, now and then.
+    pub const fn is_derived(&self) -> bool {
+        matches!(self, Self::Dir(_) | Self::Reports)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,7 +172,7 @@ impl Config {
     pub fn uses_aws(&self) -> bool {
         let is_s3 = |place: &Place| matches!(place, Place::S3 { .. });
         let state_in_s3 = matches!(&self.state, State::SlateDb(place) if is_s3(place));
-        self.sink == Sink::Aws || state_in_s3 || is_s3(&self.dlq)
+        self.sink.is_in_aws() || state_in_s3 || is_s3(&self.dlq)
     }
 
     /// From a parsed command line and the environment's variables.

@@ -249,8 +249,8 @@ fn target(config: &Config) -> String {
     let table = || canonical::setting("dynamodb_table", &config.aws.table);
     let tokens = || canonical::setting("dynamodb_tokens_table", &config.aws.tokens_table);
     let settings = match (&config.sink, config.service) {
-        (Sink::Aws, Service::Inventory) => vec![table()],
-        (Sink::Aws, Service::Search) => vec![table(), tokens()],
+        (Sink::DynamoDb, Service::Search) => vec![table(), tokens()],
+        (Sink::DynamoDb, _) => vec![table()],
         _ => vec![],
     };
     settings.join(canonical::BETWEEN)

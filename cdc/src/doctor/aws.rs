@@ -4,7 +4,7 @@ use super::{
     report::{Check, Status},
 };
 use consumers::{
-    config::{Config, Service, Sink, State},
+    config::{Config, Sink, State},
     service,
 };
 use sinks::{
@@ -28,7 +28,7 @@ const ENDPOINT_FIX: &str = "check AWS_ENDPOINT_URL, AWS_REGION, the credentials 
 /// The tables of one service, each checked as its view needs it; with `fix`, missing ones made first.
 pub(super) async fn tables(config: Arc<Config>, patience: Patience, fix: bool) -> Vec<Check> {
     let views = service::views(&config);
-    if config.sink != Sink::Aws || config.service == Service::Analytics {
+    if config.sink != Sink::DynamoDb {
         return Vec::new();
     }
     let settings = match service::tables(&config, views.clone()) {
@@ -146,13 +146,13 @@ fn buckets_of(configs: &[Arc<Config>]) -> BTreeMap<String, BTreeSet<&'static str
         if let Place::S3 { bucket, .. } = &config.dlq {
             add(bucket, "dead letters");
         }
-        if config.sink != Sink::Aws {
+        if !config.sink.is_in_aws() {
             continue;
         }
         if let State::SlateDb(Place::S3 { bucket, .. }) = &config.state {
             add(bucket, "state");
         }
-        if let (Service::Analytics, Some(bucket)) = (config.service, &config.aws.bucket) {
+        if let (Sink::Reports, Some(bucket)) = (&config.sink, &config.aws.bucket) {
             add(bucket, "reports");
         }
     }

@@ -1,7 +1,7 @@
 //! Where dead letters, reports and state are written: tried with an object of our own, which is removed again.
 use super::{Patience, report::Check};
 use consumers::{
-    config::{Config, Service, Sink, State},
+    config::{Config, Sink, State},
     service,
 };
 
@@ -70,7 +70,7 @@ fn places_of(config: &Config) -> Vec<(&'static str, Place)> {
             places.push(("sink", Place::Dir(dir.unwrap_or(Path::new(".")).to_owned())));
         }
         Sink::Dir(dir) => places.push(("sink", Place::Dir(dir.clone()))),
-        Sink::Aws => {
+        Sink::DynamoDb | Sink::Reports => {
             match &config.state {
                 State::SlateDb(Place::S3 { bucket, prefix }) => {
                     let prefix = format!("{prefix}/state/{}", config.service.name());
@@ -80,7 +80,7 @@ fn places_of(config: &Config) -> Vec<(&'static str, Place)> {
                 State::SlateDb(dir) => places.push(("state", dir.clone())),
                 State::Memory | State::InSink => {}
             }
-            if let (Service::Analytics, Some(bucket)) = (config.service, &config.aws.bucket) {
+            if let (Sink::Reports, Some(bucket)) = (&config.sink, &config.aws.bucket) {
                 let prefix = "reports".to_owned();
                 places.push(("reports", Place::S3 { bucket: bucket.clone(), prefix }));
             }

@@ -32,7 +32,7 @@ pub(super) async fn check(
         .filter(|(partition, _)| is_ours(partition))
         .map(|(partition, bounds)| (partition.clone(), *bounds))
         .collect();
-    if config.sink == Sink::Aws && config.state == State::Memory {
+    if config.sink.is_in_aws() && config.state == State::Memory {
         return (vec![Check::skipped(AREA, label, "STATE=memory keeps nothing")], none);
     }
     let fix = "see the sentence; a new GENERATION, with tables and a group of its own, builds everything anew";
@@ -70,7 +70,7 @@ async fn stored(config: Arc<Config>, wanted: Vec<Partition>) -> Result<Stored, S
     let file = match &config.sink {
         Sink::Sqlite(file) => Some(file.clone()),
         Sink::Dir(dir) => Some(dir.join(".state.db")),
-        Sink::Aws => None,
+        Sink::DynamoDb | Sink::Reports => None,
     };
     if let Some(file) = file {
         let peek = tokio::task::spawn_blocking(move || Sqlite::peek(file, generation, service));

@@ -11,7 +11,7 @@ mod dynamodb;
 use super::{Options, Verified, outcome::Outcome};
 use anyhow::{Context, bail};
 use consumers::{
-    config::{Config, Service, Sink},
+    config::{Config, Sink},
     service,
 };
 use sinks::{
@@ -64,11 +64,11 @@ pub fn repair(
     found: &Verified,
 ) -> anyhow::Result<Done> {
     let outcome = found.outcome.as_ref().context("nothing was found")?;
-    match (&config.sink, config.service) {
-        (Sink::Sqlite(file), _) => sqlite(config, file, outcome),
-        (_, Service::Analytics) => reports(config, io, outcome),
-        (Sink::Dir(dir), _) => sqlite(config, &super::sink::sqlite::in_folder(dir), outcome),
-        (Sink::Aws, _) => dynamodb::repair(config, options, io, outcome),
+    match &config.sink {
+        Sink::Sqlite(file) => sqlite(config, file, outcome),
+        _ if super::shows_reports(config) => reports(config, io, outcome),
+        Sink::Dir(dir) => sqlite(config, &super::sink::sqlite::in_folder(dir), outcome),
+        Sink::DynamoDb | Sink::Reports => dynamodb::repair(config, options, io, outcome),
     }
 }
 

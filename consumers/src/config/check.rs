@@ -33,8 +33,9 @@ impl Check {
         let until_end = self.one_of("until-end", &[("false", false), ("true", true)]);
         let allow_dead_letters =
             self.one_of("allow-dead-letters", &[("false", false), ("true", true)]);
-        let sink = self.sink(env).filter(|sink| *sink != Sink::Aws || self.has_aws("sink"));
-        let aws = self.aws(service, sink.as_ref(), env);
+        let sink = self.sink(service, env);
+        let sink = sink.filter(|sink| !sink.is_in_aws() || self.has_aws("sink"));
+        let aws = self.aws(sink.as_ref(), env);
         let state = self.state(sink.as_ref(), env);
         let dlq = self.dlq(env);
         let generation = self.number("generation", 1, u64::from(u32::MAX));
@@ -54,7 +55,7 @@ impl Check {
             self.parse("low-stock-threshold", "Give a whole number of pieces.");
         let placement = self.placement();
         let topic_partitions = self.topic_partitions(source.as_ref(), &topics);
-        let policy = self.policy(service, sink.as_ref());
+        let policy = self.policy(sink.as_ref());
         let kafka = self.kafka(service, topics, until_end, properties);
         let http = self.http();
         let logs = self.logs(env);
@@ -113,7 +114,7 @@ impl Check {
         formats.and(read("unavailable-value", all))
     }
 
-    fn aws(&mut self, service: Service, sink: Option<&Sink>, env: &[(String, String)]) -> Aws {
+    fn aws(&mut self, sink: Option<&Sink>, env: &[(String, String)]) -> Aws {
         let text = |name| self.text(name);
         let general = text("aws-endpoint-url");
         let flag = self.given.get("aws-endpoint-url").is_some_and(|g| g.origin == Origin::Flag);
@@ -135,7 +136,7 @@ impl Check {
         {
             self.wrong("aws-endpoint-url", "give http://HOST:PORT or https://HOST:PORT.");
         }
-        if service == Service::Analytics && sink == Some(&Sink::Aws) && aws.bucket.is_none() {
+        if sink == Some(&Sink::Reports) && aws.bucket.is_none() {
             self.wrong("s3-bucket", "give the bucket for the reports.");
         }
         if let Some(bucket) = &aws.bucket {
@@ -291,7 +292,7 @@ impl Check {
         declared.into_iter().map(with_topic).collect()
     }
 
-    fn policy(&mut self, service: Service, sink: Option<&Sink>) -> Option<Policy> {
+    fn policy(&mut self, sink: Option<&Sink>) -> Option<Policy> {
         const MIB: u64 = 1 << 20;
         self.one_of("tuning", &[("balanced", ()), ("throughput", ()), ("latency", ())]);
         let batch_records_max = self.number("batch-records", 1, 1_000_000);
@@ -306,12 +307,8 @@ impl Check {
         let window = self.number("dlq-window", 10, 10_000_000);
         let flush = self.number("flush-interval-seconds", 1, 86_400);
         let start = self.start();
-        let published = match sink? {
-            Sink::Aws => service == Service::Analytics,
-            Sink::Sqlite(_) => false,
-            Sink::Dir(_) => true,
-        };
-        let keyed = service != Service::Analytics && sink? == &Sink::Aws;
+        let published = sink?.is_derived();
+        let keyed = sink? == &Sink::DynamoDb;
         let size = |n: Option<u64>| n.and_then(|n| usize::try_from(n).ok());
         let count = |n: Option<u64>| n.and_then(|n| u32::try_from(n).ok());
         Some(Policy {
@@ -437,9 +434,8 @@ fn setting_of(table: &SourceTable, what: &str) -> String {
 /// What is allowed and surprising.
 fn warn(config: &mut Config, env: &[(String, String)]) {
     let mut say = |text: &str| config.warnings.push(text.to_owned());
-    let keyed = config.sink == Sink::Aws && config.service != Service::Analytics;
     match (&config.state, &config.source) {
-        (State::Memory, _) if keyed => say(
+        (State::Memory, _) if config.sink == Sink::DynamoDb => say(
             "--state memory with DynamoDB: after a restart the rows are forgotten while the items are not. Everything is read again from the log's beginning; a log that no longer begins at the first change, or is compacted, gives wrong sums. For trying out only.",
         ),
         (State::Memory, Source::Kafka) => say(

@@ -1,5 +1,5 @@
 //! Where records come from and where things are kept, as people write it: with `~/`, as URLs, as on Windows.
-use super::{Placement, Sink, Source, reading::Check};
+use super::{Placement, Service, Sink, Source, reading::Check};
 use sinks::objects::Place;
 use std::collections::BTreeMap;
 
@@ -19,10 +19,10 @@ impl Check {
         found.map(Source::Ndjson).map_err(|why| self.wrong("source", &format!("{why}."))).ok()
     }
 
-    pub(super) fn sink(&mut self, env: Env<'_>) -> Option<Sink> {
+    pub(super) fn sink(&mut self, service: Service, env: Env<'_>) -> Option<Sink> {
         let text = self.text("sink")?;
         let found = match text.split_once(':') {
-            None if text == "aws" => return Some(Sink::Aws),
+            None if text == "aws" => return Some(Sink::in_aws(service)),
             Some(("sqlite", rest)) => {
                 path(rest, env).map(|file| file.map(|file| Sink::Sqlite(file.into())))
             }

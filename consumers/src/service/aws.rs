@@ -1,6 +1,6 @@
 //! What a service has in AWS: credentials, views in DynamoDB and S3, the state that SlateDB keeps.
 use crate::{
-    config::{Aws, Config, Service},
+    config::{Aws, Config, Sink},
     handlers::{analytics, inventory, search},
 };
 use anyhow::{Context, bail};
@@ -56,7 +56,7 @@ pub(super) async fn sink(
     endpoint: &Endpoint,
     views: Vec<View>,
 ) -> anyhow::Result<Arc<dyn sinks::Sink>> {
-    if config.service != Service::Analytics {
+    if config.sink == Sink::DynamoDb {
         return Ok(Arc::new(dynamodb(config, views).await?));
     }
     let bucket = config.aws.bucket.clone().context("S3_BUCKET is not set")?;
