@@ -14,10 +14,10 @@ use super::super::{
 };
 use consumers::{
     config::Config,
-    handlers::{inventory, search},
+    handlers::search,
 };
 use sinks::{
-    Cell, Partition, SinkError, View,
+    Cell, Expr, Partition, SinkError, View,
     dynamodb::{DynamoDb, Seen},
 };
 use std::{
@@ -66,9 +66,9 @@ fn one(
     let have = scan(session, sink, view)?;
     let floor = session.floor.clone();
     let want = session.expected(view, &floor)?;
-    let is_stock = is_stock(view);
+    let sum_at = sum_at(view);
     let generation = sink.generation();
-    let want = want.map(|row| row.map(|(key, row)| (key, promised(row, generation, is_stock))));
+    let want = want.map(|row| row.map(|(key, row)| (key, promised(row, generation, sum_at))));
     let mut again: Vec<Vec<Cell>> = Vec::new();
     merge(want, have, |pair| {
         match &pair {
@@ -91,33 +91,31 @@ fn one(
     Ok(outcome)
 }
 
-fn is_stock(view: &View) -> bool {
-    view.name == inventory::VIEW
+/// The place of the shown column that is the sum of all partitions' shares, in a view that has one.
+fn sum_at(view: &View) -> Option<usize> {
+    let sum = [Expr::Total(0), Expr::Total(0).or_zero()];
+    view.shows.iter().position(|shown| view.is_star() && sum.contains(shown))
 }
 
-/// Names of what is compared: the view's columns, and what else an item promises: its generation, and that what was
-/// sold is the sum of the partitions' shares.
+/// Names of what is compared: the view's columns, and what else an item promises: its generation, and that its sum is
+/// that of the partitions' shares.
 pub fn columns(view: &View) -> Vec<&'static str> {
     let mut names: Vec<&str> = view.columns.iter().map(|column| column.name).collect();
     names.push("gen");
-    if is_stock(view) {
-        names.push("shares");
-    }
+    names.extend(sum_at(view).map(|_| "shares"));
     names
 }
-fn promised(mut row: Vec<Cell>, generation: i64, is_stock: bool) -> Vec<Cell> {
-    let sold = row.get(3).cloned();
+fn promised(mut row: Vec<Cell>, generation: i64, sum_at: Option<usize>) -> Vec<Cell> {
+    let sum = sum_at.and_then(|at| row.get(at)).cloned();
     row.push(Cell::Int(generation));
-    if is_stock {
-        row.extend(sold);
-    }
+    row.extend(sum);
     row
 }
 /// The same, of an item; `None`: not there for readers.
-pub fn shown(seen: &Seen, is_stock: bool) -> Option<Vec<Cell>> {
+pub fn shown(seen: &Seen, sum_at: Option<usize>) -> Option<Vec<Cell>> {
     let mut row = seen.row.clone()?;
     row.push(seen.generation.map_or(Cell::Null, Cell::Int));
-    if is_stock {
+    if sum_at.is_some() {
         let shares: Option<Vec<i64>> =
             seen.entries.values().map(|entry| entry.map(|entry| entry.1)).collect();
         row.push(match shares {
@@ -131,7 +129,7 @@ pub fn shown(seen: &Seen, is_stock: bool) -> Option<Vec<Cell>> {
 /// All items that readers see, in the order of keys.
 fn scan(session: &Session<'_>, sink: &Arc<DynamoDb>, view: &View) -> anyhow::Result<Merged> {
     let (to, mut from) = mpsc::channel::<Result<Vec<Row>, SinkError>>(PAGES_AHEAD);
-    let (name, is_stock) = (view.name, is_stock(view));
+    let (name, sum_at) = (view.name, sum_at(view));
     for segment in 0..SEGMENTS {
         let (sink, to) = (sink.clone(), to.clone());
         session.io.spawn(async move {
@@ -141,7 +139,7 @@ fn scan(session: &Session<'_>, sink: &Arc<DynamoDb>, view: &View) -> anyhow::Res
                     patient(|| sink.scan_page(name, segment, SEGMENTS, cursor.clone())).await;
                 let (rows, next) = match page {
                     Ok((seen, next)) => {
-                        let row = |seen: Seen| Some((seen.key.clone(), shown(&seen, is_stock)?));
+                        let row = |seen: Seen| Some((seen.key.clone(), shown(&seen, sum_at)?));
                         (Ok(seen.into_iter().filter_map(row).collect()), next)
                     }
                     Err(e) => (Err(e), None),
@@ -218,8 +216,8 @@ fn confirm(
     let names = columns(view);
     for key in keys {
         let want = want.remove(key).flatten();
-        let want = want.map(|row| promised(row, sink.generation(), is_stock(view)));
-        let have = items.get(key).and_then(|seen| shown(seen, is_stock(view)));
+        let want = want.map(|row| promised(row, sink.generation(), sum_at(view)));
+        let have = items.get(key).and_then(|seen| shown(seen, sum_at(view)));
         let Some(pair) = pair(key, want, have) else { continue };
         outcome.count(&pair);
         if let Some(difference) = difference(pair, &names) {
