@@ -12,10 +12,7 @@ use super::super::{
     session::{SORT_BYTES, Session, asked_for, words_of},
     sorted::{Merged, Row, Sorter},
 };
-use consumers::{
-    config::Config,
-    handlers::search,
-};
+use consumers::{config::Config, handlers::search};
 use sinks::{
     Cell, Expr, Partition, SinkError, View,
     dynamodb::{DynamoDb, Seen},
