@@ -123,7 +123,12 @@ pub struct Rows {
 struct Slot {
     row: Kept,
     is_changed: bool,
+    /// It was asked for while it was known.
+    is_wanted_again: bool,
 }
+
+/// What a known row takes beside its key's bytes and its own: the entry of the table, and two allocations.
+const SLOT_BYTES: usize = 120;
 
 /// What stands under a key.
 enum Kept {
@@ -178,13 +183,46 @@ impl<T: Serialize + Send + 'static> Held for T {
 impl Rows {
     /// As fetched from the state.
     pub fn learn(&mut self, key: Key, row: Option<Vec<u8>>) {
-        self.bytes += key.len() + row.as_ref().map_or(0, Vec::len);
+        self.bytes += SLOT_BYTES + key.len() + row.as_ref().map_or(0, Vec::len);
         let row = row.map_or(Kept::Nothing, Kept::Stored);
         match self.known.entry(key) {
             Entry::Occupied(mut slot) => slot.get_mut().row = row,
             Entry::Vacant(place) => {
-                place.insert(Slot { row, is_changed: false });
+                place.insert(Slot { row, is_changed: false, is_wanted_again: false });
             }
+        }
+    }
+    /// Those of these keys that are not known, smallest first.
+    pub(crate) fn unknown<'k>(&mut self, keys: impl Iterator<Item = &'k Key>) -> Vec<Key> {
+        let mut unknown = Vec::new();
+        for key in keys {
+            match self.known.get_mut(key) {
+                Some(slot) => slot.is_wanted_again = true,
+                None => unknown.push(key.clone()),
+            }
+        }
+        unknown.sort_unstable();
+        unknown
+    }
+    /// Where the rows take more than this, forgets those that were wanted once only; where the others still take more
+    /// than half of it, forgets all. Nothing may be changed and not taken.
+    pub(crate) fn shrink(&mut self, bytes_max: usize) {
+        if self.bytes <= bytes_max {
+            return;
+        }
+        let mut bytes = 0;
+        self.known.retain(|key, slot| {
+            let is_kept = std::mem::take(&mut slot.is_wanted_again);
+            if let (true, Kept::Stored(row)) = (is_kept, &slot.row) {
+                bytes += row.len();
+            }
+            bytes += if is_kept { SLOT_BYTES + key.len() } else { 0 };
+            is_kept
+        });
+        self.bytes = bytes;
+        if bytes > bytes_max / 2 {
+            self.known.clear();
+            self.bytes = 0;
         }
     }
     pub fn knows(&self, key: &[u8]) -> bool {
@@ -236,15 +274,6 @@ impl Rows {
     }
     pub fn take_fault(&mut self) -> Option<String> {
         self.fault.take()
-    }
-    /// About: what was learned and set since the last [`Rows::clear`].
-    pub fn bytes(&self) -> usize {
-        self.bytes
-    }
-    pub fn clear(&mut self) {
-        self.known.clear();
-        self.changed.clear();
-        self.bytes = 0;
     }
     /// A row that the engine keeps itself, in plain text.
     pub(crate) fn text(&mut self, key: &[u8]) -> Option<&str> {
@@ -308,13 +337,14 @@ impl Rows {
                     self.bytes += place.key().len();
                     self.changed.push(place.key().clone());
                 }
-                *place.get_mut() = Slot { row, is_changed: true };
+                let slot = place.get_mut();
+                (slot.row, slot.is_changed) = (row, true);
             }
             Entry::Vacant(place) => {
                 self.fault.get_or_insert_with(|| unasked(place.key()));
                 self.bytes += place.key().len();
                 self.changed.push(place.key().clone());
-                place.insert(Slot { row, is_changed: true });
+                place.insert(Slot { row, is_changed: true, is_wanted_again: false });
             }
         }
     }

@@ -70,10 +70,8 @@ impl<H: Handler> Engine<H> {
                 self.handler.follow_all(&mut facts, &lane.rows, &mut more);
                 needs = more;
             }
-            let unknown = needs.unordered().filter(|key| !lane.rows.knows(key));
-            let mut keys: Vec<Key> = unknown.cloned().collect();
+            let keys = lane.rows.unknown(needs.unordered());
             if !keys.is_empty() {
-                keys.sort_unstable();
                 return self.begin(partition, Phase::Fetching { chunk, keys, followed: round });
             }
             if round {
@@ -226,7 +224,7 @@ impl<H: Handler> Engine<H> {
         lane.attempt = 0;
         lane.refused.retain(|offset, _| *offset >= next);
         lane.settle();
-        lane.trim_rows(cache);
+        lane.rows.shrink(cache);
         let resume = lane.paused && lane.buffered <= buffer / lanes / 2;
         lane.paused &= !resume;
         self.tally.batches += 1;

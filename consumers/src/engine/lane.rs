@@ -390,13 +390,6 @@ impl<F> Lane<F> {
         self.unsettled -= records;
         records
     }
-
-    /// Drops the remembered rows when they are too many; they can be fetched again.
-    pub fn trim_rows(&mut self, bytes_max: usize) {
-        if self.rows.bytes() > bytes_max {
-            self.rows.clear();
-        }
-    }
 }
 
 fn end_of<F>(phase: &Phase<F>) -> Option<i64> {

@@ -211,6 +211,24 @@ fn a_sums_text_does_not_depend_on_where_batches_are_cut() {
 }
 
 #[test]
+fn rows_that_are_wanted_again_are_kept_longest() {
+    let mut rows = Rows::default();
+    let key = |n: u32| format!("{n:04}").into_bytes();
+    let keys: Vec<_> = (0..1_000).map(key).collect();
+    assert!(rows.unknown(keys.iter()) == keys);
+    keys.iter().for_each(|key| rows.learn(key.clone(), Some(b"row".to_vec())));
+    assert!(rows.unknown(keys[..10].iter()).is_empty());
+    rows.shrink(1 << 20);
+    assert!(keys.iter().all(|key| rows.knows(key)), "all of them fit");
+    rows.shrink(100_000);
+    assert!(rows.unknown(keys.iter()) == keys[10..], "those that were wanted once are gone");
+    assert_eq!(rows.peek(&keys[3]).as_deref(), Some(&b"row"[..]));
+    // All ten were asked for again, and are more than half of what there may be.
+    rows.shrink(1_200);
+    assert!(rows.unknown(keys.iter()) == keys);
+}
+
+#[test]
 fn a_row_that_cannot_be_stored_is_named_by_its_record_without_its_values() {
     let (mut rows, mut writes) = (Rows::default(), vec![]);
     for key in ["a", "b", "c"] {

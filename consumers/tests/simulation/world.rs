@@ -186,7 +186,7 @@ fn story(seed: u64, way: Way, bug: Bug, kind: Kind) -> Result<Story, String> {
         backoff_ms_max: 40,
         breaker_failures: 2 + rng.below(5) as u32,
         buffer_bytes_max: 1 << (11 + rng.below(5)),
-        cache_bytes_max: if rng.one_in(2) { 200 } else { 1 << 20 },
+        cache_bytes_max: [200, 4_000, 1 << 20][rng.pick(3)],
         letters_in_a_row_max: 1_000,
         letters_percent_max: 100,
         publish_every_ms: rng.one_in(2).then_some(50),
