@@ -9,7 +9,9 @@
 mod advice;
 mod context;
 mod headers;
+mod joining;
 mod membership;
+mod place;
 mod questions;
 mod range;
 mod settings;
@@ -21,8 +23,10 @@ pub use settings::{Settings, problem};
 use super::{Bounds, Flow, Headers, Link, ListHeaders, Probe, Record, Signal, Source};
 use advice::{MADE_ANEW, advice, out_of_range};
 use anyhow::{Context as _, bail};
-use context::{Client, Context, Event, log_commit_error};
+use context::{Client, Event, log_commit_error};
+use joining::{client, subscribe};
 use membership::Membership;
+use place::{Place, list};
 use questions::{Questions, absent, ends, watermarks};
 use rdkafka::{
     Message, Offset, TopicPartitionList,
@@ -44,63 +48,10 @@ const RECORDS_MAX: usize = 1_024;
 const RETRY: Duration = Duration::from_millis(10);
 /// librdkafka answers a seek from memory; a late answer is asked for again.
 const SEEK_WAIT: Duration = Duration::from_millis(200);
-/// Looks that must agree that nothing is left before an end without a record. After a seek or a resume librdkafka's
-/// numbers are up to a second old, and it looks twice a second.
-const LOOKS: u32 = 4;
 const QUESTION_WAIT: Duration = Duration::from_secs(10);
-const CLOSE_WAIT: Duration = Duration::from_secs(5);
-/// Of it, until a static member has said that it leaves.
-const LEAVE_WAIT: Duration = Duration::from_secs(2);
 const COMPLAIN_EVERY: Duration = Duration::from_secs(30);
 /// Between looks for topics that are not there; each takes twice as long as the one before to come.
 const LOOK_EVERY_MAX: Duration = Duration::from_secs(600);
-
-/// An assigned partition.
-struct Place {
-    partition: Partition,
-    /// The next offset to deliver; below it nothing passes.
-    next: Option<i64>,
-    /// A seek to `next` has still to take effect: nothing passes.
-    seeking: bool,
-    /// As the engine wants it.
-    paused: bool,
-    /// As librdkafka has it.
-    held: bool,
-    broken: bool,
-    /// With `until_end`: where the partition ended at the start.
-    end: Option<i64>,
-    /// Looks in a row at which everything before `end` was fetched and nothing waited: the last offsets hold no
-    /// records (transaction markers, compaction).
-    drained: u32,
-    acknowledged: Option<i64>,
-    committed: Option<i64>,
-}
-
-impl Place {
-    fn new(partition: Partition, end: Option<i64>) -> Self {
-        Self {
-            partition,
-            next: None,
-            seeking: false,
-            paused: true,
-            held: true,
-            broken: false,
-            end,
-            drained: 0,
-            acknowledged: None,
-            committed: None,
-        }
-    }
-    fn is(&self, topic: &str, index: i32) -> bool {
-        self.partition.index == index && &*self.partition.topic == topic
-    }
-    fn is_delivered(&self) -> bool {
-        match (self.next, self.end) {
-            (Some(next), Some(end)) => !self.seeking && (next >= end || self.drained >= LOOKS),
-            _ => false,
-        }
-    }
-}
 
 pub struct Kafka {
     /// Always there until dropped.
@@ -560,77 +511,6 @@ impl Source for Kafka {
     fn probe(&self) -> Arc<dyn Probe> {
         Arc::new(Questions(self.current.clone(), self.settings.clone()))
     }
-}
-
-/// Leaves the group, waiting for it a few seconds at most.
-impl Drop for Kafka {
-    fn drop(&mut self) {
-        let Some(client) = self.client.take() else { return };
-        // Held until the client is gone: nobody else may have the name before.
-        let name = self.membership.take();
-        let (done, closed) = mpsc::channel();
-        thread::spawn(move || {
-            if name.is_some() {
-                leave(&client);
-            }
-            if client.close_queue().is_ok() {
-                while !client.closed() {
-                    drop(client.poll(Duration::from_millis(50)));
-                }
-            }
-            drop(client);
-            drop(name);
-            let _ = done.send(());
-        });
-        if closed.recv_timeout(CLOSE_WAIT).is_err() {
-            tracing::warn!(
-                "the group was not left in time; the broker notices by its session timeout"
-            );
-        }
-    }
-}
-
-/// librdkafka lets a static member close without leaving its group, and its partitions would wait for the session to
-/// end. Who unsubscribes leaves.
-fn leave(client: &Client) {
-    let context = client.context();
-    if !context.link.joined.load(Ordering::Relaxed) {
-        return;
-    }
-    let until = Instant::now() + LEAVE_WAIT;
-    client.unsubscribe();
-    while !context.has_left() && Instant::now() < until {
-        drop(client.poll(Duration::from_millis(10)));
-    }
-}
-
-fn client(
-    settings: &Settings,
-    membership: Option<&Membership>,
-    link: &Arc<Link>,
-) -> anyhow::Result<Arc<Client>> {
-    let mut config = settings.client_config().map_err(|all| anyhow::anyhow!(all.join("\n")))?;
-    if let Some(membership) = membership {
-        config.set("group.instance.id", &membership.id);
-    }
-    let client: Client = config
-        .create_with_context(Context::of(link.clone()))
-        .context("no Kafka client can be made of these settings")?;
-    Ok(Arc::new(client))
-}
-
-/// Joins the group.
-fn subscribe(client: &Client, settings: &Settings) -> anyhow::Result<()> {
-    let topics: Vec<&str> = settings.topics.iter().map(String::as_str).collect();
-    client.subscribe(&topics).context("the topics cannot be subscribed to")
-}
-
-fn list(places: &[Place], wanted: impl Fn(&Place) -> bool) -> TopicPartitionList {
-    let mut list = TopicPartitionList::new();
-    for place in places.iter().filter(|p| wanted(p)) {
-        list.add_partition(&place.partition.topic, place.partition.index);
-    }
-    list
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 //! Against librdkafka's in-process broker.
-use super::*;
+use super::{joining::CLOSE_WAIT, place::LOOKS, *};
 use rdkafka::{
     ClientConfig,
     message::{Header, OwnedHeaders},
@@ -301,7 +301,9 @@ fn until_end_ends_where_the_log_ended_at_the_start() {
     assert!(member.offsets(0).len() >= 50);
     assert_eq!(member.offsets(1).len(), 20);
     member.start(1, 5);
-    assert_ne!(member.poll(), Flow::End, "a seek went back");
+    let flow = member.poll();
+    // On a slow machine one poll may bring all of it.
+    assert!(flow != Flow::End || member.offsets(1).len() == 35, "a seek went back");
     member.until("the end again", |_, flow| *flow == Flow::End);
     assert_eq!(member.offsets(1)[20..], (5..20).collect::<Vec<_>>());
 }
