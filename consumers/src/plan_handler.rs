@@ -44,17 +44,6 @@ pub struct PlanHandler {
     fingerprint: String,
     /// Of the keys of each table's state rows.
     prefixes: Vec<Key>,
-    /// What each table adds to shares, in the order of the plans.
-    places: Vec<Vec<Place>>,
-}
-
-/// Where a part of a plan is.
-#[derive(Debug, Clone, Copy)]
-struct Place {
-    plan: usize,
-    part: usize,
-    /// The place of its first column in a share.
-    first: usize,
 }
 
 /// What most keys of state rows fit into.
@@ -71,8 +60,6 @@ pub struct Fact {
     pub row: Option<Vec<Cell>>,
     /// The places of those that were not sent because they did not change; ascending.
     pub unchanged: Vec<usize>,
-    /// What the row adds for each of its table's places. Empty: it is computed when it is needed.
-    pub(crate) adds: Vec<Option<Contribution>>,
 }
 
 impl PlanHandler {
@@ -98,8 +85,7 @@ impl PlanHandler {
             assert!(named.all(|table| table < tables.len()), "{name}: no such table");
         }
         let prefixes = tables.iter().map(|table| format!("r{}/", table.source.tag).into_bytes());
-        let places = (0..tables.len()).map(|table| places_of(table, &plans));
-        Self { prefixes: prefixes.collect(), places: places.collect(), tables, plans, fingerprint }
+        Self { prefixes: prefixes.collect(), tables, plans, fingerprint }
     }
 
     /// The plan of the view of this name.
@@ -139,39 +125,21 @@ impl PlanHandler {
         parts.into_iter().find(|part| part.0 == key).map(|part| part.1)
     }
 
-    /// The parts that this table's rows add to, each with its plan and its place.
-    fn parts(&self, table: usize) -> impl Iterator<Item = (&Plan, &Part, Place)> {
-        self.places[table].iter().map(|place| {
-            let plan = &self.plans[place.plan];
-            (plan, &plan.parts[place.part], *place)
-        })
-    }
-
-    /// What this row adds, for each of its table's places.
-    fn adds(&self, table: usize, key: &[Cell], row: &[Cell]) -> Vec<Option<Contribution>> {
-        let mut adds = Vec::with_capacity(self.places[table].len());
-        adds.extend(self.parts(table).map(|(_, part, _)| part.of(key, row)));
-        adds
-    }
-
-    /// What counting these in or out looks at.
-    fn ask(&self, table: usize, adds: &[Option<Contribution>], keys: &mut Keys) {
-        for ((plan, part, place), contribution) in self.parts(table).zip(adds) {
-            if let Some(contribution) = contribution {
-                keys.share(plan.view.name, &contribution.key);
-                extremes::ask(plan.view.name, (place.first, part), contribution, keys);
+    /// What counting this row in or out looks at.
+    fn ask(&self, table: usize, key: &[Cell], row: &[Cell], keys: &mut Keys) {
+        for plan in &self.plans {
+            for (first, part) in plan.parts().filter(|(_, part)| part.table == table) {
+                if !part.aggregates.iter().any(sinks::plan::Aggregate::is_extreme) {
+                    if let Some(at) = part.key_of(key, row) {
+                        keys.share(plan.view.name, &at);
+                    }
+                } else if let Some(contribution) = part.of(key, row) {
+                    keys.share(plan.view.name, &contribution.key);
+                    extremes::ask(plan.view.name, (first, part), &contribution, keys);
+                }
             }
         }
     }
-}
-
-fn places_of(table: usize, plans: &[Plan]) -> Vec<Place> {
-    let mut places = Vec::new();
-    for (at, plan) in plans.iter().enumerate() {
-        let parts = plan.parts().enumerate().filter(|(_, (_, part))| part.table == table);
-        places.extend(parts.map(|(part, (first, _))| Place { plan: at, part, first }));
-    }
-    places
 }
 
 impl Handler for PlanHandler {
@@ -192,21 +160,14 @@ impl Handler for PlanHandler {
     fn read(&self, change: &Change<'_>) -> Result<Option<Fact>, Reject> {
         let is_ours = |table: &Table| table.source.name == change.source.table;
         let Some(table) = self.tables.iter().position(is_ours) else { return Ok(None) };
-        let mut fact = self.tables[table].read(table, change)?;
-        if let (Some(row), []) = (&fact.row, &fact.unchanged[..]) {
-            fact.adds = self.adds(table, &fact.key, row);
-        }
-        Ok(Some(fact))
+        self.tables[table].read(table, change).map(Some)
     }
 
     fn needs(&self, fact: &Fact, keys: &mut Keys) {
         keys.row(self.row_key(fact.table, &fact.key));
-        match (&fact.row, &fact.unchanged[..]) {
-            (Some(row), []) if fact.adds.is_empty() => {
-                self.ask(fact.table, &self.adds(fact.table, &fact.key, row), keys);
-            }
-            // What was not sent is known only with the last row: see `follow_all`.
-            _ => self.ask(fact.table, &fact.adds, keys),
+        // What was not sent is known only with the last row: see `follow_all`.
+        if let (Some(row), []) = (&fact.row, &fact.unchanged[..]) {
+            self.ask(fact.table, &fact.key, row, keys);
         }
     }
 
@@ -214,7 +175,7 @@ impl Handler for PlanHandler {
         let Some((table, key)) = self.row_at(at) else { return };
         // A row that cannot be read is reported by `apply`.
         if let Some(row) = decode_row(stored) {
-            self.ask(table, &self.adds(table, &key, &row), keys);
+            self.ask(table, &key, &row, keys);
         }
     }
 
@@ -237,14 +198,14 @@ impl Handler for PlanHandler {
             };
             let new = fact.row.clone().map(|new| onto(new, &fact.unchanged, old.as_deref()));
             if let Some(new) = &new {
-                self.ask(fact.table, &self.adds(fact.table, &fact.key, new), keys);
+                self.ask(fact.table, &fact.key, new, keys);
             }
             rows.insert(row, new);
         }
     }
 
     fn apply(&self, fact: Fact, step: &mut Step<'_>) {
-        let Fact { table, key, row, unchanged, adds } = fact;
+        let Fact { table, key, row, unchanged } = fact;
         let at = self.row_key(table, &key);
         let old = step.cells(&at);
         let old = old.as_deref();
@@ -261,18 +222,12 @@ impl Handler for PlanHandler {
             if let Some(own) = plan.own.as_ref().filter(|own| own.table == table) {
                 put(step, plan.view.name, own, &key, old, new);
             }
-        }
-        let of =
-            |row: Option<&[Cell]>| row.map_or_else(Vec::new, |row| self.adds(table, &key, row));
-        let mut was = of(old).into_iter();
-        let mut is = if adds.is_empty() { of(new) } else { adds }.into_iter();
-        let moves = self.parts(table).map(|(_, part, place)| {
-            let (was, is) = (was.next().flatten(), is.next().flatten());
-            Move { place, part, was, is }
-        });
-        let moves: Vec<Move<'_>> = moves.filter(|one| one.was != one.is).collect();
-        for of_view in moves.chunk_by(|one, next| one.place.plan == next.place.plan) {
-            shift(step, &self.plans[of_view[0].place.plan], of_view);
+            let parts = plan.parts().filter(|(_, part)| part.table == table);
+            let moves = parts.map(|part| {
+                let [was, is] = [old, new].map(|row| part.1.of(&key, row?));
+                Move { part, was, is }
+            });
+            shift(step, plan, &moves.filter(|one| one.was != one.is).collect::<Vec<_>>());
         }
     }
 
@@ -283,7 +238,7 @@ impl Handler for PlanHandler {
 
     fn gone(&self, at: &[u8]) -> Option<Fact> {
         let (table, key) = self.row_at(at)?;
-        Some(Fact { table, key, row: None, unchanged: Vec::new(), adds: Vec::new() })
+        Some(Fact { table, key, row: None, unchanged: Vec::new() })
     }
 }
 
@@ -322,8 +277,8 @@ fn put(
 
 /// What a change of a row means for one part of a view.
 struct Move<'p> {
-    place: Place,
-    part: &'p Part,
+    /// With the place of its first column in a share.
+    part: (usize, &'p Part),
     was: Option<Contribution>,
     is: Option<Contribution>,
 }
@@ -332,9 +287,8 @@ struct Move<'p> {
 /// once, however many parts of the view it changes, and only if it changed: what is between them nobody is to see.
 fn shift(step: &mut Step<'_>, plan: &Plan, moves: &[Move<'_>]) {
     let mut keys: Vec<&[Cell]> = Vec::new();
-    for Move { place, part, was, is } in moves {
-        let part = (place.first, *part);
-        extremes::shift(step, plan.view.name, part, was.as_ref(), is.as_ref());
+    for Move { part, was, is } in moves {
+        extremes::shift(step, plan.view.name, *part, was.as_ref(), is.as_ref());
         for one in [was, is].into_iter().flatten() {
             if !keys.contains(&one.key.as_slice()) {
                 keys.push(&one.key);
@@ -350,16 +304,16 @@ fn change_share(step: &mut Step<'_>, plan: &Plan, moves: &[Move<'_>], key: &[Cel
     let view = plan.view.name;
     step.change_share(view, key.to_vec(), |step, mut share| {
         share.resize(plan.view.totals.len(), Cell::Null);
-        for Move { place, part, was, is } in moves {
+        for Move { part: (first, part), was, is } in moves {
             let of_key = |one: &&Contribution| one.key == key;
             let [taken, added] = [was, is].map(|one| one.as_ref().filter(of_key));
             if taken.is_none() && added.is_none() {
                 continue;
             }
             for (at, aggregate) in part.aggregates.iter().enumerate() {
-                let column = &mut share[place.first + at];
+                let column = &mut share[first + at];
                 if aggregate.is_extreme() {
-                    *column = extremes::of(step, view, place.first + at, key, aggregate);
+                    *column = extremes::of(step, view, first + at, key, aggregate);
                     continue;
                 }
                 for (one, sign) in [(taken, -1), (added, 1)] {

@@ -28,7 +28,7 @@ fn text(text: Option<&shop::Text>) -> Cell {
 
 /// A change of a row of the handler's table at this place.
 fn fact(table: usize, id: i64, row: Option<Vec<Cell>>) -> Fact {
-    Fact { table, key: vec![id.into()], row, unchanged: vec![], adds: vec![] }
+    Fact { table, key: vec![id.into()], row, unchanged: vec![] }
 }
 
 fn inventory_fact(event: &Event) -> Option<Fact> {

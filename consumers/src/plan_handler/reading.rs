@@ -84,19 +84,12 @@ impl Table {
         let Self { source: table, columns, bounds } = self;
         let Some(row) = after(change)? else {
             let key = key_of_deleted(change, table)?;
-            return Ok(Fact {
-                table: place,
-                key,
-                row: None,
-                unchanged: Vec::new(),
-                adds: Vec::new(),
-            });
+            return Ok(Fact { table: place, key, row: None, unchanged: Vec::new() });
         };
         let fields = row.values(columns)?;
         let (of_key, fields) = fields.split_at(table.key.len());
         let key = key_cells(of_key, table)?;
-        let mut fact =
-            Fact { table: place, key, row: None, unchanged: Vec::new(), adds: Vec::new() };
+        let mut fact = Fact { table: place, key, row: None, unchanged: Vec::new() };
         let mut cells = Vec::with_capacity(fields.len());
         for ((field, column), bounds) in fields.iter().zip(&table.columns).zip(bounds) {
             let name = Name(&table.name, &column.name);

@@ -204,7 +204,7 @@ impl Source {
             unchanged.iter().for_each(|at: &usize| row[*at] = Cell::Null);
             row
         });
-        (lane, Fact { table, key, row: sent, unchanged, adds: vec![] })
+        (lane, Fact { table, key, row: sent, unchanged })
     }
 
     fn by_ticket(&self) -> ShownView {
@@ -413,13 +413,7 @@ fn plans_that_would_take_rows_for_others_are_refused() {
 
 fn ticket(title: &str, status: &str) -> Fact {
     let row = vec![title.into(), status.into(), "ann".into(), 5.into(), Cell::Null, Cell::Null];
-    Fact {
-        table: TICKETS,
-        key: vec!["p".into(), "a".into()],
-        row: Some(row),
-        unchanged: vec![],
-        adds: vec![],
-    }
+    Fact { table: TICKETS, key: vec!["p".into(), "a".into()], row: Some(row), unchanged: vec![] }
 }
 
 #[test]
