@@ -29,7 +29,7 @@ use crate::{
 use debezium::Change;
 use sinks::{
     Cell, Key, Plan, View, decode_row,
-    plan::{Contribution, Own, Part},
+    plan::{Contribution, Own, Part, WordsOfRow},
     read_key, write_key,
 };
 use std::{
@@ -121,7 +121,8 @@ impl PlanHandler {
     pub fn own_part(&self, view: &str, key: &[Cell], stored: &[u8]) -> Option<Vec<Cell>> {
         let own = self.plan(view)?.own.as_ref()?;
         let width = self.tables.get(own.table)?.source.key.len();
-        let parts = own.of(&own.row_of(key, width)?, &decode_row(stored)?);
+        let row = (own.row_of(key, width)?, decode_row(stored)?);
+        let parts = own.of(&row.0, &row.1, &mut WordsOfRow::default());
         parts.into_iter().find(|part| part.0 == key).map(|part| part.1)
     }
 
@@ -218,9 +219,10 @@ impl Handler for PlanHandler {
             None => step.drop_row(at),
         }
         let new = new.as_deref();
+        let mut words = [WordsOfRow::default(), WordsOfRow::default()];
         for plan in &self.plans {
             if let Some(own) = plan.own.as_ref().filter(|own| own.table == table) {
-                put(step, plan.view.name, own, &key, old, new);
+                put(step, plan.view.name, own, &key, [old, new], &mut words);
             }
             let parts = plan.parts().filter(|(_, part)| part.table == table);
             let moves = parts.map(|part| {
@@ -251,15 +253,18 @@ fn onto(mut row: Vec<Cell>, unchanged: &[usize], old: Option<&[Cell]>) -> Vec<Ce
 }
 
 /// Puts the owner's parts that the row has now, where they differ, and deletes those that it has no more.
-fn put(
+fn put<'p>(
     step: &mut Step<'_>,
     view: &'static str,
-    own: &Own,
+    own: &'p Own,
     key: &[Cell],
-    old: Option<&[Cell]>,
-    new: Option<&[Cell]>,
+    [old, new]: [Option<&[Cell]>; 2],
+    [of_old, of_new]: &mut [WordsOfRow<'p>; 2],
 ) {
-    let [was, is] = [old, new].map(|row| row.map(|row| own.of(key, row)).unwrap_or_default());
+    let parts = |row: Option<&[Cell]>, words: &mut WordsOfRow<'p>| {
+        row.map(|row| own.of(key, row, words)).unwrap_or_default()
+    };
+    let (was, is) = (parts(old, of_old), parts(new, of_new));
     let find = |parts: &[(Vec<Cell>, Vec<Cell>)], key: &[Cell]| {
         parts.binary_search_by(|part| part.0.as_slice().cmp(key)).ok()
     };

@@ -172,29 +172,55 @@ impl Plan {
     }
 }
 
+/// The sets of words of one source row that were made already: views of one table often ask for the same, and to cut a
+/// text costs more than all else that is done to a row.
+#[derive(Debug, Default)]
+pub struct WordsOfRow<'e>(Vec<(&'e Expr, Cell)>);
+impl<'e> WordsOfRow<'e> {
+    /// The value of the expression for this row, which is the same at each call.
+    fn of(&mut self, expr: &'e Expr, row: Parts<'_>) -> Cell {
+        if !matches!(expr, Expr::Words(_)) {
+            return expr.of(row);
+        }
+        if let Some((_, words)) = self.0.iter().find(|(known, _)| *known == expr) {
+            return words.clone();
+        }
+        let words = expr.of(row);
+        self.0.push((expr, words.clone()));
+        words
+    }
+}
+
 impl Own {
-    /// The owner's parts that this row puts, each with its key, in the order of the keys.
-    pub fn of(&self, key: &[Cell], columns: &[Cell]) -> Vec<(Vec<Cell>, Vec<Cell>)> {
+    /// The owner's parts that this row puts, each with its key, in the order of the keys. `words`: of this row, from view
+    /// to view.
+    pub fn of<'e>(
+        &'e self,
+        key: &[Cell],
+        columns: &[Cell],
+        words: &mut WordsOfRow<'e>,
+    ) -> Vec<(Vec<Cell>, Vec<Cell>)> {
         let row = Parts::of_row(key, columns);
         if !self.filter.holds(row) {
             return Vec::new();
         }
-        let Some(each) = &self.each else { return vec![self.part(row)] };
-        let Cell::Words(words) = each.of(row) else { return Vec::new() };
+        let Some(each) = &self.each else {
+            let mut all =
+                |exprs: &'e [Expr]| exprs.iter().map(|expr| words.of(expr, row)).collect();
+            return vec![(all(&self.key), all(&self.columns))];
+        };
+        let Cell::Words(each) = words.of(each, row) else { return Vec::new() };
         let mut longer = columns.to_vec();
         longer.push(Cell::Null);
         let one = |word: String| {
             longer[columns.len()] = Cell::Text(word);
-            self.part(Parts::of_row(key, &longer))
+            let row = Parts::of_row(key, &longer);
+            let all = |exprs: &[Expr]| exprs.iter().map(|expr| expr.of(row)).collect();
+            (all(&self.key), all(&self.columns))
         };
-        let mut parts: Vec<_> = words.into_iter().map(one).collect();
+        let mut parts: Vec<_> = each.into_iter().map(one).collect();
         parts.sort_unstable();
         parts
-    }
-
-    fn part(&self, row: Parts<'_>) -> (Vec<Cell>, Vec<Cell>) {
-        let all = |exprs: &[Expr]| exprs.iter().map(|expr| expr.of(row)).collect();
-        (all(&self.key), all(&self.columns))
     }
 
     /// The primary key, of so many columns, of the row that puts the part with this key.

@@ -49,11 +49,11 @@ fn a_row_has_one_part_for_each_of_its_words() {
         columns: vec![],
     };
     let id = [Cell::Int(7)];
-    let parts = own.of(&id, &["Red, red wine".into()]);
+    let parts = own.of(&id, &["Red, red wine".into()], &mut WordsOfRow::default());
     let keys: Vec<Vec<Cell>> = parts.into_iter().map(|part| part.0).collect();
     assert_eq!(keys, [["red".into(), Cell::Int(7)], ["wine".into(), Cell::Int(7)]]);
     assert_eq!(own.row_of(&keys[1], 1), Some(id.to_vec()));
-    assert!(own.of(&id, &[Cell::Null]).is_empty());
+    assert!(own.of(&id, &[Cell::Null], &mut WordsOfRow::default()).is_empty());
 }
 
 #[test]
@@ -131,7 +131,11 @@ fn a_key_without_the_rows_own_names_no_row() {
         columns: vec![],
     };
     assert_eq!(own.row_of(&["red".into(), Cell::Int(7)], 2), None);
-    assert!(own.of(&[Cell::Int(1), Cell::Int(7)], &["red".into()]).is_empty(), "no set of words");
+    assert!(
+        own.of(&[Cell::Int(1), Cell::Int(7)], &["red".into()], &mut WordsOfRow::default())
+            .is_empty(),
+        "no set of words"
+    );
 }
 
 proptest! {
