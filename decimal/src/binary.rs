@@ -16,7 +16,10 @@
 //! A number has exactly one form, the shortest, so digits and scale are the same where the bytes are. Anything else is
 //! not read: no zero bytes at the end of digits or varints, no zeros in front of text, no zero that is negative, no wide
 //! number that is not.
-use super::{Decimal, Small, Wide};
+use super::{
+    Decimal, Small, Wide,
+    varint::{read_signed, read_varint, write_signed, write_varint},
+};
 use bigdecimal::{
     BigDecimal,
     num_bigint::{BigInt, BigUint, Sign},
@@ -35,7 +38,7 @@ impl Decimal {
                 let length = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |at| at + 1);
                 let sign = if *digits < 0 { NEGATIVE } else { 0 };
                 out.push(sign | length as u8);
-                write_varint(out, zigzag(i64::from(*scale)));
+                write_signed(out, i64::from(*scale));
                 out.extend_from_slice(&bytes[..length]);
             }
             Wide(big) => write_wide(out, big),
@@ -48,8 +51,7 @@ impl Decimal {
     pub fn read_binary(bytes: &[u8]) -> Option<(Self, &[u8])> {
         let (head, bytes) = bytes.split_first()?;
         let (length, is_negative) = (head & LENGTH, head & NEGATIVE != 0);
-        let (scale, bytes) = read_varint(bytes)?;
-        let scale = unzigzag(scale);
+        let (scale, bytes) = read_signed(bytes)?;
         match head & !LENGTH & !NEGATIVE {
             0 => read_small(bytes, usize::from(length), is_negative, scale),
             WIDE if length == 0 => read_wide(bytes, is_negative, scale),
@@ -63,7 +65,7 @@ fn write_wide(out: &mut Vec<u8>, big: &BigDecimal) {
     let text = digits.magnitude().to_str_radix(10);
     let sign = if digits.sign() == Sign::Minus { NEGATIVE } else { 0 };
     out.push(sign | WIDE);
-    write_varint(out, zigzag(scale));
+    write_signed(out, scale);
     write_varint(out, text.len() as u64);
     out.extend_from_slice(text.as_bytes());
 }
@@ -100,35 +102,4 @@ fn read_wide(bytes: &[u8], is_negative: bool, scale: i64) -> Option<(Decimal, &[
     let digits = BigInt::from_biguint(sign, BigUint::parse_bytes(text, 10)?);
     let decimal = Decimal::of(digits, scale);
     matches!(decimal.0, Wide(_)).then_some((decimal, rest))
-}
-
-fn zigzag(number: i64) -> u64 {
-    (number.cast_unsigned() << 1) ^ (number >> 63).cast_unsigned()
-}
-fn unzigzag(number: u64) -> i64 {
-    (number >> 1).cast_signed() ^ -(number & 1).cast_signed()
-}
-
-fn write_varint(out: &mut Vec<u8>, mut number: u64) {
-    while number > 0x7f {
-        out.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
-}
-fn read_varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
-    let mut number = 0_u64;
-    for (at, byte) in bytes.iter().enumerate().take(10) {
-        let part = u64::from(byte & 0x7f);
-        let shifted = part << (7 * at);
-        if shifted >> (7 * at) != part {
-            return None;
-        }
-        number |= shifted;
-        if byte & 0x80 == 0 {
-            let is_shortest = *byte != 0 || at == 0;
-            return is_shortest.then(|| (number, &bytes[at + 1..]));
-        }
-    }
-    None
 }

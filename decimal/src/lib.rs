@@ -13,6 +13,7 @@
 
 mod binary;
 mod text;
+pub mod varint;
 
 pub use text::NotADecimal;
 

@@ -1,8 +1,7 @@
 //! Rows of cells as a state keeps them: compact, and told apart from anything else by their first byte.
 //!
 //! The first byte is the version, `01`. Then come the cells, each with one byte that says what it is, up to the end of
-//! the row. Numbers are varints: seven bits a byte, the lowest first, the highest bit set where another byte follows; a
-//! number that may be negative is doubled, less than 0 as `-2n - 1`. Never changed, since states hold them:
+//! the row. Numbers are as [`decimal::varint`] has them. Never changed, since states hold them:
 //!
 //! | byte | cell | what follows |
 //! | --- | --- | --- |
@@ -15,7 +14,10 @@
 #![deny(clippy::disallowed_methods)]
 
 use crate::Cell;
-use decimal::Decimal;
+use decimal::{
+    Decimal,
+    varint::{read_signed, read_varint, write_signed, write_varint},
+};
 use std::collections::BTreeSet;
 
 const VERSION: u8 = 1;
@@ -61,7 +63,7 @@ fn write_cell(out: &mut Vec<u8>, cell: &Cell) {
         }
         Cell::Words(words) => {
             out.push(WORDS);
-            write_number(out, words.len() as u64);
+            write_varint(out, words.len() as u64);
             words.iter().for_each(|word| write_text(out, word));
         }
     }
@@ -69,37 +71,23 @@ fn write_cell(out: &mut Vec<u8>, cell: &Cell) {
 
 fn write_tagged(out: &mut Vec<u8>, tag: u8, number: i64) {
     out.push(tag);
-    write_number(out, ((number << 1) ^ (number >> 63)).cast_unsigned());
+    write_signed(out, number);
 }
 
 fn write_text(out: &mut Vec<u8>, text: &str) {
-    write_number(out, text.len() as u64);
+    write_varint(out, text.len() as u64);
     out.extend_from_slice(text.as_bytes());
 }
 
-fn write_number(out: &mut Vec<u8>, mut number: u64) {
-    while number > 0x7f {
-        out.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
-}
-
 fn read_cell(bytes: &mut &[u8]) -> Option<Cell> {
-    let (tag, rest) = bytes.split_first()?;
-    *bytes = rest;
-    Some(match *tag {
+    Some(match *take(bytes, <[u8]>::split_first)? {
         NULL => Cell::Null,
-        INT => Cell::Int(read_i64(bytes)?),
-        TIME => Cell::Time(read_i64(bytes)?),
+        INT => Cell::Int(take(bytes, read_signed)?),
+        TIME => Cell::Time(take(bytes, read_signed)?),
         TEXT => Cell::Text(read_text(bytes)?.to_owned()),
-        DECIMAL => {
-            let (decimal, rest) = Decimal::read_binary(bytes)?;
-            *bytes = rest;
-            Cell::Decimal(decimal)
-        }
+        DECIMAL => Cell::Decimal(take(bytes, Decimal::read_binary)?),
         WORDS => {
-            let count = read_number(bytes)?;
+            let count = take(bytes, read_varint)?;
             let mut words = BTreeSet::new();
             for _ in 0..count {
                 words.insert(read_text(bytes)?.to_owned());
@@ -110,31 +98,20 @@ fn read_cell(bytes: &mut &[u8]) -> Option<Cell> {
     })
 }
 
-fn read_i64(bytes: &mut &[u8]) -> Option<i64> {
-    let number = read_number(bytes)?;
-    Some((number >> 1).cast_signed() ^ -((number & 1).cast_signed()))
+/// Takes from the front what `read` reads.
+fn take<'b, T>(
+    bytes: &mut &'b [u8],
+    read: impl FnOnce(&'b [u8]) -> Option<(T, &'b [u8])>,
+) -> Option<T> {
+    let (value, rest) = read(bytes)?;
+    *bytes = rest;
+    Some(value)
 }
 
 fn read_text<'b>(bytes: &mut &'b [u8]) -> Option<&'b str> {
-    let length = usize::try_from(read_number(bytes)?).ok()?;
-    let (text, rest) = bytes.split_at_checked(length)?;
-    *bytes = rest;
+    let length = usize::try_from(take(bytes, read_varint)?).ok()?;
+    let text = take(bytes, |bytes| bytes.split_at_checked(length))?;
     std::str::from_utf8(text).ok()
-}
-
-fn read_number(bytes: &mut &[u8]) -> Option<u64> {
-    const BYTES_MAX: usize = 10;
-    let mut number = 0;
-    for (at, byte) in bytes.iter().take(BYTES_MAX).enumerate() {
-        number |= u64::from(byte & 0x7f) << (7 * at);
-        if byte & 0x80 == 0 {
-            // The last byte of the longest has one bit left.
-            let is_too_large = at + 1 == BYTES_MAX && *byte > 1;
-            *bytes = &bytes[at + 1..];
-            return (!is_too_large).then_some(number);
-        }
-    }
-    None
 }
 
 #[cfg(test)]
