@@ -1,6 +1,9 @@
 //! `cdc dlq` against a real Kafka, with a real service: what an operator sees, and what becomes of the rows.
 //! Only when `TEST_KAFKA` names a broker; makes topics of its own and removes them.
+mod broker;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use broker::broker;
 use rdkafka::{
     ClientConfig,
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
@@ -34,11 +37,7 @@ struct World {
 
 impl World {
     fn new(name: &str) -> Option<Self> {
-        let Some(kafka) = std::env::var("TEST_KAFKA").ok().filter(|text| !text.is_empty()) else {
-            std::io::Write::write_all(&mut std::io::stderr(), b"left out: no TEST_KAFKA\n")
-                .expect("stderr");
-            return None;
-        };
+        let kafka = broker()?;
         let prefix = format!("dlq-{name}-{}.public.", std::process::id());
         let dir = tempfile::tempdir().expect("a folder");
         let world = Self { dir, kafka, prefix, service: None };

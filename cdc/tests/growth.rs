@@ -2,6 +2,9 @@
 //! sentence that says the way forward, and nothing was applied that does not belong to what stands there.
 //!
 //! Needs a broker of its own: `TEST_KAFKA=127.0.0.1:9092`. The placement itself is held against librdkafka's always.
+mod broker;
+
+use broker::broker;
 use consumers::engine::placement::home;
 use rdkafka::{
     ClientConfig, ClientContext, Message,
@@ -73,15 +76,6 @@ fn keys_are_where_kafkas_partitioner_puts_them() {
 }
 
 // ---------------------------------------------------------------- a shop on a real broker
-
-fn broker() -> Option<String> {
-    let named = std::env::var("TEST_KAFKA").ok().filter(|text| !text.is_empty());
-    if named.is_none() {
-        std::io::Write::write_all(&mut std::io::stderr(), b"left out: no TEST_KAFKA\n")
-            .expect("stderr");
-    }
-    named
-}
 
 fn until<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
     let limit = Instant::now() + PATIENCE;

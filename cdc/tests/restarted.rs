@@ -2,6 +2,9 @@
 //! session of the dead member, and nothing waits for one that ended as it was asked to.
 //!
 //! Needs a broker of its own: `TEST_KAFKA=127.0.0.1:9092`.
+mod broker;
+
+use broker::broker;
 use consumers::engine::placement::home;
 use rdkafka::{
     ClientConfig,
@@ -22,15 +25,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A session is 6 s, and the last heartbeat may be 2 s old: whoever waited for its end would need longer.
 const SOON: Duration = Duration::from_secs(4);
 const PARTITIONS: i32 = 3;
-
-fn broker() -> Option<String> {
-    let named = std::env::var("TEST_KAFKA").ok().filter(|text| !text.is_empty());
-    if named.is_none() {
-        std::io::Write::write_all(&mut std::io::stderr(), b"left out: no TEST_KAFKA\n")
-            .expect("stderr");
-    }
-    named
-}
 
 fn until(what: &str, mut done: impl FnMut() -> bool) -> Duration {
     let started = Instant::now();
