@@ -185,6 +185,9 @@ impl Handler for PlanHandler {
         let in_part = facts.iter().filter(|fact| !fact.unchanged.is_empty());
         let in_part: HashSet<(usize, &[Cell])> =
             in_part.map(|fact| (fact.table, fact.key.as_slice())).collect();
+        if in_part.is_empty() {
+            return;
+        }
         let mut rows: HashMap<(usize, &[Cell]), Option<Vec<Cell>>> = HashMap::new();
         for fact in facts {
             let row = (fact.table, fact.key.as_slice());

@@ -79,8 +79,7 @@ impl Aggregate {
         match self {
             Self::Count => Cell::Int(1),
             Self::Sum(kind, value) => match value.of(row) {
-                Cell::Null if *kind == Type::Decimal => Cell::Decimal(Decimal::ZERO),
-                Cell::Null => Cell::Int(0),
+                Cell::Null => self.nothing(),
                 Cell::Int(number) if *kind == Type::Decimal => Cell::Decimal(number.into()),
                 known => known,
             },
@@ -140,10 +139,10 @@ impl Plan {
         for key in keys {
             assert_eq!(key.len(), view.key.len(), "{name}: columns of the key");
         }
-        let merge: Vec<Merge> =
-            parts.iter().flat_map(|part| &part.aggregates).map(Aggregate::merge).collect();
-        assert_eq!(merge, view.totals, "{name}: columns of the shares");
-        Self { view, own, parts }
+        let plan = Self { view, own, parts };
+        let merge: Vec<Merge> = plan.aggregates().map(Aggregate::merge).collect();
+        assert_eq!(merge, plan.view.totals, "{name}: columns of the shares");
+        plan
     }
 
     /// The parts, each with the place of its first column in a share.
@@ -155,10 +154,14 @@ impl Plan {
         })
     }
 
+    /// What each column of a share is.
+    fn aggregates(&self) -> impl Iterator<Item = &Aggregate> {
+        self.parts.iter().flat_map(|part| &part.aggregates)
+    }
+
     /// Sets the sums to which nothing was added yet to 0: those of parts whose rows never had this key.
     pub fn fill(&self, share: &mut [Cell]) {
-        let aggregates = self.parts.iter().flat_map(|part| &part.aggregates);
-        for (column, aggregate) in share.iter_mut().zip(aggregates) {
+        for (column, aggregate) in share.iter_mut().zip(self.aggregates()) {
             if *column == Cell::Null {
                 *column = aggregate.nothing();
             }
@@ -167,8 +170,7 @@ impl Plan {
 
     /// Whether a share says nothing any more: it is removed then.
     pub fn is_nothing(&self, share: &[Cell]) -> bool {
-        let aggregates = self.parts.iter().flat_map(|part| &part.aggregates);
-        share.iter().zip(aggregates).all(|(column, aggregate)| aggregate.is_nothing(column))
+        share.iter().zip(self.aggregates()).all(|(column, aggregate)| aggregate.is_nothing(column))
     }
 }
 
@@ -259,8 +261,8 @@ impl Part {
     }
 }
 
-/// Values of one type that lie close together have one bucket, and buckets are ordered as their values are: a state keeps the values
-/// of one bucket in one row, and the extreme of each bucket in another. Times have one for each UTC day.
+/// Values of one type that lie close together have one bucket, and buckets are ordered as their values are: a state keeps
+/// the values of one bucket in one row, and the extreme of each bucket in another. Times have one for each UTC day.
 pub fn bucket(value: &Cell) -> i64 {
     const DAY_US: i64 = 86_400_000_000;
     const WHOLE: i64 = 1_024;

@@ -42,9 +42,9 @@ impl Check {
         let drain_grace = self.number("drain-grace-seconds", 0, 3_600);
         let (products, orders, order_items) = self.shop();
         let tables = self.tables(match service {
-            Service::Inventory => inventory::tables(&products, &order_items),
-            Service::Analytics => analytics::tables(&orders, &order_items),
-            Service::Search => search::tables(&products),
+            Service::Inventory => inventory::tables(&products, &order_items).into(),
+            Service::Analytics => analytics::tables(&orders, &order_items).into(),
+            Service::Search => search::tables(&products).into(),
         });
         let topics: Vec<String> = tables.iter().map(|table| table.topic().to_owned()).collect();
         let exceptions = self.exceptions(&tables);

@@ -47,9 +47,9 @@ pub fn handler(settings: &Settings, formats: &str) -> PlanHandler {
 }
 
 /// The tables that the views are made of.
-pub(crate) fn tables(orders: &Orders, order_items: &OrderItems) -> Vec<SourceTable> {
+pub(crate) fn tables(orders: &Orders, order_items: &OrderItems) -> [SourceTable; 2] {
     use SourceType::{Decimal, Int, Text, Time};
-    vec![
+    [
         orders
             .declared('o')
             .column_named("customer_id", &orders.customer_id, Int)
@@ -66,19 +66,15 @@ pub(crate) fn tables(orders: &Orders, order_items: &OrderItems) -> Vec<SourceTab
 
 fn bounded(settings: &Settings) -> Vec<Table> {
     let limits = &settings.limits;
-    let mut tables = tables(&settings.orders, &settings.order_items).into_iter().map(Table::new);
-    let orders = tables.next().map(|orders| {
-        orders
-            .bound("status", Bound::Bytes(limits.key_bytes_max))
-            .bound("total", Bound::Digits(limits.digits_max))
-            .bound("created_at", Bound::Day)
-    });
-    let lines = tables.map(|lines| {
-        lines
-            .bound("quantity", Bound::Size(QUANTITY_MAX))
-            .bound("unit_price", Bound::Digits(limits.digits_max))
-    });
-    orders.into_iter().chain(lines).collect()
+    let [orders, order_items] = tables(&settings.orders, &settings.order_items).map(Table::new);
+    let orders = orders
+        .bound("status", Bound::Bytes(limits.key_bytes_max))
+        .bound("total", Bound::Digits(limits.digits_max))
+        .bound("created_at", Bound::Day);
+    let order_items = order_items
+        .bound("quantity", Bound::Size(QUANTITY_MAX))
+        .bound("unit_price", Bound::Digits(limits.digits_max));
+    vec![orders, order_items]
 }
 
 fn plans() -> Vec<Plan> {

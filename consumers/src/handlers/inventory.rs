@@ -92,15 +92,12 @@ fn plan(settings: &Settings) -> Plan {
 
 fn bounded(settings: &Settings) -> Vec<Table> {
     let limits = &settings.limits;
-    let mut tables = tables(&settings.products, &settings.order_items).into_iter().map(Table::new);
-    let products = tables.next().map(|products| {
-        products
-            .bound("name", Bound::Bytes(limits.item_bytes_max / 2))
-            .bound("price", Bound::Digits(limits.digits_max))
-            .bound("stock_quantity", Bound::Size(STOCK_MAX))
-    });
-    let lines = tables.map(|lines| lines.bound("quantity", Bound::Size(QUANTITY_MAX)));
-    products.into_iter().chain(lines).collect()
+    let [products, order_items] = tables(&settings.products, &settings.order_items).map(Table::new);
+    let products = products
+        .bound("name", Bound::Bytes(limits.item_bytes_max / 2))
+        .bound("price", Bound::Digits(limits.digits_max))
+        .bound("stock_quantity", Bound::Size(STOCK_MAX));
+    vec![products, order_items.bound("quantity", Bound::Size(QUANTITY_MAX))]
 }
 
 /// A product as its partition says it, and the sum of what all partitions' lines sold.
@@ -158,9 +155,9 @@ fn rules_of_earlier(text: &str) -> Option<Text> {
 }
 
 /// The tables that the view is made of.
-pub(crate) fn tables(products: &Products, order_items: &OrderItems) -> Vec<SourceTable> {
+pub(crate) fn tables(products: &Products, order_items: &OrderItems) -> [SourceTable; 2] {
     use SourceType::{Decimal, Int, Text};
-    vec![
+    [
         products
             .declared('p')
             .column_named("name", &products.name, Text)

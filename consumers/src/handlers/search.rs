@@ -36,13 +36,12 @@ pub struct Settings {
 /// The handler. `formats`: how columns are decoded where no schema says it, as text; part of the fingerprint.
 pub fn handler(settings: &Settings, formats: &str) -> PlanHandler {
     let fingerprint = canonical::of_search(RULES, UNICODE_VERSION, settings, formats);
-    let bounded =
-        tables(&settings.products).into_iter().map(|table| bounds(table, &settings.limits));
-    PlanHandler::new(bounded.collect(), plans(), fingerprint)
+    let [products] = tables(&settings.products);
+    PlanHandler::new(vec![bounded(products, &settings.limits)], plans(), fingerprint)
 }
 
 /// The table that the views are made of.
-pub(crate) fn tables(products: &Products) -> Vec<SourceTable> {
+pub(crate) fn tables(products: &Products) -> [SourceTable; 1] {
     use SourceType::{Decimal, Text};
     let table = products
         .declared('p')
@@ -50,10 +49,10 @@ pub(crate) fn tables(products: &Products) -> Vec<SourceTable> {
         .column_named("description", &products.description, Text)
         .column_named("price", &products.price, Decimal)
         .column_named("category", &products.category, Text);
-    vec![table]
+    [table]
 }
 
-fn bounds(table: SourceTable, limits: &Limits) -> Table {
+fn bounded(table: SourceTable, limits: &Limits) -> Table {
     let item = limits.item_bytes_max;
     Table::new(table)
         .bound("name", Bound::Bytes(item / 4))

@@ -5,8 +5,7 @@ use crate::{
     source_table::{SourceColumn, SourceTable, SourceType},
 };
 use debezium::{Change, Field, Instant, Kept, Op, Row};
-use sinks::Decimal;
-use sinks::{Cell, word_bytes};
+use sinks::{Cell, Decimal, word_bytes};
 use std::borrow::Cow;
 
 /// Largest quantity of one line, either way: what PostgreSQL's `integer` holds. An `i64` then holds the sum of any
@@ -113,12 +112,7 @@ fn cell(
     name: &Name<'_>,
 ) -> Result<Kept<Cell>, Reject> {
     let cell: Cell = match kind {
-        SourceType::Text => {
-            return Ok(match text(field, bounds, name)? {
-                Kept::New(text) => Kept::New(text.into()),
-                Kept::Unchanged => Kept::Unchanged,
-            });
-        }
+        SourceType::Text => return text(field, bounds, name),
         SourceType::Int => whole(field, bounds, name)?.into(),
         SourceType::Decimal => decimal(field, bounds, name)?.into(),
         SourceType::Time => {
@@ -210,19 +204,14 @@ impl Name<'_> {
 }
 
 /// A text, or word that it was not sent because it did not change.
-fn text(
-    field: &Field<'_>,
-    bounds: &[Bound],
-    name: &Name<'_>,
-) -> Result<Kept<Option<String>>, Reject> {
-    let kept = field.kept(|f| f.nullable(Field::text))?;
-    if let Kept::New(Some(text)) = &kept {
+fn text(field: &Field<'_>, bounds: &[Bound], name: &Name<'_>) -> Result<Kept<Cell>, Reject> {
+    let Kept::New(text) = field.kept(|f| f.nullable(Field::text))? else {
+        return Ok(Kept::Unchanged);
+    };
+    if let Some(text) = &text {
         bounds.iter().try_for_each(|bound| fits(text, *bound, name))?;
     }
-    Ok(match kept {
-        Kept::New(text) => Kept::New(text.map(Cow::into_owned)),
-        Kept::Unchanged => Kept::Unchanged,
-    })
+    Ok(Kept::New(text.map(Cow::into_owned).into()))
 }
 
 fn fits(text: &str, bound: Bound, name: &Name<'_>) -> Result<(), Reject> {
