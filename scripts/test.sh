@@ -2,13 +2,13 @@
 # scripts/test.sh - everything that is checked, on one machine, without containers.
 #
 #   scripts/test.sh            format, lints, tests, simulation, conformance against the AWS emulators, the real stack
-#                              under fire, alerts, Terraform, a Kubernetes API server, the demo, the README's stack,
-#                              images, their deploy and their operation
+#                              under fire, alerts, Terraform, a Kubernetes API server, the demo, what an event costs,
+#                              the README's stack, images, their deploy and their operation
 #   scripts/test.sh --quick    format, lints, units, simulation, conformance: no servers, nothing to install
 #
 # Installs what the tests need below ${CDC_CACHE:-~/.cache/cdc-platform}, starts it, stops it again.
 # Needs Rust, a C compiler, make and perl; without --quick also a JDK (17), Maven, Go (1.26), npm, Python 3.10 or later,
-# curl, and, as root installed by apt: PostgreSQL 15, buildah and podman.
+# curl, and, as root installed by apt: PostgreSQL 15, valgrind, buildah and podman.
 # Exit status 0: all of it passed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -87,9 +87,12 @@ if [ -z "$quick" ]; then
   say "under fire: a stack of its own, attacked"
   source_stack wipe
   TEST_FIRE=1 TEST_FIRE_VERIFY=1 TEST_FIRE_RATE=10 cargo test --locked --workspace --test fire
+  # The binaries that the tests ran. A build for release would compile every dependency once more.
+  export PREBUILT=$PWD/target/debug
   say "demo"
-  cargo build --release --locked --bins
-  cargo run --release --locked --bin cdc -- demo
+  "$PREBUILT/cdc" demo
+  say "what an event costs, in instructions"
+  scripts/check-instructions.sh
   say "the README's stack, as pasted"
   scripts/check-readme.sh
   say "images, and their deploy"
