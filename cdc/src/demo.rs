@@ -199,7 +199,7 @@ impl<H: Handler> Observer<H> for Watch<'_> {
         self.0.alerts.lock().unwrap_or_else(PoisonError::into_inner).push(alert.clone());
     }
     fn turn(&mut self, _: Millis, engine: &Engine<H>) {
-        self.0.records.store(engine.tally().records, Ordering::Relaxed);
+        self.0.records.store(engine.counters().records, Ordering::Relaxed);
     }
 }
 

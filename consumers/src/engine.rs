@@ -2,7 +2,7 @@
 //! rebalances, zombies, lost and doubled answers can be simulated by seed.
 //!
 //! A partition is a lane with one thing in flight at a time:
-//! open -> (verify the log) -> read records into chunks -> fetch the rows a chunk needs -> apply -> commit ->
+//! open -> (verify the log) -> read records into pending batches -> fetch the rows a pending batch needs -> apply -> commit ->
 //! acknowledge. A lane that is revoked is forgotten; whatever it still has in flight does no harm, because the
 //! state refuses a stale owner and the sink recognises what it has seen.
 //!
@@ -15,6 +15,7 @@
 #![deny(clippy::disallowed_methods)]
 
 mod batches;
+mod counters;
 mod gate;
 mod intake;
 mod lane;
@@ -26,7 +27,6 @@ mod removals;
 mod replays;
 pub mod snapshots;
 mod stopping;
-mod tally;
 mod whose;
 
 use crate::{
@@ -40,6 +40,7 @@ use crate::{
     source::{Bounds, Record},
     source_table::{self, SourceTable},
 };
+pub use counters::Counters;
 use debezium::Decoder;
 use lane::{Lane, Phase, Placement, digest};
 use notices::Notices;
@@ -50,7 +51,6 @@ use std::{
     sync::Arc,
 };
 use stopping::Stopping;
-pub use tally::Tally;
 pub use whose::{Exceptions, changes_key};
 
 /// Names one question of one life of a lane: an answer to an earlier life, or a second answer, is ignored.
@@ -63,7 +63,7 @@ pub struct Ticket {
 
 /// What a lane finds when it is opened.
 #[derive(Debug, Clone)]
-pub struct Standing {
+pub struct OpenedPartition {
     pub checkpoint: Option<Checkpoint>,
     pub bounds: Bounds,
     /// The first offset at or after [`Start::At`], where a partition begins by that.
@@ -76,7 +76,7 @@ pub enum Event<'a> {
     Revoked(Partition),
     Broken(Partition, String),
     Record(Record<'a>),
-    Opened(Ticket, Result<Standing, SinkError>),
+    Opened(Ticket, Result<OpenedPartition, SinkError>),
     Fetched(Ticket, Result<Vec<Option<Vec<u8>>>, SinkError>),
     Scanned(Ticket, Result<Vec<(Key, Vec<u8>)>, SinkError>),
     LogChecked(Ticket, Result<Verdict, SinkError>),
@@ -124,7 +124,7 @@ pub struct Engine<H: Handler> {
     snapshots: Snapshots,
     lanes: BTreeMap<Partition, Lane<H::Fact>>,
     actions: VecDeque<Action>,
-    tally: Tally,
+    counters: Counters,
     notices: Notices,
     told: letters::Told,
     lives: u64,
@@ -144,12 +144,12 @@ pub fn fingerprint(rules: &str, target: &str) -> String {
 /// What a lane that finds this would do, asked beforehand: where it would begin, with a warning if there is one, or
 /// why it would halt.
 pub fn foresee(
-    standing: Standing,
+    opened: OpenedPartition,
     fingerprint: &str,
     policy: &Policy,
 ) -> Result<(i64, Option<String>), String> {
     let table = Arc::new(SourceTable::new("", ' '));
-    Lane::<()>::new(0, table, BTreeMap::new(), 0).stand_on(standing, fingerprint, policy, 0)
+    Lane::<()>::new(0, table, BTreeMap::new(), 0).stand_on(opened, fingerprint, policy, 0)
 }
 
 /// The record that was applied last, as far as one can tell.
@@ -178,7 +178,7 @@ impl<H: Handler> Engine<H> {
             snapshots: Snapshots::default(),
             lanes: BTreeMap::new(),
             actions: VecDeque::new(),
-            tally: Tally::default(),
+            counters: Counters::default(),
             notices: Notices::default(),
             told: letters::Told::default(),
             lives: 0,
@@ -213,14 +213,14 @@ impl<H: Handler> Engine<H> {
     }
     /// Alerts that were shown before their batch was durable.
     pub fn count_alerts(&mut self, count: usize) {
-        self.tally.alerts += count as u64;
+        self.counters.alerts += count as u64;
     }
     /// Where a partition without a stored position begins.
     pub fn start(&self) -> Start {
         self.policy.start
     }
-    pub fn tally(&self) -> &Tally {
-        &self.tally
+    pub fn counters(&self) -> &Counters {
+        &self.counters
     }
     /// Whether the outside is taken to answer.
     pub fn breaker(&self) -> &Breaker {
@@ -261,9 +261,7 @@ impl<H: Handler> Engine<H> {
                 Phase::Waiting { then, .. } => !opening && matches!(**then, Phase::Opening),
                 Phase::Verifying(_) => !opening,
                 Phase::Halted => true,
-                Phase::Open => {
-                    lane.chunks.is_empty() && !self.is_publication_due(lane, Millis::MAX)
-                }
+                Phase::Open => lane.queue.is_empty() && !self.is_publication_due(lane, Millis::MAX),
                 _ => false,
             })
     }
@@ -279,7 +277,8 @@ impl<H: Handler> Engine<H> {
         let of = |lane: &Lane<H::Fact>| match &lane.phase {
             Phase::Waiting { until, .. } => Some(*until),
             Phase::Open => {
-                let linger = lane.chunks.front().map(|chunk| chunk.opened + self.policy.linger_ms);
+                let linger =
+                    lane.queue.front().map(|pending| pending.opened + self.policy.linger_ms);
                 let publish = self
                     .is_publication_due(lane, Millis::MAX)
                     .then(|| {
@@ -316,7 +315,7 @@ impl<H: Handler> Engine<H> {
                 // A halt that is under way finishes what was read before its reason.
                 if !self.is_stopping() {
                     for lane in self.lanes.values_mut() {
-                        self.tally.given_back += lane.drop_chunks();
+                        self.counters.given_back += lane.drop_queue();
                     }
                 }
                 self.on_tick(now);
@@ -367,7 +366,7 @@ impl<H: Handler> Engine<H> {
     fn take_down(&mut self, partition: &Partition) -> Option<Lane<H::Fact>> {
         let mut lane = self.lanes.remove(partition)?;
         self.call_off(partition);
-        self.tally.given_back += lane.unsettled;
+        self.counters.given_back += lane.unsettled;
         self.breaker.gone(partition);
         self.actions.push_back(Action::Close(lane.ask(partition)));
         Some(lane)
@@ -377,7 +376,7 @@ impl<H: Handler> Engine<H> {
     /// caller inserts it.
     fn renewed(&mut self, partition: &Partition) -> Option<Lane<H::Fact>> {
         let lane = self.take_down(partition)?;
-        self.tally.reloads += 1;
+        self.counters.reloads += 1;
         self.lives += 1;
         self.actions.push_back(Action::Pause(partition.clone()));
         let (placement, halt_at, key_is_told) = (lane.placement, lane.halt_at, lane.key_is_told);
@@ -465,13 +464,13 @@ impl<H: Handler> Engine<H> {
     }
 
     fn reaction(&mut self, error: SinkError) -> Reaction {
-        *self.tally.errors.entry(error.class()).or_default() += 1;
+        *self.counters.errors.entry(error.class()).or_default() += 1;
         react(error)
     }
 
     /// Counts a failed attempt, says why (each time the number of attempts has doubled), gives the pause.
     fn retry(&mut self, partition: &Partition, cause: &str) -> Millis {
-        self.tally.retries += 1;
+        self.counters.retries += 1;
         let Some(lane) = self.lanes.get_mut(partition) else { return 0 };
         lane.attempt = lane.attempt.saturating_add(1);
         let pause = self.policy.backoff(lane.attempt, lane.life);
@@ -487,21 +486,26 @@ impl<H: Handler> Engine<H> {
         pause
     }
 
-    fn on_opened(&mut self, now: Millis, ticket: Ticket, result: Result<Standing, SinkError>) {
+    fn on_opened(
+        &mut self,
+        now: Millis,
+        ticket: Ticket,
+        result: Result<OpenedPartition, SinkError>,
+    ) {
         let (fingerprint, policy) = (self.fingerprint.clone(), self.policy.clone());
         let Some(lane) = self.live(&ticket) else { return };
         if !matches!(lane.phase, Phase::Opening) {
             return;
         }
-        let standing = match result {
-            Ok(standing) => standing,
+        let opened = match result {
+            Ok(opened) => opened,
             Err(error) => return self.react(now, &ticket, Phase::Opening, error),
         };
         self.worked(now, &ticket);
         let Some(lane) = self.live(&ticket) else { return };
-        let is_first = standing.checkpoint.is_none();
-        let applied = standing.checkpoint.as_ref().is_some_and(|stored| stored.last.is_some());
-        match lane.stand_on(standing, &fingerprint, &policy, now) {
+        let is_first = opened.checkpoint.is_none();
+        let applied = opened.checkpoint.as_ref().is_some_and(|stored| stored.last.is_some());
+        match lane.stand_on(opened, &fingerprint, &policy, now) {
             Ok((from, warning)) => {
                 lane.paused = is_first;
                 lane.settle_placement();

@@ -56,7 +56,7 @@ pub trait Handler: Send + 'static {
     fn follow(&self, _key: &[u8], _row: &[u8], _keys: &mut Keys) {}
 
     /// Still more of them, that only a fact and a stored row together lead to: a column that was not sent, say. `facts`
-    /// are those of the chunk, in their order; `known` has what `needs` asked for.
+    /// are those of the pending batch, in their order; `known` has what `needs` asked for.
     fn follow_all(
         &self,
         _facts: &mut dyn Iterator<Item = &Self::Fact>,

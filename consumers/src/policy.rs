@@ -131,12 +131,12 @@ fn mix(n: u64) -> u64 {
 
 /// Watches one partition for a flood of dead letters: a bad deploy must not dead-letter a topic.
 #[derive(Debug, Clone, Default)]
-pub struct Flood {
+pub struct DeadLetterLimit {
     in_a_row: u32,
     seen: u32,
     dead: u32,
 }
-impl Flood {
+impl DeadLetterLimit {
     /// Goes on counting where the stored state stopped: a restart does not reset the limit.
     pub fn resume(in_a_row: u32) -> Self {
         Self { in_a_row, ..Self::default() }
@@ -213,12 +213,12 @@ mod tests {
     #[test]
     fn a_run_of_letters_halts_and_a_good_record_ends_the_run() {
         let policy = Policy { letters_in_a_row_max: 3, ..Policy::default() };
-        let mut flood = Flood::default();
+        let mut flood = DeadLetterLimit::default();
         for _ in 0..3 {
             assert_eq!(flood.count(true, &policy), None);
         }
         assert_eq!(flood.count(false, &policy), None);
-        let mut flood = Flood::resume(3);
+        let mut flood = DeadLetterLimit::resume(3);
         let text = flood.count(true, &policy).expect("a fourth in a row, over a restart");
         assert!(text.contains("4 dead letters in a row"), "{text}");
     }
@@ -227,11 +227,11 @@ mod tests {
     fn too_large_a_share_halts() {
         let policy =
             Policy { letters_in_a_row_max: 1_000, letters_window: 100, ..Policy::default() };
-        let mut flood = Flood::default();
+        let mut flood = DeadLetterLimit::default();
         let halted = (0..400).find_map(|n| flood.count(n % 5 != 0, &policy).map(|text| (n, text)));
         let (n, text) = halted.expect("80 % dead");
         assert!(n >= 99 && text.contains("in the last"), "{n}: {text}");
-        let mut flood = Flood::default();
+        let mut flood = DeadLetterLimit::default();
         assert!(
             (0..4_000).all(|n| flood.count(n % 5 == 0, &policy).is_none()),
             "20 % dead is allowed"

@@ -190,7 +190,7 @@ pub enum Verdict {
 
 /// A letter whose key is looked for.
 #[derive(Debug, Clone)]
-struct Sought {
+struct Candidate {
     offset: i64,
     /// It takes its row away, as a tombstone does.
     is_delete: bool,
@@ -216,7 +216,7 @@ pub struct LogChecker {
     decoder: Decoder,
     topic: String,
     reading: Reading,
-    by_key: HashMap<KeyForm, Vec<Sought>>,
+    by_key: HashMap<KeyForm, Vec<Candidate>>,
     open: usize,
 }
 
@@ -231,7 +231,7 @@ impl LogChecker {
     }
 
     /// A letter; its replays up to `failed_to` are known to have failed.
-    pub fn seek(
+    pub fn add_candidate(
         &mut self,
         key: Option<&[u8]>,
         value: Option<&[u8]>,
@@ -243,8 +243,8 @@ impl LogChecker {
         let mut forms = KeyForm::all_of(decoder, topic, &self.reading, key, value);
         let form = forms.swap_remove(0);
         let failed_to = failed_to.unwrap_or(-1);
-        let sought = Sought { offset, is_delete, failed_to, verdict: Verdict::Clean };
-        self.by_key.entry(form.clone()).or_default().push(sought);
+        let candidate = Candidate { offset, is_delete, failed_to, verdict: Verdict::Clean };
+        self.by_key.entry(form.clone()).or_default().push(candidate);
         self.open += 1;
         form
     }
@@ -307,21 +307,21 @@ impl LogChecker {
         removed_to: Option<i64>,
     ) {
         let Some(letters) = self.by_key.get_mut(form) else { return };
-        for sought in letters.iter_mut() {
-            if sought.verdict != Verdict::Clean || sought.offset >= record.offset {
+        for candidate in letters.iter_mut() {
+            if candidate.verdict != Verdict::Clean || candidate.offset >= record.offset {
                 continue;
             }
-            if removed_to.is_some_and(|clean_to| sought.offset >= clean_to) {
+            if removed_to.is_some_and(|clean_to| candidate.offset >= clean_to) {
                 // Newer than what the removal was judged by: it keeps the removal from taking effect.
                 continue;
             }
-            if is_tombstone && sought.is_delete {
+            if is_tombstone && candidate.is_delete {
                 continue;
             }
-            sought.verdict = match replay {
+            candidate.verdict = match replay {
                 // Of another letter of the key: left out if that one is older, after its own record if it is newer.
-                Some(replay) if replay.offset != sought.offset => continue,
-                Some(_) if record.offset <= sought.failed_to => continue,
+                Some(replay) if replay.offset != candidate.offset => continue,
+                Some(_) if record.offset <= candidate.failed_to => continue,
                 Some(_) => Verdict::Replayed { at: record.offset },
                 None => Verdict::MovedOn { at: record.offset },
             };
@@ -331,9 +331,9 @@ impl LogChecker {
 
     /// All of them.
     fn moved_on(&mut self, at: i64) {
-        for sought in self.by_key.values_mut().flatten() {
-            if sought.verdict == Verdict::Clean && sought.offset < at {
-                sought.verdict = Verdict::MovedOn { at };
+        for candidate in self.by_key.values_mut().flatten() {
+            if candidate.verdict == Verdict::Clean && candidate.offset < at {
+                candidate.verdict = Verdict::MovedOn { at };
                 self.open -= 1;
             }
         }
@@ -341,7 +341,11 @@ impl LogChecker {
 
     /// By the letters' offsets.
     pub fn verdicts(&self) -> BTreeMap<i64, Verdict> {
-        self.by_key.values().flatten().map(|sought| (sought.offset, sought.verdict)).collect()
+        self.by_key
+            .values()
+            .flatten()
+            .map(|candidate| (candidate.offset, candidate.verdict))
+            .collect()
     }
 }
 
@@ -363,7 +367,7 @@ impl LogCheck {
     /// What the records of the topic from `from` to `to` are to be shown to.
     pub fn checker(&self, topic: &str) -> LogChecker {
         let mut checker = LogChecker::of(topic, self.whose.clone(), self.reading.clone());
-        checker.seek(self.key.as_deref(), self.value.as_deref(), self.offset, None);
+        checker.add_candidate(self.key.as_deref(), self.value.as_deref(), self.offset, None);
         checker
     }
     /// After every record from `from` to `to` was seen.

@@ -3,7 +3,7 @@
 //!
 //! Absent on purpose: decisions.
 use crate::{
-    engine::{Action, Engine, Event, Standing, Ticket},
+    engine::{Action, Engine, Event, OpenedPartition, Ticket},
     handler::Handler,
     policy::{Millis, Start},
     replay::{LogCheck, Verdict},
@@ -91,7 +91,7 @@ pub struct Halted(pub String);
 
 /// An answer from the I/O runtime.
 enum Done {
-    Opened(Ticket, Result<(Arc<dyn PartitionState>, Standing), SinkError>),
+    Opened(Ticket, Result<(Arc<dyn PartitionState>, OpenedPartition), SinkError>),
     Fetched(Ticket, Result<Vec<Option<Vec<u8>>>, SinkError>),
     Scanned(Ticket, Result<Vec<(Key, Vec<u8>)>, SinkError>),
     LogChecked(Ticket, Result<Verdict, SinkError>),
@@ -215,14 +215,14 @@ impl Work {
                 let _ = answer.send(());
                 return;
             }
-            Done::Opened(ticket, Ok((lane, standing))) => {
+            Done::Opened(ticket, Ok((lane, opened))) => {
                 if !engine.is_held(&ticket) {
                     // Revoked meanwhile: give it back.
                     self.io.spawn(async move { lane.close().await });
                     return;
                 }
                 self.lanes.insert(ticket.life, lane);
-                Event::Opened(ticket, Ok(standing))
+                Event::Opened(ticket, Ok(opened))
             }
             Done::Opened(ticket, Err(error)) => Event::Opened(ticket, Err(error)),
             Done::Fetched(ticket, result) => Event::Fetched(ticket, result),
@@ -327,7 +327,7 @@ impl Work {
                 let (partition, state_ms) =
                     (&ticket.partition, begun.elapsed().as_millis() - log_ms);
                 tracing::debug!(%partition, log_ms, state_ms, "loaded");
-                Ok((lane, Standing { checkpoint, bounds, start }))
+                Ok((lane, OpenedPartition { checkpoint, bounds, start }))
             };
             let result = opened.await;
             // Nobody listens any more: the process is ending.

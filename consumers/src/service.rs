@@ -116,9 +116,11 @@ fn start<H: Handler>(config: &Config, stop: &AtomicBool, handler: H) -> anyhow::
     // What is still under way does no harm; waiting for it without bound would.
     io.shutdown_background();
     match result {
-        Ok((exit, missing)) => Ok(ended::say(config, watch.tally(), exit, missing.as_ref())),
+        Ok((exit, missing)) => Ok(ended::say(config, watch.counters(), exit, missing.as_ref())),
         Err(error) => {
-            ended::letters(config, watch.tally()).iter().for_each(|text| tracing::warn!("{text}"));
+            ended::letters(config, watch.counters())
+                .iter()
+                .for_each(|text| tracing::warn!("{text}"));
             Err(error)
         }
     }

@@ -7,7 +7,7 @@ mod traces;
 
 use crate::{
     config::Config,
-    engine::{Engine, Tally},
+    engine::{Counters, Engine},
     handler::Handler,
     policy::{
         Millis,
@@ -67,7 +67,7 @@ pub struct Watch {
     link: Option<Arc<Link>>,
     traces: Option<Traces>,
     pace: Pace,
-    last: Tally,
+    last: Counters,
     breaker: State,
     opening: usize,
     shown: Option<Millis>,
@@ -85,7 +85,7 @@ impl Watch {
             link: None,
             traces: None,
             pace: Pace::default(),
-            last: Tally::default(),
+            last: Counters::default(),
             breaker: State::Closed,
             opening: 0,
             shown: None,
@@ -101,14 +101,14 @@ impl Watch {
         Ok(())
     }
     /// As of the last turn.
-    pub fn tally(&self) -> &Tally {
+    pub fn counters(&self) -> &Counters {
         &self.last
     }
     /// The last count line, at exit.
     pub fn finish(&self) {
         self.health.end();
         self.traces.iter().for_each(Traces::finish);
-        metrics::show_tally(&self.last);
+        metrics::show_counters(&self.last);
         log_counts(&self.last, None, None);
     }
 
@@ -139,23 +139,24 @@ impl Watch {
     }
 }
 
-fn log_counts(tally: &Tally, rate: Option<u64>, positions: Option<&str>) {
-    let letters: u64 = tally.letters.values().sum();
-    let reasons: Vec<String> = tally.letters.iter().map(|(why, n)| format!("{why}={n}")).collect();
+fn log_counts(counters: &Counters, rate: Option<u64>, positions: Option<&str>) {
+    let letters: u64 = counters.letters.values().sum();
+    let reasons: Vec<String> =
+        counters.letters.iter().map(|(why, n)| format!("{why}={n}")).collect();
     tracing::info!(
-        records = tally.records,
+        records = counters.records,
         records_per_second = rate,
-        given_back = tally.given_back,
-        bytes = tally.bytes,
-        writes = tally.writes,
-        batches = tally.batches,
-        skipped = tally.skipped,
-        tombstones = tally.tombstones,
+        given_back = counters.given_back,
+        bytes = counters.bytes,
+        writes = counters.writes,
+        batches = counters.batches,
+        skipped = counters.skipped,
+        tombstones = counters.tombstones,
         dead_letters = letters,
         dead_letters_by_reason = reasons.join(" "),
-        alerts = tally.alerts,
-        retries = tally.retries,
-        reloads = tally.reloads,
+        alerts = counters.alerts,
+        retries = counters.retries,
+        reloads = counters.reloads,
         durable_up_to = positions,
         "counts"
     );
@@ -233,11 +234,11 @@ impl<H: Handler> Observer<H> for Watch {
     fn turn(&mut self, now: Millis, engine: &Engine<H>) {
         self.health.turned();
         counter!("cdc_loop_turns_total").increment(1);
-        if self.last.records != engine.tally().records {
+        if self.last.records != engine.counters().records {
             self.health.read_a_record();
         }
-        if self.last != *engine.tally() {
-            self.last.clone_from(engine.tally());
+        if self.last != *engine.counters() {
+            self.last.clone_from(engine.counters());
         }
         let changed = self.breaker != *engine.breaker().state();
         if changed {

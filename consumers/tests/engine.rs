@@ -17,7 +17,7 @@ mod snapshots;
 mod whose;
 
 use consumers::{
-    engine::{Action, Engine, Event, Standing, Ticket},
+    engine::{Action, Engine, Event, OpenedPartition, Ticket},
     handler::{Handler, Keys, Reject, Step},
     policy::Policy,
     source::{Bounds, Headers, Record},
@@ -79,7 +79,8 @@ fn open(engine: &mut Engine<Idle>, checkpoint: Option<Checkpoint>, bounds: Bound
             _ => None,
         })
         .expect("asks for the state");
-    engine.handle(0, Event::Opened(ticket, Ok(Standing { checkpoint, bounds, start: None })));
+    engine
+        .handle(0, Event::Opened(ticket, Ok(OpenedPartition { checkpoint, bounds, start: None })));
     let mut seen = actions(engine);
     // A first start is stored before anything is read.
     let start = seen.iter().position(|action| matches!(action, Action::Commit(..)));
@@ -360,8 +361,8 @@ fn latest_stays_where_it_first_began() {
         Action::Open(ticket) => Some(ticket),
         _ => None,
     });
-    let standing = Standing { checkpoint: None, bounds: bounds(0, 100, 1), start: None };
-    engine.handle(0, Event::Opened(ticket.expect("asks"), Ok(standing)));
+    let opened = OpenedPartition { checkpoint: None, bounds: bounds(0, 100, 1), start: None };
+    engine.handle(0, Event::Opened(ticket.expect("asks"), Ok(opened)));
     let (_, batch) = commits(actions(&mut engine)).pop().expect("the start, to be stored");
     assert_eq!((batch.checkpoint.next, batch.span.end), (100, 100));
 }
@@ -377,8 +378,8 @@ fn a_time_stays_where_it_first_began() {
             Action::Open(ticket) => Some(ticket),
             _ => None,
         });
-        let standing = Standing { checkpoint: None, bounds: bounds(20, 100, 1), start };
-        engine.handle(0, Event::Opened(ticket.expect("asks"), Ok(standing)));
+        let opened = OpenedPartition { checkpoint: None, bounds: bounds(20, 100, 1), start };
+        engine.handle(0, Event::Opened(ticket.expect("asks"), Ok(opened)));
         let seen = actions(&mut engine);
         let warned = seen.iter().any(|action| matches!(action, Action::Warn(_)));
         assert_eq!(warned, trimmed.is_some(), "{seen:?}");
@@ -432,7 +433,7 @@ fn asked_again(engine: &mut Engine<Idle>, stood: Checkpoint, bounds: Bounds) -> 
     };
     engine.handle(
         at,
-        Event::Opened(ticket, Ok(Standing { checkpoint: Some(stood), bounds, start: None })),
+        Event::Opened(ticket, Ok(OpenedPartition { checkpoint: Some(stood), bounds, start: None })),
     );
     actions(engine)
 }
@@ -468,7 +469,7 @@ fn another_placement_halts_behind_what_came_before_unless_it_is_vouched_for() {
     open(&mut engine, None, bounds(0, 100, 2));
     (0..3).for_each(|offset| feed_row(&mut engine, offset, ELSEWHERE));
     assert_eq!(commits(actions(&mut engine)).len(), 1);
-    assert_eq!(engine.tally().reloads, 0);
+    assert_eq!(engine.counters().reloads, 0);
 }
 
 #[test]
@@ -485,8 +486,9 @@ fn a_reason_to_halt_that_was_found_is_kept_over_a_load() {
         Action::Open(ticket) => Some(ticket),
         _ => None,
     });
-    let standing = Standing { checkpoint: Some(stood), bounds: bounds(0, 100, 2), start: None };
-    engine.handle(until, Event::Opened(ticket.expect("loads again"), Ok(standing)));
+    let opened =
+        OpenedPartition { checkpoint: Some(stood), bounds: bounds(0, 100, 2), start: None };
+    engine.handle(until, Event::Opened(ticket.expect("loads again"), Ok(opened)));
     (2..4).for_each(|offset| feed(&mut engine, offset, &row("c")));
     feed_row(&mut engine, 4, ELSEWHERE);
     assert!(halted(&finished(&mut engine)).contains("offset 4"));
@@ -516,8 +518,8 @@ fn a_stop_finishes_what_is_in_flight_and_gives_the_rest_back() {
     let done = actions(&mut engine);
     assert!(matches!(done[..], [Action::Acknowledge(_, 3)]), "{done:?}");
     assert!(engine.is_idle(false));
-    let tally = engine.tally();
-    assert_eq!((tally.records, tally.given_back), (8, 5));
+    let counters = engine.counters();
+    assert_eq!((counters.records, counters.given_back), (8, 5));
 }
 
 #[test]
@@ -528,7 +530,7 @@ fn what_a_revoked_lane_had_in_hand_counts_as_given_back_and_its_letters_do_not_c
     feed_keyed(&mut engine, 2, Some(HERE), "no envelope");
     assert_eq!(commits(actions(&mut engine)).len(), 1);
     engine.handle(2, Event::Revoked(partition()));
-    let tally = engine.tally();
-    assert_eq!((tally.records, tally.given_back), (3, 3));
-    assert!(tally.letters.is_empty(), "nobody knows whether they are durable");
+    let counters = engine.counters();
+    assert_eq!((counters.records, counters.given_back), (3, 3));
+    assert!(counters.letters.is_empty(), "nobody knows whether they are durable");
 }

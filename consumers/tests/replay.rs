@@ -4,7 +4,7 @@
 mod removals;
 
 use consumers::{
-    engine::{Action, Engine, Event, Standing, Ticket},
+    engine::{Action, Engine, Event, OpenedPartition, Ticket},
     handlers::inventory::{self, Settings},
     plan_handler::PlanHandler,
     policy::Policy,
@@ -97,8 +97,9 @@ fn run(log: &[Logged], generation: u64, refuses: Option<i64>) -> Seen {
             match action {
                 Action::Open(ticket) => {
                     let bounds = Bounds { begin: 0, end: END, partitions: 1 };
-                    let standing = Standing { checkpoint: checkpoint.clone(), bounds, start: None };
-                    engine.handle(now, Event::Opened(ticket, Ok(standing)));
+                    let opened =
+                        OpenedPartition { checkpoint: checkpoint.clone(), bounds, start: None };
+                    engine.handle(now, Event::Opened(ticket, Ok(opened)));
                 }
                 Action::Seek(_, to) => next = to,
                 Action::Pause(_) => flowing = false,
@@ -114,7 +115,7 @@ fn run(log: &[Logged], generation: u64, refuses: Option<i64>) -> Seen {
                 Action::Commit(ticket, batch, letters) => {
                     let refused = refuses.filter(|at| {
                         batch.writes.iter().any(|write| write.offset == *at)
-                            && !batch.forgiven.contains(at)
+                            && !batch.dead_lettered.contains(at)
                     });
                     let result = commit(&mut seen, &batch, &letters, refused);
                     if result.is_ok() {
@@ -288,8 +289,10 @@ fn a_look_that_fails_is_tried_again_and_one_that_cannot_tell_halts() {
         };
         let open = ticket(find(&mut engine)).expect("opens");
         let bounds = Bounds { begin: 0, end: END, partitions: 1 };
-        engine
-            .handle(0, Event::Opened(open, Ok(Standing { checkpoint: None, bounds, start: None })));
+        engine.handle(
+            0,
+            Event::Opened(open, Ok(OpenedPartition { checkpoint: None, bounds, start: None })),
+        );
         let start = ticket(find(&mut engine)).expect("stores the start");
         engine.handle(0, Event::Committed(start, Ok(Receipt::default())));
         find(&mut engine);

@@ -122,7 +122,7 @@ pub struct Batch {
     /// As it is after the batch: `checkpoint.next == span.end`.
     pub checkpoint: Checkpoint,
     /// Offsets whose refused writes are in the DLQ already: their refusal is no error any more.
-    pub forgiven: BTreeSet<i64>,
+    pub dead_lettered: BTreeSet<i64>,
     /// When the newest change of the batch was committed in the source, also one that asked for no write. The engine
     /// says it, for those who watch; it is no part of what is kept.
     pub source_ts_ms: Option<i64>,
@@ -137,7 +137,7 @@ impl Batch {
         mut writes: Vec<Write>,
         rows: Vec<(Key, Option<Vec<u8>>)>,
         checkpoint: Checkpoint,
-        forgiven: BTreeSet<i64>,
+        dead_lettered: BTreeSet<i64>,
     ) -> Self {
         for write in &mut writes {
             if let Cow::Owned(key) = canonical_key(&write.key) {
@@ -153,7 +153,7 @@ impl Batch {
             writes,
             rows,
             checkpoint,
-            forgiven,
+            dead_lettered,
             source_ts_ms: None,
             digest,
         }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 #[async_trait]
 pub trait Sink: Send + Sync {
     /// Durable on return, and harmless when repeated, cut differently, or raced by a stale owner.
-    /// Writes of offsets in `batch.forgiven` that can never be made are left out silently.
+    /// Writes of offsets in `batch.dead_lettered` that can never be made are left out silently.
     async fn write(&self, batch: &Batch) -> Result<Receipt, SinkError>;
 
     /// Publishes what the lane's committed state says, for sinks that are derived from it.

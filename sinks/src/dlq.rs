@@ -5,7 +5,7 @@ mod mark;
 
 pub use index::Index;
 pub use mark::{
-    Fate, MARK_SUFFIX, Outcome, ReplayMark, Replayed, mark_name, read_mark, write_mark,
+    MARK_SUFFIX, Outcome, ReplayMark, ReplayStatus, Replayed, mark_name, read_mark, write_mark,
 };
 
 use crate::{

@@ -359,7 +359,7 @@ impl Sink for DynamoDb {
         if let Some(e) = failed {
             return Err(e);
         }
-        refused.retain(|refusal| !batch.forgiven.contains(&refusal.offset));
+        refused.retain(|refusal| !batch.dead_lettered.contains(&refusal.offset));
         if !refused.is_empty() {
             refused.sort_by_key(|refusal| refusal.offset);
             refused.dedup_by_key(|refusal| refusal.offset);

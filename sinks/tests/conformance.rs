@@ -253,7 +253,7 @@ impl Sink for Keyed {
             if !refuse {
                 self.claim(&batch.partition, write)?;
                 receipt.alerts.extend(self.apply(&batch.partition, write).alerts);
-            } else if !batch.forgiven.contains(&write.offset) {
+            } else if !batch.dead_lettered.contains(&write.offset) {
                 let view = self.views.iter().find(|view| view.name == write.view).unwrap();
                 let column = view.key.last().unwrap().name;
                 let reason = format!("{}.{column}: not taken", view.name);

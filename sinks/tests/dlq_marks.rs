@@ -5,7 +5,7 @@ use place::places;
 use sinks::{
     Dlq, Letter, Partition,
     dlq::{
-        Fate, Index, ObjectDlq, Outcome, Reason, ReplayMark, Replayed, letter_name, list,
+        Index, ObjectDlq, Outcome, Reason, ReplayMark, ReplayStatus, Replayed, letter_name, list,
         mark_name, read_mark, write_mark,
     },
     objects::{Objects, When},
@@ -47,7 +47,7 @@ async fn a_failure_marks_its_letter_once_each() {
             dlq.publish(&[replay(20, 8, Outcome::FailedAgain)]).await.unwrap();
         }
         let first = mark(o, 8).await;
-        assert_eq!((first.state, first.at, first.failures), (Fate::FailedAgain, 20, 1));
+        assert_eq!((first.state, first.at, first.failures), (ReplayStatus::FailedAgain, 20, 1));
         assert_eq!(first.error.as_deref(), Some("offset 20"));
         dlq.publish(&[replay(30, 8, Outcome::FailedAgain)]).await.unwrap();
         // A stale owner, late.
@@ -56,7 +56,7 @@ async fn a_failure_marks_its_letter_once_each() {
         assert_eq!((last.at, last.failures, last.failed_at), (30, 2, Some(30)));
         dlq.publish(&[replay(40, 8, Outcome::MovedOn)]).await.unwrap();
         let moved = mark(o, 8).await;
-        assert_eq!((moved.state, moved.at, moved.failures), (Fate::MovedOn, 40, 2));
+        assert_eq!((moved.state, moved.at, moved.failures), (ReplayStatus::MovedOn, 40, 2));
         assert_eq!(list(o, "").await.unwrap(), [name(8)], "one letter, and no other");
     }
 }
@@ -77,20 +77,21 @@ async fn marks_are_replaced_by_who_saw_them() {
     for place in places().await {
         let o = &*place.objects;
         let sent = |known: Option<&ReplayMark>| {
-            known.is_none().then(|| ReplayMark::next(known, Fate::Sent, 9))
+            known.is_none().then(|| ReplayMark::next(known, ReplayStatus::Sent, 9))
         };
         let first = write_mark(o, &name(8), sent).await.unwrap();
-        assert_eq!(first.as_ref().map(|m| m.state), Some(Fate::Sent));
+        assert_eq!(first.as_ref().map(|m| m.state), Some(ReplayStatus::Sent));
         assert_eq!(write_mark(o, &name(8), sent).await.unwrap(), first, "stays");
-        let applied = |known: Option<&ReplayMark>| Some(ReplayMark::next(known, Fate::Applied, 9));
+        let applied =
+            |known: Option<&ReplayMark>| Some(ReplayMark::next(known, ReplayStatus::Applied, 9));
         write_mark(o, &name(8), applied).await.unwrap();
-        assert_eq!(mark(o, 8).await.state, Fate::Applied);
+        assert_eq!(mark(o, 8).await.state, ReplayStatus::Applied);
         // What cannot be read is no word at all.
         let mess = Bytes::from("{");
         let _ = o.put(&mark_name(&name(8)), mess, When::Always).await.unwrap();
         assert!(read_mark(o, &name(8)).await.unwrap().is_none());
         write_mark(o, &name(8), sent).await.unwrap();
-        assert_eq!(mark(o, 8).await.state, Fate::Sent);
+        assert_eq!(mark(o, 8).await.state, ReplayStatus::Sent);
     }
 }
 

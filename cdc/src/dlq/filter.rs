@@ -4,7 +4,7 @@ use chrono::{DateTime, Duration, Utc};
 use clap::{Arg, ArgMatches, Command};
 use consumers::config::Service;
 use sinks::{
-    dlq::{Fate, Found, Reason, ReplayMark},
+    dlq::{Found, Reason, ReplayMark, ReplayStatus},
     objects::segment,
 };
 
@@ -18,7 +18,7 @@ pub struct Filter {
     pub since: Option<DateTime<Utc>>,
     pub until: Option<DateTime<Utc>>,
     /// `None` in it: new.
-    pub state: Option<Option<Fate>>,
+    pub state: Option<Option<ReplayStatus>>,
 }
 
 pub fn arguments(command: Command) -> Command {
@@ -114,12 +114,17 @@ impl Filter {
     }
 }
 
-fn state_of(text: &str) -> Result<Option<Fate>, String> {
+fn state_of(text: &str) -> Result<Option<ReplayStatus>, String> {
     if text == "new" {
         return Ok(None);
     }
-    let all = [Fate::Sent, Fate::Applied, Fate::FailedAgain, Fate::MovedOn];
-    let found = all.into_iter().find(|fate| fate.as_str() == text);
+    let all = [
+        ReplayStatus::Sent,
+        ReplayStatus::Applied,
+        ReplayStatus::FailedAgain,
+        ReplayStatus::MovedOn,
+    ];
+    let found = all.into_iter().find(|status| status.as_str() == text);
     let none = || format!("`{text}` is none of new, sent, applied, failed-again, moved-on");
     found.map(Some).ok_or_else(none)
 }
@@ -178,7 +183,7 @@ mod tests {
         let topic = Filter { topic: Some("t".into()), ..Filter::default() };
         assert_eq!(topic.prefix(), "");
         assert!(topic.may_take("s/t/0/8.json", false) && !topic.may_take("s/u/0/8.json", false));
-        let sent = Filter { state: Some(Some(Fate::Sent)), ..Filter::default() };
+        let sent = Filter { state: Some(Some(ReplayStatus::Sent)), ..Filter::default() };
         assert!(sent.may_take("s/t/0/8.json", true) && !sent.may_take("s/t/0/8.json", false));
         let new = Filter { state: Some(None), ..Filter::default() };
         assert!(new.may_take("s/t/0/8.json", true), "a mark that cannot be read is none");

@@ -2,7 +2,7 @@
 use super::{Stop, filter, filter::Filter, flag, json, letters::Letters, place, table};
 use clap::{Arg, ArgMatches, Command};
 use consumers::config;
-use sinks::dlq::{Fate, mark_name, read_mark};
+use sinks::dlq::{ReplayStatus, mark_name, read_mark};
 use std::{
     collections::BTreeMap,
     io::{IsTerminal as _, Write as _},
@@ -45,13 +45,13 @@ pub async fn run(matches: &ArgMatches) -> Result<ExitCode, Stop> {
     let mut letters = Letters::find(place(matches).await?, filter).await?;
     let mut table = table::Table::new(matches.get_flag("json"), table::Kind::Deeds);
     // Names and states only, of those that go.
-    let mut listed: Vec<(String, Option<Fate>)> = vec![];
+    let mut listed: Vec<(String, Option<ReplayStatus>)> = vec![];
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
     while let Some(item) = letters.next().await? {
         let state = item.mark.as_ref().map(|mark| mark.state);
         let keep = match state {
             None if !matches.get_flag("include-new") => "it is new: say --include-new",
-            Some(Fate::Sent) => "it is sent: `cdc dlq replay` finds out what became of it",
+            Some(ReplayStatus::Sent) => "it is sent: `cdc dlq replay` finds out what became of it",
             _ => "",
         };
         if !keep.is_empty() {

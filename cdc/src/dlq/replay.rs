@@ -3,8 +3,8 @@
 //! Promises: a letter whose key has moved on is not sent; of letters that are sent, each takes effect once or not at
 //! all, whatever is killed meanwhile, here or there; what is known is kept as a mark beside the letter, so the next
 //! run goes on from it. Absent on purpose: any effect but through the service itself.
+mod batch;
 mod kafka;
-mod wave;
 
 use super::{
     Stop, filter,
@@ -23,14 +23,14 @@ use consumers::{
 pub(crate) use kafka::{Log, acknowledged};
 use sinks::{
     Partition,
-    dlq::{Fate, ReplayMark, letter_name, write_mark},
+    dlq::{ReplayMark, ReplayStatus, letter_name, write_mark},
     objects::Objects,
 };
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 /// Letters looked at together: one pass over a partition's log for all of them.
-const WAVE_LETTERS: usize = 500;
-const WAVE_BYTES: usize = 32 << 20;
+const BATCH_LETTERS: usize = 500;
+const BATCH_BYTES: usize = 32 << 20;
 /// Not known yet what became of some.
 const EXIT_PENDING: u8 = 2;
 
@@ -121,23 +121,23 @@ impl Replay {
     async fn run(&mut self, filter: Filter) -> Result<(), Stop> {
         self.settle_sent(&filter).await?;
         let mut letters = Letters::find(self.objects.clone(), filter).await?;
-        let mut wave: Vec<Item> = vec![];
+        let mut batch: Vec<Item> = vec![];
         let mut bytes = 0;
         while let Some(item) = letters.next().await? {
             let Some(item) = self.candidate(item) else { continue };
-            let same = wave.first().is_none_or(|first| partition(first) == partition(&item));
-            if !same || wave.len() >= WAVE_LETTERS || bytes > WAVE_BYTES {
+            let same = batch.first().is_none_or(|first| partition(first) == partition(&item));
+            if !same || batch.len() >= BATCH_LETTERS || bytes > BATCH_BYTES {
                 bytes = 0;
-                self.wave(std::mem::take(&mut wave)).await?;
+                self.send_batch(std::mem::take(&mut batch)).await?;
                 if self.pending > 0 || self.is_full() {
                     break;
                 }
             }
             bytes += item.found.letter.value.as_ref().map_or(0, Vec::len);
-            wave.push(item);
+            batch.push(item);
         }
         if self.pending == 0 && !self.is_full() {
-            self.wave(wave).await?;
+            self.send_batch(batch).await?;
         }
         letters.odd().iter().for_each(|text| eprintln!("passed over: {text}"));
         Ok(())
@@ -165,12 +165,14 @@ impl Replay {
         let state = item.mark.as_ref().map(|mark| mark.state);
         match state {
             None => {}
-            Some(Fate::FailedAgain) if self.options.again => {}
-            Some(Fate::FailedAgain) => {
+            Some(ReplayStatus::FailedAgain) if self.options.again => {}
+            Some(ReplayStatus::FailedAgain) => {
                 self.leave(&item, "kept", "it failed again before: say --again", None);
                 return None;
             }
-            Some(Fate::Sent | Fate::Applied | Fate::MovedOn) => return None,
+            Some(ReplayStatus::Sent | ReplayStatus::Applied | ReplayStatus::MovedOn) => {
+                return None;
+            }
         }
         match self.refusal(&item) {
             None => Some(item),
@@ -220,7 +222,7 @@ impl Replay {
 
     /// Those of an earlier run.
     async fn settle_sent(&mut self, filter: &Filter) -> Result<(), Stop> {
-        let filter = Filter { state: Some(Some(Fate::Sent)), ..filter.clone() };
+        let filter = Filter { state: Some(Some(ReplayStatus::Sent)), ..filter.clone() };
         let mut letters = Letters::find(self.objects.clone(), filter).await?;
         let mut some: Vec<Sent> = vec![];
         while let Some(item) = letters.next().await? {
@@ -230,7 +232,7 @@ impl Replay {
                 continue;
             }
             let same = some.first().is_none_or(|first| partition(&first.item) == partition(&item));
-            if !same || some.len() >= WAVE_LETTERS {
+            if !same || some.len() >= BATCH_LETTERS {
                 self.settle(std::mem::take(&mut some)).await?;
             }
             some.push(Sent { item, at });
@@ -253,20 +255,21 @@ impl Replay {
                 continue;
             }
             let applied = |known: Option<&ReplayMark>| {
-                let open = known.is_none_or(|known| known.state == Fate::Sent && known.at <= at);
-                open.then(|| ReplayMark::next(known, Fate::Applied, at))
+                let open =
+                    known.is_none_or(|known| known.state == ReplayStatus::Sent && known.at <= at);
+                open.then(|| ReplayMark::next(known, ReplayStatus::Applied, at))
             };
             let mark = write_mark(&*self.objects, &item.name, applied).await?;
-            let fate = mark.as_ref().map_or(Fate::Applied, |mark| mark.state);
-            let why = match fate {
-                Fate::FailedAgain => mark.and_then(|mark| mark.error).unwrap_or_default(),
-                Fate::MovedOn => "a newer record of its key came before it".to_owned(),
-                Fate::Applied | Fate::Sent => String::new(),
+            let status = mark.as_ref().map_or(ReplayStatus::Applied, |mark| mark.state);
+            let why = match status {
+                ReplayStatus::FailedAgain => mark.and_then(|mark| mark.error).unwrap_or_default(),
+                ReplayStatus::MovedOn => "a newer record of its key came before it".to_owned(),
+                ReplayStatus::Applied | ReplayStatus::Sent => String::new(),
             };
-            if fate == Fate::Applied {
+            if status == ReplayStatus::Applied {
                 self.table.deed("applied", &item, &why, Some(at));
             } else {
-                self.leave(&item, fate.as_str(), &why, Some(at));
+                self.leave(&item, status.as_str(), &why, Some(at));
             }
         }
         Ok(())

@@ -2,7 +2,7 @@
 use super::{Patience, report::Check};
 use consumers::{
     config::{Config, Sink, State},
-    engine::{self, Standing},
+    engine::{self, OpenedPartition},
     policy::Policy,
     service,
     source::Bounds,
@@ -113,7 +113,7 @@ fn judge(
         let checkpoint = stored.get(partition).cloned();
         let (is_first, next) = (checkpoint.is_none(), checkpoint.as_ref().map(|c| c.next));
         let trimmed = checkpoint.as_ref().and_then(|c| c.trimmed);
-        let standing = Standing { checkpoint, bounds: *bounds, start: None };
+        let standing = OpenedPartition { checkpoint, bounds: *bounds, start: None };
         match engine::foresee(standing, fingerprint, policy) {
             Err(why) => checks.push(
                 Check::problem(AREA, format!("{label} {partition}"), format!("would halt: {why}")).fix(format!(

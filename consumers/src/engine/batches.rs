@@ -1,7 +1,7 @@
-//! Chunks become batches: the rows a chunk needs are fetched, the handler is run over it, the batch is committed.
+//! Pending batches become batches: the rows that one needs are fetched, the handler is run over it, the batch is committed.
 use super::{
     Action, Engine, Millis, Ticket,
-    lane::{Chunk, Entry, Phase},
+    lane::{Entry, PendingBatch, Phase},
 };
 use crate::handler::{Handler, Keys, Step, Unstorable};
 use sinks::{
@@ -11,47 +11,55 @@ use sinks::{
 use std::sync::Arc;
 
 impl<H: Handler> Engine<H> {
-    /// Starts whatever an open lane has to do: the next chunk if it is due, else a publication.
+    /// Starts whatever an open lane has to do: the next pending batch if it is due, else a publication.
     pub(super) fn advance(&mut self, now: Millis, partition: &Partition) {
         let (linger, draining) = (self.policy.linger_ms, self.is_draining());
         let Some(lane) = self.lanes.get_mut(partition) else { return };
         if !matches!(lane.phase, Phase::Open) || !self.breaker.is_closed() {
             return;
         }
-        // Between two chunks, or a busy partition would never publish; at the end only once.
+        // Between two pending batches, or a busy partition would never publish; at the end only once.
         if !draining && self.is_publication_due(&self.lanes[partition], now) {
             return self.publish_if_due(now, partition);
         }
         let Some(lane) = self.lanes.get_mut(partition) else { return };
-        let due = |chunk: &Chunk<_>| chunk.closed || draining || now >= chunk.opened + linger;
-        let Some(chunk) =
-            lane.chunks.front().is_some_and(due).then(|| lane.chunks.pop_front()).flatten()
+        let due = |pending: &PendingBatch<_>| {
+            pending.closed || draining || now >= pending.opened + linger
+        };
+        let Some(pending) =
+            lane.queue.front().is_some_and(due).then(|| lane.queue.pop_front()).flatten()
         else {
             return self.publish_if_due(now, partition);
         };
-        if let Some((table, _)) = &chunk.truncate {
+        if let Some((table, _)) = &pending.truncate {
             let Some(prefix) = self.handler.truncated(table) else {
-                let why = format!("offset {}: this service cannot truncate {table}", chunk.end - 1);
+                let why =
+                    format!("offset {}: this service cannot truncate {table}", pending.end - 1);
                 return self.halt(partition, &why);
             };
-            return self.begin(partition, Phase::Scanning { chunk, prefix });
+            return self.begin(partition, Phase::Scanning { pending, prefix });
         }
-        self.start_chunk(partition, chunk);
+        self.start_pending(partition, pending);
     }
 
-    /// The first step of a chunk that is due: its rows are fetched, unless something has to be looked for before.
-    fn start_chunk(&mut self, partition: &Partition, mut chunk: Chunk<H::Fact>) {
-        match chunk.check.take() {
-            Some(check) => self.begin(partition, Phase::CheckingLog { chunk, check }),
-            None => self.fetch(partition, chunk, false),
+    /// The first step of a pending batch that is due: its rows are fetched, unless something has to be looked for before.
+    fn start_pending(&mut self, partition: &Partition, mut pending: PendingBatch<H::Fact>) {
+        match pending.check.take() {
+            Some(check) => self.begin(partition, Phase::CheckingLog { pending, check }),
+            None => self.fetch(partition, pending, false),
         }
     }
 
-    /// Asks for the rows that the chunk needs and the lane does not hold; applies it when it holds them all.
-    pub(super) fn fetch(&mut self, partition: &Partition, chunk: Chunk<H::Fact>, followed: bool) {
+    /// Asks for the rows that the pending batch needs and the lane does not hold; applies it when it holds them all.
+    pub(super) fn fetch(
+        &mut self,
+        partition: &Partition,
+        pending: PendingBatch<H::Fact>,
+        followed: bool,
+    ) {
         let lane = self.lanes.get_mut(partition).expect("the caller holds it");
         let mut needs = Keys::default();
-        for entry in &chunk.entries {
+        for entry in &pending.entries {
             self.handler.needs(&entry.fact, &mut needs);
             if let Some(owner) = &entry.owner {
                 needs.row(owner.key.clone());
@@ -66,20 +74,20 @@ impl<H: Handler> Engine<H> {
                         self.handler.follow(key, &row, &mut more);
                     }
                 }
-                let mut facts = chunk.entries.iter().map(|entry| &entry.fact);
+                let mut facts = pending.entries.iter().map(|entry| &entry.fact);
                 self.handler.follow_all(&mut facts, &lane.rows, &mut more);
                 needs = more;
             }
             let keys = lane.rows.unknown(needs.unordered());
             if !keys.is_empty() {
-                return self.begin(partition, Phase::Fetching { chunk, keys, followed: round });
+                return self.begin(partition, Phase::Fetching { pending, keys, followed: round });
             }
             if round {
                 break;
             }
             round = true;
         }
-        self.apply(partition, chunk);
+        self.apply(partition, pending);
     }
 
     pub(super) fn on_fetched(
@@ -90,7 +98,7 @@ impl<H: Handler> Engine<H> {
     ) {
         let Some(lane) = self.live(ticket) else { return };
         let phase = std::mem::replace(&mut lane.phase, Phase::Open);
-        let Phase::Fetching { chunk, keys, followed } = phase else {
+        let Phase::Fetching { pending, keys, followed } = phase else {
             lane.phase = phase;
             return;
         };
@@ -102,16 +110,18 @@ impl<H: Handler> Engine<H> {
                     lane.rows.learn(key, row);
                 }
                 if followed {
-                    self.apply(&ticket.partition, chunk);
+                    self.apply(&ticket.partition, pending);
                 } else {
-                    self.fetch(&ticket.partition, chunk, true);
+                    self.fetch(&ticket.partition, pending, true);
                 }
             }
             Ok(rows) => {
                 let why = format!("the state gave {} rows for {} keys", rows.len(), keys.len());
                 self.halt(&ticket.partition, &why);
             }
-            Err(error) => self.react(now, ticket, Phase::Fetching { chunk, keys, followed }, error),
+            Err(error) => {
+                self.react(now, ticket, Phase::Fetching { pending, keys, followed }, error)
+            }
         }
     }
 
@@ -123,21 +133,21 @@ impl<H: Handler> Engine<H> {
     ) {
         let Some(lane) = self.live(ticket) else { return };
         let phase = std::mem::replace(&mut lane.phase, Phase::Open);
-        let Phase::Scanning { mut chunk, prefix } = phase else {
+        let Phase::Scanning { mut pending, prefix } = phase else {
             lane.phase = phase;
             return;
         };
         match result {
             Ok(rows) => {
                 self.worked(now, ticket);
-                let Some((_, source_ts_ms)) = chunk.truncate.take() else {
+                let Some((_, source_ts_ms)) = pending.truncate.take() else {
                     // The second scan: which table the rows were of, where that is kept.
-                    chunk.owners_gone.extend(rows.into_iter().map(|(key, _)| key));
-                    return self.fetch(&ticket.partition, chunk, false);
+                    pending.owners_gone.extend(rows.into_iter().map(|(key, _)| key));
+                    return self.fetch(&ticket.partition, pending, false);
                 };
-                let offset = chunk.end - 1;
+                let offset = pending.end - 1;
                 let gone = rows.iter().filter_map(|(key, _)| self.handler.gone(key));
-                chunk.entries.extend(gone.map(|fact| Entry {
+                pending.entries.extend(gone.map(|fact| Entry {
                     offset,
                     source_ts_ms,
                     fact,
@@ -146,26 +156,26 @@ impl<H: Handler> Engine<H> {
                 let prefix = self.lanes.get(&ticket.partition).and_then(|lane| lane.owners());
                 match prefix {
                     Some(prefix) => {
-                        self.begin(&ticket.partition, Phase::Scanning { chunk, prefix });
+                        self.begin(&ticket.partition, Phase::Scanning { pending, prefix });
                     }
-                    None => self.fetch(&ticket.partition, chunk, false),
+                    None => self.fetch(&ticket.partition, pending, false),
                 }
             }
-            Err(error) => self.react(now, ticket, Phase::Scanning { chunk, prefix }, error),
+            Err(error) => self.react(now, ticket, Phase::Scanning { pending, prefix }, error),
         }
     }
 
-    /// Runs the handler over the chunk and sends the batch off.
-    fn apply(&mut self, partition: &Partition, chunk: Chunk<H::Fact>) {
+    /// Runs the handler over the pending batch and sends the batch off.
+    fn apply(&mut self, partition: &Partition, pending: PendingBatch<H::Fact>) {
         let lane = self.lanes.get_mut(partition).expect("the caller holds it");
-        let mark = chunk.mark();
-        let source_ts_ms = chunk.entries.iter().map(|entry| entry.source_ts_ms).max();
+        let mark = pending.mark();
+        let source_ts_ms = pending.entries.iter().map(|entry| entry.source_ts_ms).max();
         let mut writes = Vec::new();
-        for key in chunk.owners_gone {
+        for key in pending.owners_gone {
             lane.rows.learn(key.clone(), None);
             lane.rows.set_text(key, None);
         }
-        for Entry { offset, source_ts_ms, fact, owner } in chunk.entries {
+        for Entry { offset, source_ts_ms, fact, owner } in pending.entries {
             if let Some(Err(why)) = owner.map(|owner| owner.applied(&mut lane.rows)) {
                 return self.halt_at(partition, offset, &format!("offset {offset}: {why}"));
             }
@@ -176,11 +186,11 @@ impl<H: Handler> Engine<H> {
             }
         }
         let checkpoint = Checkpoint {
-            next: chunk.end,
+            next: pending.end,
             last: Some(mark),
-            bad_run: chunk.bad_run,
-            // Not those of later chunks: a truncate is judged by what came before it.
-            origins: lane.origins[..chunk.origins].to_vec(),
+            bad_run: pending.bad_run,
+            // Not those of later pending batches: a truncate is judged by what came before it.
+            origins: lane.origins[..pending.origins].to_vec(),
             ..lane.checkpoint.clone()
         };
         let (start, tag) = (lane.checkpoint.next, lane.table.tag);
@@ -190,10 +200,10 @@ impl<H: Handler> Engine<H> {
                 return self.halt_at(partition, offset, &format!("offset {offset}: {why}"));
             }
         };
-        let (name, forgiven) = (partition.clone(), chunk.forgiven);
-        let mut batch = Batch::new(name, tag, start, writes, rows, checkpoint, forgiven);
+        let (name, dead_lettered) = (partition.clone(), pending.dead_lettered);
+        let mut batch = Batch::new(name, tag, start, writes, rows, checkpoint, dead_lettered);
         batch.source_ts_ms = source_ts_ms;
-        let letters: Arc<[Letter]> = chunk.letters.into();
+        let letters: Arc<[Letter]> = pending.letters.into();
         self.begin(partition, Phase::Committing { batch: Arc::new(batch), letters });
     }
 
@@ -227,19 +237,19 @@ impl<H: Handler> Engine<H> {
         lane.rows.shrink(cache);
         let resume = lane.paused && lane.buffered <= buffer / lanes / 2;
         lane.paused &= !resume;
-        self.tally.batches += 1;
-        self.tally.writes += batch.writes.len() as u64;
+        self.counters.batches += 1;
+        self.counters.writes += batch.writes.len() as u64;
         for letter in &*letters {
             match &letter.replayed {
-                None => *self.tally.letters.entry(letter.reason.as_str()).or_default() += 1,
+                None => *self.counters.letters.entry(letter.reason.as_str()).or_default() += 1,
                 Some(Replayed { outcome: Outcome::FailedAgain, .. }) => {
-                    self.tally.failed_again += 1;
+                    self.counters.failed_again += 1;
                 }
                 Some(_) => {}
             }
             self.actions.extend(self.told.note(letter).map(Action::Warn));
         }
-        self.tally.alerts += receipt.alerts.len() as u64;
+        self.counters.alerts += receipt.alerts.len() as u64;
         self.actions.extend(receipt.alerts.into_iter().map(Action::Alert));
         self.actions.push_back(Action::Acknowledge(ticket.partition.clone(), next));
         if resume {

@@ -1,4 +1,4 @@
-//! Records come in: each is read, once, and waits in its lane's last chunk.
+//! Records come in: each is read, once, and waits in its lane's last pending batch.
 use super::{
     Action, Engine, Millis, is_record,
     lane::{Asked, Asking, Entry, Lane, Phase, digest},
@@ -56,8 +56,8 @@ impl<H: Handler> Engine<H> {
         {
             return self.doubt(now, record.partition, record.offset, pause);
         }
-        self.tally.records += 1;
-        self.tally.bytes += record.value.map_or(0, <[u8]>::len) as u64;
+        self.counters.records += 1;
+        self.counters.bytes += record.value.map_or(0, <[u8]>::len) as u64;
         let (returned, asked) = match self.returned(record) {
             Ok(None) => (None, self.read(record)),
             Ok(Some(returned)) => {
@@ -82,7 +82,7 @@ impl<H: Handler> Engine<H> {
         let change = match self.decoder.decode_of(topic, name, key, value) {
             Ok(Envelope::Change(change)) => change,
             Ok(Envelope::Tombstone) => {
-                self.tally.tombstones += 1;
+                self.counters.tombstones += 1;
                 let follows_delete = deleted.is_some_and(|deleted| deleted == digest(key));
                 return self.read_tombstone(record, &table, follows_delete);
             }
@@ -93,7 +93,7 @@ impl<H: Handler> Engine<H> {
                 };
             }
             Ok(_) => {
-                self.tally.skipped += 1;
+                self.counters.skipped += 1;
                 return Asked::Nothing;
             }
             Err(error) => return Asked::Dead(Reason::Malformed, error.to_string()),
@@ -170,8 +170,8 @@ impl<H: Handler> Engine<H> {
             Moved::Yes => own(change.before.as_ref(), &change.source, true),
             _ => None,
         };
-        let (whose, tally) = (self.whose.as_ref(), &mut self.tally);
-        self.snapshots.notice(record, &change, whose, tally, &mut self.actions);
+        let (whose, counters) = (self.whose.as_ref(), &mut self.counters);
+        self.snapshots.notice(record, &change, whose, counters, &mut self.actions);
         change.source.table = Cow::Borrowed(&table.name);
         self.notice(record, &change);
         let before = match moved {
@@ -200,7 +200,7 @@ impl<H: Handler> Engine<H> {
         match self.handler.read(&change) {
             Ok(Some(fact)) => Asked::Change(Asking { fact, owner, before, source_ts_ms }),
             Ok(None) => {
-                self.tally.skipped += 1;
+                self.counters.skipped += 1;
                 Asked::Nothing
             }
             Err(reject) => Asked::Dead(Reason::Invalid, reject.to_string()),
@@ -234,7 +234,7 @@ impl<H: Handler> Engine<H> {
         }
     }
 
-    /// Puts what the record asks for into the lane's last chunk, or halts behind what is there.
+    /// Puts what the record asks for into the lane's last pending batch, or halts behind what is there.
     fn add(
         &mut self,
         now: Millis,
@@ -247,9 +247,9 @@ impl<H: Handler> Engine<H> {
         }
         let lane = self.lanes.get_mut(record.partition).expect("on_record found it");
         let (asked, dead) = weigh(asked, lane.refused.get(&record.offset), self.policy.on_refusal);
-        // A replay counts towards no flood.
+        // A replay counts towards no limit of dead letters.
         if returned.is_none()
-            && let Some(why) = lane.flood.count(dead.is_some(), &self.policy)
+            && let Some(why) = lane.letter_limit.count(dead.is_some(), &self.policy)
         {
             let last = dead.as_ref().map_or("", |(_, text)| text.as_str());
             let why = format!("{why}. At offset {}: {last}", record.offset);
@@ -307,7 +307,7 @@ impl<H: Handler> Engine<H> {
     }
 }
 
-/// Puts what is left to do of a record, and its letter, into the lane's last chunk. A chunk is closed when it is full, and
+/// Puts what is left to do of a record, and its letter, into the lane's last pending batch. A pending batch is closed when it is full, and
 /// a truncate and whatever has to be looked for are alone in one.
 fn enter<F>(
     lane: &mut Lane<F>,
@@ -318,36 +318,36 @@ fn enter<F>(
     check: Option<LogCheck>,
     policy: &Policy,
 ) {
-    let (bad_run, is_delete) = (lane.flood.in_a_row(), lane.deleted.is_some());
+    let (bad_run, is_delete) = (lane.letter_limit.in_a_row(), lane.deleted.is_some());
     let origins = lane.origins.len();
     let is_alone = check.is_some() || matches!(asked, Asked::Truncate(..));
-    let chunk = lane.chunk_for(now, is_alone);
-    chunk.count(record, is_delete);
-    chunk.check = check;
-    (chunk.bad_run, chunk.origins) = (bad_run, origins);
+    let pending = lane.pending_for(now, is_alone);
+    pending.count(record, is_delete);
+    pending.check = check;
+    (pending.bad_run, pending.origins) = (bad_run, origins);
     let mut bytes = 0;
     match asked {
         Asked::Nothing | Asked::Dead(..) | Asked::Halt(_) => {}
-        Asked::Truncate(table, source_ts_ms) => chunk.truncate = Some((table, source_ts_ms)),
+        Asked::Truncate(table, source_ts_ms) => pending.truncate = Some((table, source_ts_ms)),
         Asked::Change(asking) => {
             bytes += record.value.map_or(0, <[u8]>::len);
             let (offset, source_ts_ms) = (record.offset, asking.source_ts_ms);
             let entry = |(fact, owner)| Entry { offset, source_ts_ms, fact, owner };
-            chunk.entries.extend(asking.before.map(|before| entry(*before)));
-            chunk.entries.push(entry((asking.fact, asking.owner)));
+            pending.entries.extend(asking.before.map(|before| entry(*before)));
+            pending.entries.push(entry((asking.fact, asking.owner)));
         }
     }
     if let Some(letter) = dead {
         if letter.reason == Reason::Refused {
-            chunk.forgiven.insert(record.offset);
+            pending.dead_lettered.insert(record.offset);
         }
         bytes += letter.value.as_ref().map_or(0, Vec::len);
-        chunk.letters.push(letter);
+        pending.letters.push(letter);
     }
-    chunk.bytes += bytes;
+    pending.bytes += bytes;
     let is_full =
-        chunk.records >= policy.batch_records_max || chunk.bytes >= policy.batch_bytes_max;
-    chunk.closed |= is_alone || is_full;
+        pending.records >= policy.batch_records_max || pending.bytes >= policy.batch_bytes_max;
+    pending.closed |= is_alone || is_full;
     lane.buffered += bytes;
     lane.unsettled += 1;
 }

@@ -1,13 +1,13 @@
 //! One partition in one owner's hands: what was read and is not yet durable, and what is being done about it.
 use super::{
-    Millis, Standing, Ticket,
+    Millis, OpenedPartition, Ticket,
     placement::home,
     whose::{Owner, owner_prefix},
 };
 use crate::{
     fingerprint,
     handler::Rows,
-    policy::{Flood, Policy},
+    policy::{DeadLetterLimit, Policy},
     replay::LogCheck,
     source::Record,
     source_table::SourceTable,
@@ -26,20 +26,20 @@ pub(super) enum Phase<F> {
     Verifying(Mark),
     /// Records, or a reason to act.
     Open,
-    /// Rows that the chunk needs; `followed`: the second round.
+    /// Rows that the pending batch needs; `followed`: the second round.
     Fetching {
-        chunk: Chunk<F>,
+        pending: PendingBatch<F>,
         keys: Vec<Key>,
         followed: bool,
     },
     /// Every row that a truncate removes.
     Scanning {
-        chunk: Chunk<F>,
+        pending: PendingBatch<F>,
         prefix: Key,
     },
-    /// Whether the key of the replay that is alone in this chunk has moved on.
+    /// Whether the key of the replay that is alone in this pending batch has moved on.
     CheckingLog {
-        chunk: Chunk<F>,
+        pending: PendingBatch<F>,
         check: LogCheck,
     },
     Committing {
@@ -94,15 +94,15 @@ pub(super) struct Entry<F> {
 }
 
 /// The records of one future batch.
-pub(super) struct Chunk<F> {
+pub(super) struct PendingBatch<F> {
     pub entries: Vec<Entry<F>>,
     pub letters: Vec<Letter>,
-    pub forgiven: BTreeSet<i64>,
-    /// The table that the only record of this chunk truncates.
+    pub dead_lettered: BTreeSet<i64>,
+    /// The table that the only record of this pending batch truncates.
     pub truncate: Option<(String, i64)>,
     /// State rows of a truncate that say which table its rows were of.
     pub owners_gone: Vec<Key>,
-    /// What has to be looked for in the log before the replay that is alone in this chunk takes effect.
+    /// What has to be looked for in the log before the replay that is alone in this pending batch takes effect.
     pub check: Option<LogCheck>,
     pub records: usize,
     pub bytes: usize,
@@ -119,12 +119,12 @@ pub(super) struct Chunk<F> {
     last_key: Option<Vec<u8>>,
     last_is_delete: bool,
 }
-impl<F> Chunk<F> {
+impl<F> PendingBatch<F> {
     pub fn new(opened: Millis, end: i64) -> Self {
         Self {
             entries: Vec::new(),
             letters: Vec::new(),
-            forgiven: BTreeSet::new(),
+            dead_lettered: BTreeSet::new(),
             truncate: None,
             owners_gone: Vec::new(),
             check: None,
@@ -194,12 +194,12 @@ pub(super) struct Lane<F> {
     /// The record at this offset, or the next one after it, is the reason for a halt that was found when what came
     /// before it was in hand already.
     pub halt_at: Option<(i64, String)>,
-    pub chunks: VecDeque<Chunk<F>>,
+    pub queue: VecDeque<PendingBatch<F>>,
     /// Of records read and not yet durable.
     pub buffered: usize,
     /// How many they are.
     pub unsettled: u64,
-    pub flood: Flood,
+    pub letter_limit: DeadLetterLimit,
     pub rows: Rows,
     /// Records whose writes the sink refused, with the reason.
     pub refused: BTreeMap<i64, String>,
@@ -235,10 +235,10 @@ impl<F> Lane<F> {
             key_is_told: false,
             deleted: None,
             halt_at: None,
-            chunks: VecDeque::new(),
+            queue: VecDeque::new(),
             buffered: 0,
             unsettled: 0,
-            flood: Flood::default(),
+            letter_limit: DeadLetterLimit::default(),
             rows: Rows::default(),
             refused,
             attempt,
@@ -268,7 +268,7 @@ impl<F> Lane<F> {
             Phase::Waiting { then, .. } => end_of(then),
             phase => end_of(phase),
         };
-        let queued = self.chunks.back().map(|chunk| chunk.end);
+        let queued = self.queue.back().map(|pending| pending.end);
         queued.or(flying).unwrap_or(self.checkpoint.next)
     }
 
@@ -276,12 +276,12 @@ impl<F> Lane<F> {
     /// `Ok`: the offset to read from first, and a warning if there is one.
     pub fn stand_on(
         &mut self,
-        standing: Standing,
+        opened: OpenedPartition,
         fingerprint: &str,
         policy: &Policy,
         now: Millis,
     ) -> Result<(i64, Option<String>), String> {
-        let Standing { checkpoint, bounds, start } = standing;
+        let OpenedPartition { checkpoint, bounds, start } = opened;
         self.partitions = bounds.partitions;
         self.published = (now, -1);
         let Some(stored) = checkpoint else {
@@ -312,7 +312,7 @@ impl<F> Lane<F> {
         };
         refuse(&stored, fingerprint, &bounds)?;
         let next = stored.next;
-        self.flood = Flood::resume(stored.bad_run);
+        self.letter_limit = DeadLetterLimit::resume(stored.bad_run);
         self.origins.clone_from(&stored.origins);
         self.deleted = stored.last.as_ref().filter(|last| last.is_delete).map(|l| l.key_digest);
         let mark = stored.last.clone().filter(|mark| mark.offset >= bounds.begin);
@@ -356,16 +356,16 @@ impl<F> Lane<F> {
         }
     }
 
-    /// The chunk that the next record comes into; `alone`: it must be the only one of its chunk.
-    pub fn chunk_for(&mut self, now: Millis, alone: bool) -> &mut Chunk<F> {
+    /// The pending batch that the next record comes into; `alone`: it must be the only one of its pending batch.
+    pub fn pending_for(&mut self, now: Millis, alone: bool) -> &mut PendingBatch<F> {
         let expected = self.expected();
-        if let Some(last) = self.chunks.back_mut() {
+        if let Some(last) = self.queue.back_mut() {
             last.closed |= alone;
         }
-        if self.chunks.back().is_none_or(|chunk| chunk.closed) {
-            self.chunks.push_back(Chunk::new(now, expected));
+        if self.queue.back().is_none_or(|pending| pending.closed) {
+            self.queue.push_back(PendingBatch::new(now, expected));
         }
-        self.chunks.back_mut().expect("just made")
+        self.queue.back_mut().expect("just made")
     }
 
     /// Under which prefix the state says which table rows are of, where it does.
@@ -374,18 +374,18 @@ impl<F> Lane<F> {
         self.origins.iter().any(is_other).then(|| owner_prefix(&self.table))
     }
 
-    /// What was in flight is durable: the chunks are left.
+    /// What was in flight is durable: the pending batches are left.
     pub fn settle(&mut self) {
-        self.buffered = self.chunks.iter().map(|chunk| chunk.bytes).sum();
-        self.unsettled = self.chunks.iter().map(|chunk| chunk.records as u64).sum();
+        self.buffered = self.queue.iter().map(|pending| pending.bytes).sum();
+        self.unsettled = self.queue.iter().map(|pending| pending.records as u64).sum();
     }
 
     /// Forgets what was read and not begun, and says how many records that was.
-    pub fn drop_chunks(&mut self) -> u64 {
+    pub fn drop_queue(&mut self) -> u64 {
         let mut records = 0;
-        for chunk in self.chunks.drain(..) {
-            records += chunk.records as u64;
-            self.buffered -= chunk.bytes;
+        for pending in self.queue.drain(..) {
+            records += pending.records as u64;
+            self.buffered -= pending.bytes;
         }
         self.unsettled -= records;
         records
@@ -394,9 +394,9 @@ impl<F> Lane<F> {
 
 fn end_of<F>(phase: &Phase<F>) -> Option<i64> {
     match phase {
-        Phase::Fetching { chunk, .. }
-        | Phase::Scanning { chunk, .. }
-        | Phase::CheckingLog { chunk, .. } => Some(chunk.end),
+        Phase::Fetching { pending, .. }
+        | Phase::Scanning { pending, .. }
+        | Phase::CheckingLog { pending, .. } => Some(pending.end),
         Phase::Committing { batch, .. } => Some(batch.span.end),
         _ => None,
     }

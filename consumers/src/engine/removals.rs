@@ -1,7 +1,7 @@
 //! Rows that the source no longer has, taken out through the log: see [`crate::removal`].
 use super::{
     Action, Engine,
-    lane::{Asked, Chunk},
+    lane::{Asked, PendingBatch},
 };
 use crate::{
     handler::Handler,
@@ -14,7 +14,7 @@ use std::sync::Arc;
 impl<H: Handler> Engine<H> {
     /// The delete of the row that its key names, as any tombstone's.
     pub(super) fn read_removal(&mut self, record: &Record<'_>) -> Asked<H::Fact> {
-        self.tally.tombstones += 1;
+        self.counters.tombstones += 1;
         let Some(lane) = self.lanes.get_mut(record.partition) else { return Asked::Nothing };
         lane.deleted = None;
         let table = Arc::clone(&lane.table);
@@ -24,13 +24,13 @@ impl<H: Handler> Engine<H> {
     pub(super) fn on_removal_checked(
         &mut self,
         partition: &Partition,
-        mut chunk: Chunk<H::Fact>,
+        mut pending: PendingBatch<H::Fact>,
         check: &LogCheck,
         verdict: Verdict,
     ) {
         let at = check.to;
         let newer = match verdict {
-            Verdict::Clean => return self.fetch(partition, chunk, false),
+            Verdict::Clean => return self.fetch(partition, pending, false),
             // An earlier life may have judged it, and written: to leave it out now would not take that back.
             Verdict::Unknown => {
                 let why = format!(
@@ -43,14 +43,14 @@ impl<H: Handler> Engine<H> {
             }
             Verdict::MovedOn { at } | Verdict::Replayed { at } => at,
         };
-        chunk.entries.clear();
-        chunk.forgiven.clear();
-        chunk.letters.clear();
-        self.tally.skipped += 1;
+        pending.entries.clear();
+        pending.dead_lettered.clear();
+        pending.letters.clear();
+        self.counters.skipped += 1;
         let text = format!(
             "{partition}: the removal at offset {at} is left out: a newer record of its row is at offset {newer}"
         );
         self.actions.push_back(Action::Warn(text));
-        self.fetch(partition, chunk, false);
+        self.fetch(partition, pending, false);
     }
 }

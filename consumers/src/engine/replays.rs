@@ -1,5 +1,5 @@
 //! Letters that come back: a replay of our own takes effect at its new offset, unless its key has moved on; everybody
-//! else's is passed over. Failing again marks the letter, and counts towards no flood, nor ends one: replays are an
+//! else's is passed over. Failing again marks the letter, and counts towards no limit of dead letters, nor ends one: replays are an
 //! operator's doing, and must not stop a service.
 use super::{Action, Engine, Millis, Phase, Ticket, lane::Asked};
 use crate::{
@@ -72,7 +72,7 @@ impl<H: Handler> Engine<H> {
     ) -> Asked<H::Fact> {
         match returned {
             Returned::Foreign => {
-                self.tally.skipped += 1;
+                self.counters.skipped += 1;
                 self.forget_deleted(record.partition);
                 Asked::Nothing
             }
@@ -125,7 +125,7 @@ impl<H: Handler> Engine<H> {
     ) {
         let Some(lane) = self.live(ticket) else { return };
         let phase = std::mem::replace(&mut lane.phase, Phase::Open);
-        let Phase::CheckingLog { mut chunk, check } = phase else {
+        let Phase::CheckingLog { mut pending, check } = phase else {
             lane.phase = phase;
             return;
         };
@@ -133,15 +133,15 @@ impl<H: Handler> Engine<H> {
         let verdict = match result {
             Ok(verdict) => verdict,
             Err(error) => {
-                return self.react(now, ticket, Phase::CheckingLog { chunk, check }, error);
+                return self.react(now, ticket, Phase::CheckingLog { pending, check }, error);
             }
         };
         self.worked(now, ticket);
         if check.whose.is_none() {
-            return self.on_removal_checked(&ticket.partition, chunk, &check, verdict);
+            return self.on_removal_checked(&ticket.partition, pending, &check, verdict);
         }
         let why = match verdict {
-            Verdict::Clean => return self.fetch(&ticket.partition, chunk, false),
+            Verdict::Clean => return self.fetch(&ticket.partition, pending, false),
             // An earlier life may have judged it, and written: to leave it out now would not take that back.
             Verdict::Unknown => {
                 let why = format!(
@@ -155,19 +155,19 @@ impl<H: Handler> Engine<H> {
             Verdict::MovedOn { at: newer } => format!("a newer record at offset {newer}"),
             Verdict::Replayed { at: earlier } => format!("replayed already at offset {earlier}"),
         };
-        chunk.entries.clear();
-        chunk.forgiven.clear();
-        chunk.letters.clear();
+        pending.entries.clear();
+        pending.dead_lettered.clear();
+        pending.letters.clear();
         if !matches!(verdict, Verdict::Replayed { .. }) {
-            chunk.letters.push(moved_on(&ticket.partition, at, of, &why));
+            pending.letters.push(moved_on(&ticket.partition, at, of, &why));
         }
-        self.tally.skipped += 1;
+        self.counters.skipped += 1;
         let text = format!(
             "{}: the letter of offset {of}, replayed at {at}, is left out: {why}",
             ticket.partition
         );
         self.actions.push_back(Action::Warn(text));
-        self.fetch(&ticket.partition, chunk, false);
+        self.fetch(&ticket.partition, pending, false);
     }
 }
 

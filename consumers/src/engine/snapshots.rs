@@ -6,7 +6,7 @@
 //! streamed ones: those that come soon after another are taken for the same one, and a restart amid one says it again.
 #![deny(clippy::disallowed_methods)]
 
-use super::{Action, Tally};
+use super::{Action, Counters};
 use crate::{
     replay::{Replay, Whose},
     source::Record,
@@ -82,7 +82,7 @@ impl Snapshots {
         record: &Record<'_>,
         change: &Change<'_>,
         whose: Option<&Whose>,
-        tally: &mut Tally,
+        counters: &mut Counters,
         actions: &mut VecDeque<Action>,
     ) {
         let Some(seen) = self.0.get_mut(record.partition) else { return };
@@ -97,7 +97,7 @@ impl Snapshots {
             return;
         }
         seen.noticed_to = Some(record.offset);
-        *tally.snapshots.entry(kind).or_default() += 1;
+        *counters.snapshots.entry(kind).or_default() += 1;
         actions.push_back(Action::Warn(sentence(record, &source.table, kind, whose)));
     }
 }

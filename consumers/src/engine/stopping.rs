@@ -22,8 +22,8 @@ impl<H: Handler> Engine<H> {
     /// Stops the partition at once: what it had in hand is read again after a restart.
     pub(super) fn halt(&mut self, partition: &Partition, why: &str) {
         if let Some(lane) = self.lanes.get_mut(partition) {
-            self.tally.given_back += lane.unsettled;
-            lane.drop_chunks();
+            self.counters.given_back += lane.unsettled;
+            lane.drop_queue();
             lane.unsettled = 0;
             lane.phase = Phase::Halted;
             lane.stopped = Some(why.to_owned());

@@ -93,8 +93,8 @@ const KEY: &str = r#"{"id":1}"#;
 #[test]
 fn the_same_key_later_has_moved_on_and_the_first_one_counts() {
     let mut shown = Shown::new();
-    shown.checker.seek(Some(KEY.as_bytes()), Some(b"{"), 10, None);
-    shown.checker.seek(Some(br#"{"id":2}"#), Some(b"{"), 11, None);
+    shown.checker.add_candidate(Some(KEY.as_bytes()), Some(b"{"), 10, None);
+    shown.checker.add_candidate(Some(br#"{"id":2}"#), Some(b"{"), 11, None);
     shown.see(10, Some(KEY), Some("{"), &vec![]);
     shown.see(12, Some(r#"{"id":3}"#), Some("{"), &vec![]);
     assert!(shown.checker.verdicts().values().all(|verdict| *verdict == Verdict::Clean));
@@ -128,7 +128,7 @@ fn a_key_that_was_widened_is_the_same_key() {
             ..Reading::default()
         };
         shown.checker = LogChecker::of("t", shown.checker.whose.clone(), reading);
-        shown.checker.seek(Some(KEY.as_bytes()), Some(b"{"), 10, None);
+        shown.checker.add_candidate(Some(KEY.as_bytes()), Some(b"{"), 10, None);
         shown.see(12, Some(key), Some("{"), &vec![]);
         assert_eq!(shown.checker.verdicts()[&10], wanted, "{formats} {key}");
     }
@@ -142,7 +142,7 @@ fn a_tombstone_is_newer_than_what_is_no_delete_itself() {
     for is_delete in [false, true] {
         let mut shown = Shown::new();
         let value: &[u8] = if is_delete { DELETE.as_bytes() } else { b"{" };
-        shown.checker.seek(Some(KEY.as_bytes()), Some(value), 10, None);
+        shown.checker.add_candidate(Some(KEY.as_bytes()), Some(value), 10, None);
         shown.see(11, Some(r#"{"id":2}"#), None, &vec![]);
         shown.see(12, Some(KEY), None, &vec![]);
         let wanted = if is_delete { Verdict::Clean } else { Verdict::MovedOn { at: 12 } };
@@ -153,7 +153,7 @@ fn a_tombstone_is_newer_than_what_is_no_delete_itself() {
         assert_eq!(shown.checker.verdicts()[&10], wanted, "{is_delete}");
     }
     let mut shown = Shown::new();
-    shown.checker.seek(Some(b"Struct{id=1}"), Some(b"{"), 10, None);
+    shown.checker.add_candidate(Some(b"Struct{id=1}"), Some(b"{"), 10, None);
     shown.see(11, Some("Struct{id=1}"), None, &vec![]);
     assert_eq!(shown.checker.verdicts()[&10], Verdict::Clean, "it names no row");
 }
@@ -170,7 +170,7 @@ fn an_earlier_replay_of_the_letter_counts_unless_it_failed_and_no_other_does() {
         (None, Replay { generation: 1, ..replay(10) }, Verdict::Clean),
     ] {
         let mut shown = Shown::new();
-        shown.checker.seek(Some(KEY.as_bytes()), Some(b"{"), 10, failed_to);
+        shown.checker.add_candidate(Some(KEY.as_bytes()), Some(b"{"), 10, failed_to);
         shown.see(20, Some(KEY), Some("{"), &list(&whose));
         assert_eq!(shown.checker.verdicts()[&10], wanted, "{failed_to:?} {whose:?}");
         // Nor does a truncate that somebody sent again.
@@ -202,7 +202,12 @@ fn a_row_is_the_same_however_its_key_is_written() {
             let reading = reading_of(SourceTable::new("t", 't').key("id", SourceType::Int));
             shown.checker = LogChecker::of("t", shown.checker.whose.clone(), reading);
             let value = change("u", 1, "null");
-            shown.checker.seek(letter.map(str::as_bytes), Some(value.as_bytes()), 10, None);
+            shown.checker.add_candidate(
+                letter.map(str::as_bytes),
+                Some(value.as_bytes()),
+                10,
+                None,
+            );
             let elsewhere = newer.map(|key| key.replace('1', "2"));
             shown.see(11, elsewhere.as_deref(), Some(&change("u", 2, "null")), &vec![]);
             assert_eq!(shown.checker.verdicts()[&10], Verdict::Clean, "{letter:?} {newer:?}");
@@ -217,7 +222,12 @@ fn a_row_is_the_same_however_its_key_is_written() {
     let mut shown = Shown::new();
     let reading = reading_of(SourceTable::new("t", 't').key("id", SourceType::Int));
     shown.checker = LogChecker::of("t", shown.checker.whose.clone(), reading);
-    shown.checker.seek(Some(KEY.as_bytes()), Some(change("u", 1, "null").as_bytes()), 10, None);
+    shown.checker.add_candidate(
+        Some(KEY.as_bytes()),
+        Some(change("u", 1, "null").as_bytes()),
+        10,
+        None,
+    );
     let moved = change("u", 2, r#"{"id":1}"#);
     shown.see(11, Some(r#"{"id":2}"#), Some(&moved), &vec![]);
     assert_eq!(

@@ -2,7 +2,7 @@
 //! more.
 use crate::{
     config::{Config, EXIT_INCOMPLETE, without_userinfo},
-    engine::Tally,
+    engine::Counters,
     runtime::Exit,
     source::prefix::Missing,
 };
@@ -22,7 +22,12 @@ impl Ended {
 }
 
 /// Writes the last lines. `missing`: topics that the files do not have although another prefix does.
-pub(super) fn say(config: &Config, tally: &Tally, exit: Exit, missing: Option<&Missing>) -> Ended {
+pub(super) fn say(
+    config: &Config,
+    counters: &Counters,
+    exit: Exit,
+    missing: Option<&Missing>,
+) -> Ended {
     match exit {
         Exit::Finished => tracing::info!("finished: everything is durable"),
         Exit::Drained => tracing::info!("stopped: everything begun is durable"),
@@ -31,7 +36,7 @@ pub(super) fn say(config: &Config, tally: &Tally, exit: Exit, missing: Option<&M
         ),
     }
     let at_end = config.until_end && exit == Exit::Finished;
-    let dead = letters(config, tally);
+    let dead = letters(config, counters);
     if let Some(text) = &dead {
         match at_end && !config.allow_dead_letters {
             true => tracing::warn!(
@@ -48,10 +53,11 @@ pub(super) fn say(config: &Config, tally: &Tally, exit: Exit, missing: Option<&M
 }
 
 /// How many dead letters this run made, and the command that lists them; `None`: none.
-pub(super) fn letters(config: &Config, tally: &Tally) -> Option<String> {
-    let new: u64 = tally.letters.values().sum();
-    let again = tally.failed_again;
-    let reasons: Vec<String> = tally.letters.iter().map(|(why, n)| format!("{why} {n}")).collect();
+pub(super) fn letters(config: &Config, counters: &Counters) -> Option<String> {
+    let new: u64 = counters.letters.values().sum();
+    let again = counters.failed_again;
+    let reasons: Vec<String> =
+        counters.letters.iter().map(|(why, n)| format!("{why} {n}")).collect();
     let what = match (new, again) {
         (0, 0) => return None,
         (0, again) => format!("{again} replayed dead letters are dead again"),
@@ -102,9 +108,9 @@ mod tests {
         let matches = command.try_get_matches_from(args).expect("a command line");
         Config::new(Service::Inventory, &matches, &[]).expect("settings")
     }
-    fn tally(invalid: u64, failed_again: u64) -> Tally {
+    fn counters(invalid: u64, failed_again: u64) -> Counters {
         let letters = [("invalid", invalid)].into_iter().filter(|(_, n)| *n > 0).collect();
-        Tally { letters, failed_again, ..Tally::default() }
+        Counters { letters, failed_again, ..Counters::default() }
     }
 
     #[test]
@@ -127,15 +133,16 @@ mod tests {
     fn letters_make_a_run_to_the_end_incomplete_unless_they_are_allowed() {
         let until_end = ["--dlq", "dir:d", "--until-end"];
         let allowed = [&until_end[..], &["--allow-dead-letters"]].concat();
-        let code =
-            |args: &[&str], tally: Tally, exit| say(&config(args), &tally, exit, None).code();
-        assert_eq!(code(&until_end, tally(0, 0), Exit::Finished), 0);
-        assert_eq!(code(&until_end, tally(1, 0), Exit::Finished), EXIT_INCOMPLETE);
-        assert_eq!(code(&until_end, tally(0, 1), Exit::Finished), EXIT_INCOMPLETE);
-        assert_eq!(code(&allowed, tally(1, 0), Exit::Finished), 0);
+        let code = |args: &[&str], counters: Counters, exit| {
+            say(&config(args), &counters, exit, None).code()
+        };
+        assert_eq!(code(&until_end, counters(0, 0), Exit::Finished), 0);
+        assert_eq!(code(&until_end, counters(1, 0), Exit::Finished), EXIT_INCOMPLETE);
+        assert_eq!(code(&until_end, counters(0, 1), Exit::Finished), EXIT_INCOMPLETE);
+        assert_eq!(code(&allowed, counters(1, 0), Exit::Finished), 0);
         // A service that is stopped has not ended.
-        assert_eq!(code(&until_end, tally(1, 0), Exit::Drained), 0);
-        assert_eq!(code(&["--dlq", "dir:d"], tally(1, 0), Exit::Drained), 0);
+        assert_eq!(code(&until_end, counters(1, 0), Exit::Drained), 0);
+        assert_eq!(code(&["--dlq", "dir:d"], counters(1, 0), Exit::Drained), 0);
     }
 
     #[test]
@@ -143,7 +150,7 @@ mod tests {
         let there = ["b.products"].into_iter().collect();
         let missing = crate::source::prefix::missing(&["a.products".to_owned()], &there);
         let allowed = config(&["--dlq", "dir:d", "--until-end", "--allow-dead-letters"]);
-        let ended = say(&allowed, &Tally::default(), Exit::Finished, missing.as_ref());
+        let ended = say(&allowed, &Counters::default(), Exit::Finished, missing.as_ref());
         assert_eq!(ended.code(), EXIT_INCOMPLETE);
     }
 }

@@ -3,7 +3,7 @@
 use super::Watch;
 use crate::{
     engine::{
-        Tally,
+        Counters,
         snapshots::{INCREMENTAL, WHOLE},
     },
     policy::breaker::State,
@@ -92,7 +92,7 @@ pub fn install(service: &str, generation: u64) -> anyhow::Result<PrometheusHandl
 /// What counts from 0: a rate over a counter that appears with its first event misses that one.
 fn start(generation: u64) {
     always(generation);
-    show_tally(&Tally::default());
+    show_counters(&Counters::default());
     for reason in ["malformed", "invalid", "refused"] {
         counter!("cdc_dead_letters_total", "reason" => reason).absolute(0);
     }
@@ -116,25 +116,25 @@ fn always(generation: u64) {
     gauge!("cdc_generation").set(float(generation));
 }
 
-pub(super) fn show_tally(tally: &Tally) {
-    counter!("cdc_records_total").absolute(tally.records);
-    counter!("cdc_records_given_back_total").absolute(tally.given_back);
-    counter!("cdc_received_bytes_total").absolute(tally.bytes);
-    counter!("cdc_records_skipped_total").absolute(tally.skipped);
-    counter!("cdc_tombstones_total").absolute(tally.tombstones);
-    counter!("cdc_row_writes_total").absolute(tally.writes);
-    counter!("cdc_batches_total").absolute(tally.batches);
-    counter!("cdc_replays_failed_total").absolute(tally.failed_again);
-    counter!("cdc_low_stock_alerts_total").absolute(tally.alerts);
-    counter!("cdc_retries_total").absolute(tally.retries);
-    counter!("cdc_reloads_total").absolute(tally.reloads);
-    for (reason, count) in &tally.letters {
+pub(super) fn show_counters(counters: &Counters) {
+    counter!("cdc_records_total").absolute(counters.records);
+    counter!("cdc_records_given_back_total").absolute(counters.given_back);
+    counter!("cdc_received_bytes_total").absolute(counters.bytes);
+    counter!("cdc_records_skipped_total").absolute(counters.skipped);
+    counter!("cdc_tombstones_total").absolute(counters.tombstones);
+    counter!("cdc_row_writes_total").absolute(counters.writes);
+    counter!("cdc_batches_total").absolute(counters.batches);
+    counter!("cdc_replays_failed_total").absolute(counters.failed_again);
+    counter!("cdc_low_stock_alerts_total").absolute(counters.alerts);
+    counter!("cdc_retries_total").absolute(counters.retries);
+    counter!("cdc_reloads_total").absolute(counters.reloads);
+    for (reason, count) in &counters.letters {
         counter!("cdc_dead_letters_total", "reason" => *reason).absolute(*count);
     }
-    for (kind, count) in &tally.snapshots {
+    for (kind, count) in &counters.snapshots {
         counter!("cdc_snapshots_total", "kind" => *kind).absolute(*count);
     }
-    for (class, count) in &tally.errors {
+    for (class, count) in &counters.errors {
         counter!("cdc_errors_total", "class" => *class).absolute(*count);
     }
 }
@@ -152,7 +152,7 @@ pub struct Standing {
 /// Once a second or so.
 pub(super) fn show(watch: &Watch, standings: &[Standing], buffered: usize) {
     always(watch.generation);
-    show_tally(&watch.last);
+    show_counters(&watch.last);
     for state in ["closed", "open", "half-open"] {
         let is_in = watch.breaker.as_str() == state;
         gauge!("cdc_breaker_state", "state" => state).set(if is_in { 1.0 } else { 0.0 });

@@ -26,8 +26,8 @@ fn opens(actions: &[Action]) -> Vec<Ticket> {
 }
 fn answer_open(engine: &mut Engine<Idle>, now: u64, ticket: Ticket) {
     let checkpoint = Some(Checkpoint { partitions: LANES, ..stored(0) });
-    let standing = Standing { checkpoint, bounds: bounds(0, 100, LANES), start: None };
-    engine.handle(now, Event::Opened(ticket, Ok(standing)));
+    let opened = OpenedPartition { checkpoint, bounds: bounds(0, 100, LANES), start: None };
+    engine.handle(now, Event::Opened(ticket, Ok(opened)));
 }
 /// Three lanes, all reading.
 fn running() -> Engine<Idle> {
@@ -165,8 +165,8 @@ fn one_lane_tries_and_all_go_on_without_being_loaded_again() {
         assert_eq!(others, [0, 2], "at once: what waited, and what came meanwhile");
     }
     assert_eq!(tried, [0, 1, 0, 1]);
-    let (tally, breaker) = (engine.tally(), engine.breaker());
-    assert_eq!((tally.reloads, breaker.opened(), breaker.probes()), (0, 1, 4));
+    let (counters, breaker) = (engine.counters(), engine.breaker());
+    assert_eq!((counters.reloads, breaker.opened(), breaker.probes()), (0, 1, 4));
     assert!(breaker.is_closed());
 }
 
@@ -198,7 +198,7 @@ fn a_probe_that_is_revoked_hands_over() {
     engine.handle(at, Event::Tick);
     let seen = actions(&mut engine);
     assert!(engine.breaker().is_closed());
-    assert_eq!((commits(seen).len(), engine.tally().reloads), (1, 0));
+    assert_eq!((commits(seen).len(), engine.counters().reloads), (1, 0));
     engine.handle(at, Event::Committed(ticket, Err(down())));
     assert!(engine.breaker().is_closed(), "an answer of a lane that is gone");
 }

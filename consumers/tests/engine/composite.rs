@@ -144,8 +144,8 @@ fn run_trusting(
                 Action::Open(ticket) => {
                     let bounds = bounds(0, log.len() as i64, partitions);
                     let checkpoint: Option<Checkpoint> = checkpoint.clone();
-                    let standing = Standing { checkpoint, bounds, start: None };
-                    engine.handle(1, Event::Opened(ticket, Ok(standing)));
+                    let opened = OpenedPartition { checkpoint, bounds, start: None };
+                    engine.handle(1, Event::Opened(ticket, Ok(opened)));
                 }
                 Action::Fetch(ticket, keys) => {
                     let found = keys.iter().map(|key| state.get(key).cloned()).collect();

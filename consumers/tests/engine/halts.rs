@@ -16,8 +16,8 @@ pub fn two(policy: Policy) -> Engine<Idle> {
         _ => None,
     });
     let checkpoint = Some(Checkpoint { partitions: 2, ..stored(0) });
-    let standing = Standing { checkpoint, bounds: bounds(0, 20, 2), start: None };
-    engine.handle(0, Event::Opened(asked.expect("asks for the state"), Ok(standing)));
+    let opened = OpenedPartition { checkpoint, bounds: bounds(0, 20, 2), start: None };
+    engine.handle(0, Event::Opened(asked.expect("asks for the state"), Ok(opened)));
     let (partition, value) = (other(), row("c").replace(r#""id":1}"#, r#""id":3}"#));
     engine.handle(
         1,
@@ -195,8 +195,8 @@ fn a_row_of_another_owner_leaves_what_came_before_it() {
         all.extend(new);
         if let Some(ticket) = open.take() {
             let checkpoint = Some(Checkpoint { partitions: 2, ..stored(0) });
-            let standing = Standing { checkpoint, bounds: bounds(0, 20, 2), start: None };
-            engine.handle(200, Event::Opened(ticket, Ok(standing)));
+            let opened = OpenedPartition { checkpoint, bounds: bounds(0, 20, 2), start: None };
+            engine.handle(200, Event::Opened(ticket, Ok(opened)));
             (0..5).for_each(|offset| feed(&mut engine, offset, &row("c")));
         }
     }

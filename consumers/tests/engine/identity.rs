@@ -23,8 +23,9 @@ fn open_stored(engine: &mut Engine<PlanHandler>, fingerprint: &str) -> Vec<Actio
         _ => None,
     });
     let checkpoint = Checkpoint { fingerprint: fingerprint.into(), ..stored(10) };
-    let standing = Standing { checkpoint: Some(checkpoint), bounds: bounds(0, 50, 1), start: None };
-    engine.handle(0, Event::Opened(ticket.expect("asks for the state"), Ok(standing)));
+    let opened =
+        OpenedPartition { checkpoint: Some(checkpoint), bounds: bounds(0, 50, 1), start: None };
+    engine.handle(0, Event::Opened(ticket.expect("asks for the state"), Ok(opened)));
     poll(engine)
 }
 

@@ -1,7 +1,7 @@
 //! What records show of the connector's settings is said, once.
 use super::bounds;
 use consumers::{
-    engine::{Action, Engine, Event, Standing},
+    engine::{Action, Engine, Event, OpenedPartition},
     handlers::inventory,
     policy::Policy,
     source::{Headers, Record},
@@ -33,10 +33,10 @@ fn warnings(stocks: &[Value]) -> Vec<String> {
     let handler = inventory::handler(&inventory::Settings::default(), "");
     let mut engine = Engine::new(handler, Decoder::default(), Policy::default());
     engine.handle(0, Event::Assigned(partition.clone()));
-    let standing = Standing { checkpoint: None, bounds: bounds(0, 0, 1), start: None };
+    let opened = OpenedPartition { checkpoint: None, bounds: bounds(0, 0, 1), start: None };
     while let Some(action) = engine.poll() {
         match action {
-            Action::Open(ticket) => engine.handle(0, Event::Opened(ticket, Ok(standing.clone()))),
+            Action::Open(ticket) => engine.handle(0, Event::Opened(ticket, Ok(opened.clone()))),
             Action::Commit(ticket, ..) => {
                 engine.handle(0, Event::Committed(ticket, Ok(Receipt::default())));
             }

@@ -129,9 +129,9 @@ fn what_is_read_again_is_not_said_again() {
     open(&mut engine, None, bounds(0, 100, 1));
     let again = all(&["false", "true", "true"]);
     assert_eq!(noticed_from(&mut engine, 0, &again), [1]);
-    assert_eq!(engine.tally().snapshots.get("whole"), Some(&1));
+    assert_eq!(engine.counters().snapshots.get("whole"), Some(&1));
     open(&mut engine, Some(stored(0)), bounds(0, 100, 1));
     assert_eq!(noticed_from(&mut engine, 0, &again), NONE, "the same records, loaded again");
     assert_eq!(noticed_from(&mut engine, 3, &all(&["false", "true"])), [4]);
-    assert_eq!(engine.tally().snapshots.get("whole"), Some(&2));
+    assert_eq!(engine.counters().snapshots.get("whole"), Some(&2));
 }

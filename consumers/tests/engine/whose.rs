@@ -28,7 +28,7 @@ fn run(trust: Exceptions, partitions: i32, records: &[(Option<&[u8]>, String)]) 
                 let (checkpoint, bounds) = (checkpoint.clone(), bounds(0, 20, partitions));
                 engine.handle(
                     1,
-                    Event::Opened(ticket, Ok(Standing { checkpoint, bounds, start: None })),
+                    Event::Opened(ticket, Ok(OpenedPartition { checkpoint, bounds, start: None })),
                 );
             }
             Action::Fetch(ticket, keys) => {

@@ -139,7 +139,7 @@ impl Disk {
             }
         }
         let hit = |offset: &i64, key: &[Cell]| {
-            self.refuses && key == [Cell::Int(REFUSED)] && !batch.forgiven.contains(offset)
+            self.refuses && key == [Cell::Int(REFUSED)] && !batch.dead_lettered.contains(offset)
         };
         if way == Way::Transactional {
             let refused: BTreeSet<i64> = batch

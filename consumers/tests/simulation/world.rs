@@ -10,7 +10,7 @@ use crate::{
     rng::Rng,
 };
 use consumers::{
-    engine::{Action, Event, Standing, Ticket},
+    engine::{Action, Event, OpenedPartition, Ticket},
     handler::Handler,
     handlers::inventory::{self, Settings},
     policy::{OnRefusal, Policy, breaker::State},
@@ -575,7 +575,7 @@ impl World {
                     self.log[&partition].iter().filter(|record| self.is_written(record));
                 let end = written.next_back().map_or(0, |record| record.offset + 1);
                 let bounds = Bounds { begin: 0, end, partitions };
-                Some(Ok(Told::Opened(epoch, Standing { checkpoint, bounds, start: None })))
+                Some(Ok(Told::Opened(epoch, OpenedPartition { checkpoint, bounds, start: None })))
             }
             Step::Fetch(keys) => {
                 let rows = self.disk.rows(&partition, job.epoch);
@@ -641,7 +641,7 @@ impl World {
         }
         let ticket = job.ticket.clone();
         let event = match (&job.step, told) {
-            (_, Ok(Told::Opened(_, standing))) => Event::Opened(ticket, Ok(standing)),
+            (_, Ok(Told::Opened(_, opened))) => Event::Opened(ticket, Ok(opened)),
             (_, Ok(Told::Rows(rows))) => Event::Fetched(ticket, Ok(rows)),
             (_, Ok(Told::Scanned(rows))) => Event::Scanned(ticket, Ok(rows)),
             (_, Ok(Told::LogChecked(verdict))) => Event::LogChecked(ticket, Ok(verdict)),
@@ -691,7 +691,7 @@ impl World {
         if halts == 0 {
             return Err("nobody halted".into());
         }
-        let doubts = self.nodes.iter().map(|node| node.engine.tally().reloads).sum();
+        let doubts = self.nodes.iter().map(|node| node.engine.counters().reloads).sum();
         self.story.add("reloads", doubts);
         self.story.add("fenced", self.disk.fenced);
         Ok(())
@@ -748,14 +748,15 @@ impl World {
             self.story.add("probes", node.engine.breaker().probes());
             self.story.add("probes lost", node.probes_lost);
         }
-        self.story.add("reloads", self.nodes.iter().map(|node| node.engine.tally().reloads).sum());
+        self.story
+            .add("reloads", self.nodes.iter().map(|node| node.engine.counters().reloads).sum());
         self.story.note((&seen, letters));
         Ok(())
     }
 }
 
 enum Told {
-    Opened(u64, Standing),
+    Opened(u64, OpenedPartition),
     Rows(Vec<Option<Vec<u8>>>),
     Scanned(Vec<(Key, Vec<u8>)>),
     LogChecked(Verdict),
@@ -776,7 +777,7 @@ fn shown<'l>(partition: &'l Partition, record: &'l Logged) -> Record<'l> {
 
 fn copy(told: &Result<Told, SinkError>) -> Result<Told, SinkError> {
     match told {
-        Ok(Told::Opened(epoch, standing)) => Ok(Told::Opened(*epoch, standing.clone())),
+        Ok(Told::Opened(epoch, opened)) => Ok(Told::Opened(*epoch, opened.clone())),
         Ok(Told::Rows(rows)) => Ok(Told::Rows(rows.clone())),
         Ok(Told::Scanned(rows)) => Ok(Told::Scanned(rows.clone())),
         Ok(Told::LogChecked(verdict)) => Ok(Told::LogChecked(*verdict)),
@@ -825,7 +826,9 @@ fn commit_step(
                 Answer::Again => return None,
                 Answer::Done => drop(left.swap_remove(n)),
                 Answer::Refused(parts) => {
-                    refused.extend(parts.into_iter().filter(|part| !batch.forgiven.contains(part)));
+                    refused.extend(
+                        parts.into_iter().filter(|part| !batch.dead_lettered.contains(part)),
+                    );
                     left.swap_remove(n);
                 }
             }

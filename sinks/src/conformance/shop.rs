@@ -259,7 +259,7 @@ impl Log {
     }
 
     /// Records `from` to `to` - 1 as a batch.
-    pub fn cut(&self, from: usize, to: usize, forgiven: &[i64]) -> Batch {
+    pub fn cut(&self, from: usize, to: usize, dead_lettered: &[i64]) -> Batch {
         let writes: Vec<Write> =
             self.records[from..to].iter().flat_map(|r| r.writes.clone()).collect();
         let mut rows: BTreeMap<Key, Option<Vec<u8>>> = BTreeMap::new();
@@ -284,7 +284,7 @@ impl Log {
             partitions: 2,
             ..Checkpoint::default()
         };
-        let forgiven: BTreeSet<i64> = forgiven.iter().copied().collect();
+        let dead_lettered: BTreeSet<i64> = dead_lettered.iter().copied().collect();
         let (partition, start) = (self.partition.clone(), self.place(from));
         Batch::new(
             partition,
@@ -293,7 +293,7 @@ impl Log {
             writes,
             rows.into_iter().collect(),
             checkpoint,
-            forgiven,
+            dead_lettered,
         )
     }
 }

@@ -355,9 +355,9 @@ impl<M: AsyncFn(&str) -> Backend, R: AsyncFn(&str, &View) -> Rows> Suite<M, R> {
         }
         let letters: Vec<Letter> =
             offsets.iter().map(|offset| letter(&logs[0].partition, *offset)).collect();
-        let forgiven = logs[0].cut(0, 3, &offsets);
+        let dead_lettered = logs[0].cut(0, 3, &offsets);
         for _ in 0..2 {
-            settled(&told, process.committer.commit(lane, &forgiven, &letters).await);
+            settled(&told, process.committer.commit(lane, &dead_lettered, &letters).await);
         }
         logs[0].records[1..].iter_mut().for_each(|record| record.writes.clear());
         self.check_end(&told, &name, &logs).await;
@@ -394,10 +394,10 @@ impl<M: AsyncFn(&str) -> Backend, R: AsyncFn(&str, &View) -> Rows> Suite<M, R> {
         let process = self.process(name, &logs, None).await;
         let letters: Vec<Letter> =
             refused.iter().map(|offset| letter(&logs[0].partition, *offset)).collect();
-        let forgiven = logs[0].cut(0, 5, &refused);
+        let dead_lettered = logs[0].cut(0, 5, &refused);
         for _ in 0..2 {
-            let done = process.committer.commit(&*process.lanes[0], &forgiven, &letters).await;
-            settled(&format!("{told}, forgiven"), done);
+            let done = process.committer.commit(&*process.lanes[0], &dead_lettered, &letters).await;
+            settled(&format!("{told}, dead_lettered"), done);
         }
         // What was refused is behind until it is written again.
         process.commit(told, 0, &logs[0].cut(5, 6, &[])).await;
@@ -405,7 +405,7 @@ impl<M: AsyncFn(&str) -> Backend, R: AsyncFn(&str, &View) -> Rows> Suite<M, R> {
         for record in without[0].records.iter_mut().filter(|r| refused.contains(&r.offset)) {
             record.writes.clear();
         }
-        self.check_end(&format!("{told}, forgiven"), name, &without).await;
+        self.check_end(&format!("{told}, dead_lettered"), name, &without).await;
     }
 
     async fn takes_large_texts(&self, bytes: usize) {

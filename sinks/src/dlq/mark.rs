@@ -32,27 +32,27 @@ pub enum Outcome {
 /// A letter without a mark is new.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Fate {
+pub enum ReplayStatus {
     /// In the log again; the service was not seen past it yet.
     Sent,
     Applied,
     FailedAgain,
     MovedOn,
 }
-impl Fate {
+impl ReplayStatus {
     pub const fn as_str(self) -> &'static str {
         match self {
-            Fate::Sent => "sent",
-            Fate::Applied => "applied",
-            Fate::FailedAgain => "failed-again",
-            Fate::MovedOn => "moved-on",
+            ReplayStatus::Sent => "sent",
+            ReplayStatus::Applied => "applied",
+            ReplayStatus::FailedAgain => "failed-again",
+            ReplayStatus::MovedOn => "moved-on",
         }
     }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplayMark {
-    pub state: Fate,
+    pub state: ReplayStatus,
     /// Where the replay is in the log; of a letter that was not sent because its key had moved on: the newer record.
     pub at: i64,
     /// How many replays failed.
@@ -71,7 +71,7 @@ pub struct ReplayMark {
 }
 impl ReplayMark {
     /// Goes on from what was known.
-    pub fn next(known: Option<&Self>, state: Fate, at: i64) -> Self {
+    pub fn next(known: Option<&Self>, state: ReplayStatus, at: i64) -> Self {
         let time = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
         match known {
             Some(known) => Self { state, at, time, ..known.clone() },
@@ -134,14 +134,14 @@ impl ObjectDlq {
         let at = record.offset;
         let change = |known: Option<&ReplayMark>| {
             let state = match replayed.outcome {
-                Outcome::FailedAgain => Fate::FailedAgain,
-                Outcome::MovedOn => Fate::MovedOn,
+                Outcome::FailedAgain => ReplayStatus::FailedAgain,
+                Outcome::MovedOn => ReplayStatus::MovedOn,
             };
             if known.is_some_and(|known| known.at > at || (known.at, known.state) == (at, state)) {
                 return None;
             }
             let mut mark = ReplayMark::next(known, state, at);
-            if state == Fate::FailedAgain {
+            if state == ReplayStatus::FailedAgain {
                 mark.failures = mark.failures.saturating_add(1);
                 mark.failed_at = Some(at);
                 mark.reason = Some(record.reason.as_str().to_owned());

@@ -106,7 +106,7 @@ pub(super) fn names_owner(view: &View, write: &Write) -> bool {
 }
 
 /// The writes that stand, with the index of their view. Writes that can never be made are refused together, unless
-/// their record is forgiven: then they are left out. A store without views keeps none.
+/// their record is dead-lettered already: then they are left out. A store without views keeps none.
 pub(super) fn admit<'a>(
     views: &[View],
     batch: &'a Batch,
@@ -127,7 +127,7 @@ pub(super) fn admit<'a>(
         check_shape(&views[at], batch, write)?;
         match refusal(&views[at], write, value_bytes_max) {
             None => stand.push((at, write)),
-            Some(_) if batch.forgiven.contains(&write.offset) => {}
+            Some(_) if batch.dead_lettered.contains(&write.offset) => {}
             Some(reason) => refused.push(Refusal { offset: write.offset, reason }),
         }
     }

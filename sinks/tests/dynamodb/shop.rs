@@ -58,11 +58,11 @@ pub fn forgiving(
     start: i64,
     end: i64,
     writes: Vec<Write>,
-    forgiven: BTreeSet<i64>,
+    dead_lettered: BTreeSet<i64>,
 ) -> Batch {
     let tag = topic.chars().next().expect("a topic");
     let checkpoint = Checkpoint { next: end, ..Checkpoint::default() };
-    Batch::new(Partition::new(topic, index), tag, start, writes, vec![], checkpoint, forgiven)
+    Batch::new(Partition::new(topic, index), tag, start, writes, vec![], checkpoint, dead_lettered)
 }
 
 /// A service's tables, under names of their own.

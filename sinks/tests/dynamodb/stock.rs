@@ -325,8 +325,8 @@ async fn refused_beside_others(test: &str, bytes: usize) {
     }
     let others = BTreeMap::from([(1, (20, 0, 20, false)), (3, (20, 0, 20, false))]);
     assert_eq!(shown(&sink).await, others, "the others stand");
-    let forgiven = forgiving("products", 0, 0, 3, writes_of_two, BTreeSet::from([1]));
-    sink.write(&forgiven).await.expect("its letter is written");
+    let dead_lettered = forgiving("products", 0, 0, 3, writes_of_two, BTreeSet::from([1]));
+    sink.write(&dead_lettered).await.expect("its letter is written");
     // The next write heals it.
     write(&sink, &batch("products", 0, 3, 4, vec![writes()[3].clone()])).await;
     assert_eq!(shown(&sink).await[&2], (30, 0, 30, false));

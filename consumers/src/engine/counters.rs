@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 
 /// What was seen so far, for people to look at.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct Counters {
     pub records: u64,
     /// Of these: forgotten before they were durable, by a stop, a rebalance or a new load. Whoever has the partition next
     /// reads them again.

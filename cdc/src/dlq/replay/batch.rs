@@ -8,7 +8,7 @@ use consumers::{
 use debezium::{Decoder, Envelope};
 use sinks::{
     Letter, Partition,
-    dlq::{Fate, ReplayMark, write_mark},
+    dlq::{ReplayMark, ReplayStatus, write_mark},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,7 +26,7 @@ struct Looked {
 }
 
 /// What of a letter the look needs.
-struct Sought {
+struct Candidate {
     key: Option<Vec<u8>>,
     value: Option<Vec<u8>>,
     offset: i64,
@@ -35,29 +35,30 @@ struct Sought {
 }
 
 impl Replay {
-    pub(super) async fn wave(&mut self, wave: Vec<Item>) -> Result<(), Stop> {
-        let Some(first) = wave.first() else { return Ok(()) };
+    pub(super) async fn send_batch(&mut self, batch: Vec<Item>) -> Result<(), Stop> {
+        let Some(first) = batch.first() else { return Ok(()) };
         let at = partition(first).clone();
         if self.log.is_compacted(&at.topic).await? {
             let why = "the topic is compacted: the replay would take the place of the record before it, which other \
                        services may still have to read";
-            wave.iter().for_each(|item| self.leave(item, "not sent", why, None));
+            batch.iter().for_each(|item| self.leave(item, "not sent", why, None));
             return Ok(());
         }
-        let sought = wave.iter().map(|item| {
+        let candidates = batch.iter().map(|item| {
             let letter = &item.found.letter;
             let failed_at = item.mark.as_ref().and_then(|mark| mark.failed_at);
             let (offset, timestamp_ms) = (letter.offset, letter.timestamp_ms);
             let (key, value) = (letter.key.clone(), letter.value.clone());
-            Sought { key, value, offset, timestamp_ms, failed_at }
+            Candidate { key, value, offset, timestamp_ms, failed_at }
         });
-        let (log, sought, whose) = (self.log.clone(), sought.collect::<Vec<_>>(), self.whose());
+        let (log, candidates, whose) =
+            (self.log.clone(), candidates.collect::<Vec<_>>(), self.whose());
         let (asked, topic, reading) = (at.clone(), at.topic.clone(), self.reading(&at.topic));
         let looked =
-            tokio::task::spawn_blocking(move || look(&log, &asked, (whose, reading), &sought));
+            tokio::task::spawn_blocking(move || look(&log, &asked, (whose, reading), &candidates));
         let looked = looked.await??;
         let (mut sent, mut clean_to) = (vec![], looked.end);
-        for item in wave {
+        for item in batch {
             let verdict = match self.verdict(&item, &looked) {
                 Ok(verdict) => verdict,
                 Err(why) => {
@@ -132,11 +133,11 @@ impl Replay {
             let known_before = item.mark.as_ref();
             let change = |known: Option<&ReplayMark>| {
                 // Whoever wrote another word meanwhile knows more.
-                (known == known_before).then(|| ReplayMark::next(known, Fate::MovedOn, at))
+                (known == known_before).then(|| ReplayMark::next(known, ReplayStatus::MovedOn, at))
             };
             write_mark(&*self.objects, &item.name, change).await?;
         }
-        self.leave(item, Fate::MovedOn.as_str(), &why, Some(at));
+        self.leave(item, ReplayStatus::MovedOn.as_str(), &why, Some(at));
         Ok(())
     }
 
@@ -194,7 +195,7 @@ impl Replay {
         let change = |known: Option<&ReplayMark>| {
             // The service may have been faster.
             let open = known.is_none_or(|known| known.at < at);
-            open.then(|| ReplayMark::next(known, Fate::Sent, at))
+            open.then(|| ReplayMark::next(known, ReplayStatus::Sent, at))
         };
         write_mark(&*self.objects, &item.name, change).await?;
         Ok(())
@@ -205,15 +206,15 @@ fn look(
     log: &Log,
     at: &Partition,
     (whose, reading): (Whose, Reading),
-    sought: &[Sought],
+    candidates: &[Candidate],
 ) -> anyhow::Result<Looked> {
     let (begin, end) = log.range.bounds(at)?;
     let mut looked = Looked { begin, end, verdicts: BTreeMap::new(), others: BTreeSet::new() };
     let mut checker = LogChecker::new(&at.topic, whose, reading);
-    let ours = |letter: &&Sought| letter.offset >= begin - 1 && letter.offset < end;
+    let ours = |letter: &&Candidate| letter.offset >= begin - 1 && letter.offset < end;
     let mut from = end;
-    for letter in sought.iter().filter(ours) {
-        checker.seek(
+    for letter in candidates.iter().filter(ours) {
+        checker.add_candidate(
             letter.key.as_deref(),
             letter.value.as_deref(),
             letter.offset,
@@ -221,7 +222,7 @@ fn look(
         );
         from = from.min(letter.offset.max(begin));
     }
-    let originals: BTreeMap<i64, &Sought> = sought.iter().map(|l| (l.offset, l)).collect();
+    let originals: BTreeMap<i64, &Candidate> = candidates.iter().map(|l| (l.offset, l)).collect();
     let mut others = BTreeSet::new();
     let mut see = |record: &Record<'_>| {
         if let Some(letter) = originals.get(&record.offset) {
