@@ -15,18 +15,19 @@ mod limits;
 mod read;
 pub mod request;
 mod seen;
+mod shape;
 mod tables;
 mod wire;
 
 pub use audit::{Cursor, Mend, Mended, Seen};
 /// What [`Connection::connect`] makes, and the rest of its crate.
 pub use aws_sdk_dynamodb::{self as sdk, Client};
+pub use entry::Entry;
 pub use limits::{LIMITS, Limits};
 pub use tables::{Facts, Fault, Inspection, create_tables, generation_seen, inspect, try_access};
 
 use crate::{
-    Alert, Batch, Cell, Checkpoint, Condition, Expr, IndexKey, Merge, Partition, Receipt, Refusal,
-    Sink, SinkError, Type, View, Write, aws,
+    Alert, Batch, Cell, Checkpoint, Partition, Receipt, Refusal, Sink, SinkError, View, Write, aws,
 };
 use anyhow::anyhow;
 use async_trait::async_trait;
@@ -34,9 +35,10 @@ use aws_sdk_dynamodb::config::{
     BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig,
 };
 use futures::{StreamExt, stream};
-use key::{Address, SORT_KEY};
+use key::Address;
 use keyed::{Ask, Shape, Step, Writer};
 use seen::{ItemCache, Names};
+use shape::shape_of;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{
@@ -194,7 +196,8 @@ impl DynamoDb {
                 refused.push(Refusal { offset: write.offset, reason });
                 continue;
             }
-            let taken = asks.entry((table, write.key.clone())).or_default().add(write);
+            let taken = asks.entry((table, write.key.clone())).or_default();
+            let taken = taken.add(&self.tables[table].shape, write);
             refused.extend(taken.err());
         }
         asks.retain(|_, ask| !ask.offsets.is_empty());
@@ -244,6 +247,7 @@ impl DynamoDb {
                 Step::TwoOwners { offset, owner } => {
                     return Err(lane.two_owners(table.view.name, offset, &owner).into());
                 }
+                Step::Refused(why) => return Ok(refusal(&ask, &why)),
                 Step::Done => {
                     let mut due = seen.map(|sight| sight.due).unwrap_or_default();
                     due.retain(|name| {
@@ -263,9 +267,8 @@ impl DynamoDb {
                 Answer::Refused(reason) => return Ok(refusal(&ask, &reason)),
                 Answer::Done(item) => {
                     let sight = self.sight(&writer, table, &item)?;
-                    let value = i64::try_from(sight.quantity).ok();
-                    crossed =
-                        value.filter(|_| sight.due.contains(&name)).map(|value| (name, value));
+                    let value = sight.value.filter(|_| sight.due.contains(&name));
+                    crossed = value.map(|value| (name, value));
                     Some(sight)
                 }
                 Answer::Failed(item) => {
@@ -398,211 +401,4 @@ impl Sink for DynamoDb {
 fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-}
-
-fn shape_of(view: &View) -> Result<Shape, SinkError> {
-    let names: Vec<&'static str> = view.columns.iter().map(|column| column.name).collect();
-    let wrong = |why: &str| {
-        Err(SinkError::Fatal(anyhow!("view `{}` cannot be kept in DynamoDB: {why}", view.name)))
-    };
-    if let Some(why) = view.unfit() {
-        return wrong(&why);
-    }
-    if let Some(name) = names_of(view).find(|name| is_ours(view, name)) {
-        return wrong(&format!("column `{name}` is ours"));
-    }
-    match (view.own, view.totals) {
-        (None, _) => wrong("it is a report; only rows, and rows with one sum, are"),
-        (Some(own), []) => {
-            if own != view.columns || view.exists != Condition::Always {
-                return wrong("its rows are not shown as they are written");
-            }
-            let keys = view.indexes.iter().flat_map(|index| index.key).copied().collect();
-            Ok(Shape::Row(keyed::Row { columns: names, indexed: keys }))
-        }
-        (Some(own), totals) => match sum_of(view, own.len(), totals) {
-            Some(sum) => Ok(Shape::Sum(sum)),
-            None => wrong(
-                "beside the owner's columns it shows something else than a sum, a quantity made of a column and the \
-                 sum, and a flag that raises alerts below a limit",
-            ),
-        },
-    }
-}
-
-/// Every attribute that the view itself asks for.
-fn names_of(view: &View) -> impl Iterator<Item = &'static str> {
-    view.key.iter().chain(view.columns).map(|column| column.name)
-}
-/// Whether items have an attribute of this name that says something else.
-fn is_ours(view: &View, name: &str) -> bool {
-    const ALWAYS: [&str; 8] = [
-        keyed::GEN,
-        keyed::AT,
-        keyed::OWN,
-        keyed::LIVE,
-        keyed::EXPIRES,
-        keyed::DUE,
-        keyed::CHANGED,
-        keyed::UPDATED,
-    ];
-    let is_made = |key: &IndexKey| match key {
-        IndexKey::Column(_) => false,
-        IndexKey::Lower { name: made, .. } | IndexKey::Same { name: made, .. } => *made == name,
-    };
-    ALWAYS.contains(&name)
-        || name == SORT_KEY && key::is_joined(view)
-        || view.is_star() && keyed::is_entry(name)
-        || view.indexes.iter().flat_map(|index| index.key).any(is_made)
-}
-
-/// The columns are the owner's `own`, the sum, the quantity and the flag; anything else cannot be written as a
-/// difference to what stands there.
-fn sum_of(view: &View, own: usize, totals: &[Merge]) -> Option<keyed::Sum> {
-    let names: Vec<&'static str> = view.columns.iter().map(|column| column.name).collect();
-    let (as_written, made) = view.shows.split_at_checked(own)?;
-    let [sum, quantity, Expr::When(condition, _)] = made else { return None };
-    let Condition::Below(flagged, below) = condition.as_ref() else { return None };
-    let Condition::Known(Expr::Own(base)) = &view.exists else { return None };
-    let (base, alert) = (*base, view.alert?);
-    let [sum_name, quantity_name, flag_name] = *names.get(own..)? else { return None };
-    let is_sum = *sum == Expr::Total(0).or_zero() && totals == [Merge::Sum];
-    let is_less_sum = *quantity == Expr::Own(base).minus(sum.clone());
-    let fits = as_written.iter().enumerate().all(|(at, shown)| *shown == Expr::Own(at))
-        && is_sum
-        && (is_less_sum || *quantity == Expr::Own(base))
-        && flagged == quantity
-        && base < own
-        && view.columns[base].kind == Type::Int
-        && (alert.flag, alert.value) == (flag_name, quantity_name);
-    fits.then(|| keyed::Sum {
-        columns: names[..own].to_vec(),
-        base,
-        sum: sum_name,
-        quantity: quantity_name,
-        is_less_sum,
-        flag: flag_name,
-        below: *below,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{AlertWhen, Column, Index, conformance::shop};
-
-    const ID: Column = Column::new("id", Type::Int);
-    const SEATS: Column = Column::new("seats", Type::Int);
-    const TITLE: Column = Column::new("title", Type::Text);
-
-    /// Seats that are left of an event, by columns that no shop has.
-    fn events(quantity: Expr, below: i64) -> View {
-        const SHOWN: &[Column] = &[
-            SEATS,
-            TITLE,
-            Column::new("taken", Type::Int),
-            Column::new("left", Type::Int),
-            Column::new("nearly_full", Type::Int),
-        ];
-        let taken = Expr::Total(0).or_zero();
-        let flag = quantity.clone().flag_below(below);
-        View::rows("events", &[ID], const { &[SEATS, TITLE] })
-            .with_totals(&[Merge::Sum])
-            .showing(SHOWN, vec![Expr::Own(0), Expr::Own(1), taken, quantity, flag])
-            .existing(Condition::Known(Expr::Own(0)))
-            .alerting(AlertWhen { flag: "nearly_full", value: "left", table: "alerts" })
-    }
-    fn left() -> Expr {
-        Expr::Own(0).minus(Expr::Total(0).or_zero())
-    }
-    fn refused(view: &View) -> String {
-        match shape_of(view) {
-            Err(SinkError::Fatal(why)) => why.to_string(),
-            other => panic!("{:?} was taken: {other:?}", view.name),
-        }
-    }
-
-    #[test]
-    fn any_row_with_one_sum_is_taken_whatever_its_columns_are_called() {
-        let Ok(Shape::Sum(sum)) = shape_of(&events(left(), 5)) else { panic!("a sum") };
-        assert_eq!(sum.columns, ["seats", "title"]);
-        assert_eq!((sum.base_name(), sum.sum, sum.quantity), ("seats", "taken", "left"));
-        assert_eq!((sum.flag, sum.below, sum.is_less_sum), ("nearly_full", 5, true));
-        let Ok(Shape::Sum(sum)) = shape_of(&events(Expr::Own(0), 5)) else { panic!("a sum") };
-        assert!(!sum.is_less_sum, "the quantity is the column itself");
-        for view in [shop::stock(true, 10), shop::stock(false, 10)] {
-            assert!(matches!(shape_of(&view), Ok(Shape::Sum(_))));
-        }
-        for view in [shop::index(), shop::tokens()] {
-            assert!(matches!(shape_of(&view), Ok(Shape::Row(_))));
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_written_as_a_difference_is_refused_by_name() {
-        let totals = View::totals("events", &[ID], &[Merge::Sum], &[SEATS]);
-        assert!(refused(&totals).contains("it is a report"), "{}", refused(&totals));
-        let hidden = View::rows("events", &[ID], &[SEATS]).existing(Condition::Known(Expr::Own(0)));
-        assert!(refused(&hidden).contains("not shown as they are written"));
-        let mut odd: Vec<View> = vec![
-            events(Expr::Own(1).minus(Expr::Total(0).or_zero()), 5), // the flag's base is another column
-            events(Expr::Total(0).or_zero(), 5),
-            events(left(), 5).with_totals(&[Merge::Max]),
-            events(left(), 5).with_totals(&[Merge::Sum, Merge::Sum]),
-            events(left(), 5).existing(Condition::Always),
-            events(left(), 5).existing(Condition::Known(Expr::Own(1))), // text is no base
-            events(left(), 5).alerting(AlertWhen {
-                flag: "left",
-                value: "nearly_full",
-                table: "alerts",
-            }),
-        ];
-        let mut silent = events(left(), 5);
-        silent.alert = None;
-        let mut swapped = events(left(), 5);
-        swapped.shows.swap(0, 1);
-        let mut narrow = events(left(), 5);
-        narrow.shows.truncate(1);
-        odd.extend([silent, swapped, narrow]);
-        for view in &odd {
-            let why = refused(view);
-            assert!(
-                why.contains("`events`") && why.contains("a sum, a quantity"),
-                "{why}: {view:?}"
-            );
-        }
-        assert!(refused(&View::rows("events", &[], &[ID])).contains("no key column"));
-        assert!(refused(&View::rows("events", &[ID], &[ID])).contains("`id` twice"));
-    }
-
-    #[test]
-    fn columns_that_items_have_for_themselves_are_refused_by_name() {
-        const OURS: &[Column] = &[Column::new("gen", Type::Int)];
-        const AT: &[Column] = &[Column::new("at", Type::Int)];
-        const UPDATED: &[Column] = &[Column::new("updated_at", Type::Time)];
-        const JOINED: &[Column] = &[Column::new("sort_key", Type::Text)];
-        const WIDE: &[Column] = &[ID, SEATS, TITLE];
-        for (key, columns, name) in [
-            (&[ID][..], OURS, "gen"),
-            (AT, &[], "at"),
-            (&[ID], UPDATED, "updated_at"),
-            (WIDE, JOINED, "sort_key"),
-        ] {
-            let why = refused(&View::rows("events", key, columns));
-            assert!(why.contains(&format!("column `{name}` is ours")), "{why}");
-        }
-        for (key, columns) in [(WIDE, &[][..]), (&[ID], JOINED)] {
-            assert!(shape_of(&View::rows("events", key, columns)).is_ok());
-        }
-        let mut entry = events(left(), 5);
-        entry.key = const { &[Column::new("p0", Type::Int)] };
-        assert!(refused(&entry).contains("column `p0` is ours"), "an entry of a partition");
-        let made = &[Index {
-            name: "by-title",
-            key: &[IndexKey::Lower { name: "seats", of: "title" }],
-            shows: &[],
-        }];
-        let view = View::rows("events", &[ID], const { &[SEATS, TITLE] }).indexed(made);
-        assert!(refused(&view).contains("column `seats` is ours"));
-    }
 }

@@ -2,9 +2,9 @@
 use super::{
     DynamoDb, Table,
     key::{self, Address},
-    keyed::{self, AT, EXPIRES, GEN, LIVE, OWN, Shape, UPDATED, is_entry},
+    keyed::{self, AT, DUE, EXPIRES, Entry, GEN, LIVE, OWN, Shape, UPDATED, is_entry},
     now_ms,
-    read::{cell, error, shown_by},
+    read::{cell, error},
     request::{Action, Change, Item, Request, Value, When},
     wire::{self, Answer, Attributes},
 };
@@ -20,9 +20,10 @@ pub struct Seen {
     /// `None`: it does not exist for readers.
     pub row: Option<Vec<Cell>>,
     pub generation: Option<i64>,
-    /// Of an item with a sum, each partition's (`p0`, `o63`): the last offset that touched it, and the share. One that
-    /// cannot be read is `None`.
-    pub entries: BTreeMap<String, Option<(i64, i64)>>,
+    /// Of an item with shares, each partition's (`p0`, `o63`). One that cannot be read is `None`.
+    pub entries: BTreeMap<String, Option<Entry>>,
+    /// One value that shows whether the entries make what readers ought to see: see [`DynamoDb::shares_of`].
+    pub shares: Cell,
     /// Of a row: the last offset that touched it.
     pub at: Option<i64>,
     item: Item,
@@ -37,8 +38,10 @@ pub struct Cursor(Attributes);
 pub struct Mend {
     /// The row as people see it; `None`: none.
     pub row: Option<Vec<Cell>>,
-    /// Of an item with a sum: every partition's entry.
-    pub entries: BTreeMap<String, (i64, i64)>,
+    /// The owner's part, of which the row is made.
+    pub own: Option<Vec<Cell>>,
+    /// Of an item with shares: every partition's entry.
+    pub entries: BTreeMap<String, Entry>,
     /// Of a row: the offset that it is as of.
     pub at: i64,
     /// Names of entries that must not be there: those of the partitions that had none.
@@ -72,7 +75,7 @@ impl DynamoDb {
             .consistent_read(true)
             .segment(segment)
             .total_segments(segments)
-            .filter_expression(format!("attribute_exists({})", shown_by(&table.shape)))
+            .filter_expression(format!("attribute_exists({})", table.shape.shown_by()))
             .set_exclusive_start_key(from.map(|cursor| cursor.0))
             .send()
             .await
@@ -125,6 +128,16 @@ impl DynamoDb {
         }
     }
 
+    /// Whether items of the view have an entry for each partition that touched them; else they have one offset.
+    pub fn has_entries(&self, view: &str) -> Result<bool, SinkError> {
+        Ok(self.table(view)?.shape.has_entries())
+    }
+
+    /// What an item of this view with this row has to have as [`Seen::shares`].
+    pub fn shares_of(&self, view: &str, row: &[Cell]) -> Result<Cell, SinkError> {
+        Ok(self.table(view)?.shape.shares_of(row))
+    }
+
     /// Every item of ours says it.
     pub fn generation(&self) -> i64 {
         self.generation
@@ -138,18 +151,19 @@ fn seen(table: &Table, attributes: &Attributes) -> Seen {
     let whole =
         |name: &str| item.get(name).and_then(Value::int).and_then(|n| i64::try_from(n).ok());
     let mut entries = BTreeMap::new();
-    if matches!(table.shape, Shape::Sum(_)) {
+    if table.shape.has_entries() {
         for (name, value) in &item {
             if let (true, Value::Bytes(bytes)) = (is_entry(name), value) {
-                entries.insert(name.clone(), keyed::read_entry(bytes));
+                entries.insert(name.clone(), table.shape.read_entry(bytes));
             }
         }
     }
+    let shares = table.shape.shares_in(&item);
     // Whose columns say another key is not the row that it should be, and is written anew.
-    let is_shown = item.contains_key(shown_by(&table.shape));
+    let is_shown = item.contains_key(table.shape.shown_by());
     let row = (is_shown && key::agrees(&table.view, &key, attributes)).then(cells);
     let (generation, at) = (whole(GEN), whole(AT));
-    Seen { key, row, generation, entries, at, item }
+    Seen { key, row, generation, entries, shares, at, item }
 }
 
 struct Maker {
@@ -157,8 +171,8 @@ struct Maker {
     now_ms: i64,
 }
 impl Maker {
-    /// Whole items for rows and for what is not there; else the attributes that the repair is about, so that alerts
-    /// that are due stay due.
+    /// Whole items for rows, for merged shares and for what is not there; else the attributes that the repair is about.
+    /// Alerts that are due stay due.
     fn request(&self, shape: &Shape, old: Option<&Item>, mend: &Mend) -> Request {
         let condition = When::All(as_seen(shape, old, mend));
         let action = match (shape, old.filter(|old| old.contains_key(GEN))) {
@@ -168,19 +182,14 @@ impl Maker {
                 Action::Put(changes.into_iter().filter_map(set).collect())
             }
             (Shape::Sum(sum), Some(_)) => Action::Update(self.sum(sum, old, mend)),
+            (Shape::Merged(merged), _) => Action::Put(self.merged(merged, old, mend)),
         };
         Request { action, condition }
     }
 
     fn row(&self, shape: &keyed::Row, old: Option<&Item>, mend: &Mend) -> Item {
-        let changed = old.and_then(|old| old.get(keyed::CHANGED)).cloned();
-        let mut item = Item::from([
-            (GEN.to_owned(), Value::from(self.generation)),
-            (AT.to_owned(), Value::from(mend.at)),
-            (UPDATED.to_owned(), self.now()),
-            (keyed::CHANGED.to_owned(), changed.unwrap_or(Value::Int(0))),
-        ]);
-        item.extend(self.owner(old, mend).map(|owner| (OWN.to_owned(), owner)));
+        let mut item = self.stamped(old, mend);
+        item.insert(AT.into(), mend.at.into());
         match &mend.row {
             Some(row) => {
                 item.insert(LIVE.into(), Value::Int(1));
@@ -195,8 +204,29 @@ impl Maker {
         item
     }
 
+    fn merged(&self, shape: &keyed::Merged, old: Option<&Item>, mend: &Mend) -> Item {
+        let mut item = shape.mended(old, &mend.entries, mend.own.as_deref());
+        item.extend(self.stamped(old, mend));
+        let due = self.ours(old).and_then(|old| old.get(DUE)).cloned();
+        item.extend(due.map(|due| (DUE.to_owned(), due)));
+        item
+    }
+
+    /// What every item begins with.
+    fn stamped(&self, old: Option<&Item>, mend: &Mend) -> Item {
+        let changed = old.and_then(|old| old.get(keyed::CHANGED)).cloned();
+        let mut item = Item::from([
+            (GEN.to_owned(), Value::from(self.generation)),
+            (UPDATED.to_owned(), self.now()),
+            (keyed::CHANGED.to_owned(), changed.unwrap_or(Value::Int(0))),
+        ]);
+        item.extend(self.owner(old, mend).map(|owner| (OWN.to_owned(), owner)));
+        item
+    }
+
     fn sum(&self, shape: &keyed::Sum, old: Option<&Item>, mend: &Mend) -> Vec<Change> {
-        let sum: i128 = mend.entries.values().map(|entry| i128::from(entry.1)).sum();
+        let share = |entry: &Entry| keyed::Sum::number(&entry.share).unwrap_or(0);
+        let sum: i128 = mend.entries.values().map(|entry| i128::from(share(entry))).sum();
         let cell = |at: usize| mend.row.as_ref().and_then(|row| row.get(at));
         let base = cell(shape.base).and_then(Cell::int).map(i128::from);
         let mut changes = vec![
@@ -221,8 +251,8 @@ impl Maker {
         });
         let owner = self.owner(old, mend);
         changes.push(owner.map_or(Change::Remove(OWN), |owner| Change::Set(OWN, owner)));
-        for (name, (offset, share)) in &mend.entries {
-            let entry = Value::Bytes(keyed::write_entry(*offset, *share));
+        for (name, of) in &mend.entries {
+            let entry = Value::Bytes(keyed::write_entry(of.offset, share(of)));
             if old.and_then(|old| old.get(name)) != Some(&entry) {
                 changes.push(Change::SetEntry(name.clone(), entry));
             }
@@ -230,9 +260,11 @@ impl Maker {
         changes
     }
 
+    fn ours<'i>(&self, old: Option<&'i Item>) -> Option<&'i Item> {
+        old.filter(|old| old.get(GEN) == Some(&self.generation.into()))
+    }
     fn owner(&self, old: Option<&Item>, mend: &Mend) -> Option<Value> {
-        let ours = old.filter(|old| old.get(GEN) == Some(&self.generation.into()));
-        let said = ours.and_then(|old| old.get(OWN)).cloned();
+        let said = self.ours(old).and_then(|old| old.get(OWN)).cloned();
         said.or_else(|| mend.owner.clone().map(Value::Text))
     }
 
@@ -260,6 +292,7 @@ fn as_seen(shape: &Shape, old: Option<&Item>, mend: &Mend) -> Vec<When> {
     let mut when = vec![is(GEN), is(OWN)];
     match shape {
         Shape::Row(_) => when.push(is(AT)),
+        Shape::Merged(_) => when.push(is(keyed::VERSION)),
         Shape::Sum(sum) => {
             when.extend([is(sum.sum), is(sum.quantity), is(sum.base_name())]);
             let there = old.into_iter().flatten().map(|(name, _)| name);
@@ -304,7 +337,11 @@ mod tests {
         let row = [Cell::from("a"), Cell::Null, 10.into(), 5.into(), 5.into(), 1.into()];
         Mend {
             row: Some(row.into()),
-            entries: BTreeMap::from([("o1".to_owned(), (5, 5))]),
+            entries: BTreeMap::from([(
+                "o1".to_owned(),
+                Entry { offset: 5, share: vec![5.into()] },
+            )]),
+            own: None,
             at: 0,
             absent: BTreeSet::from(["o0".to_owned(), "o1".to_owned()]),
             owner: None,

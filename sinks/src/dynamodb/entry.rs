@@ -1,40 +1,76 @@
-//! A partition's entry in an item with a sum, as bytes.
+//! A partition's entry in an item, as bytes.
+//!
+//! In an item with one sum: the last offset applied as varint, the share as zigzag varint. In an item of merged shares:
+//! the last offset applied as varint, then the whole share as [`encode_row`] has it. Never changed, since items hold
+//! them. A varint has 7 bits a byte, the lowest first, and bit 7 says that more follow.
 #![deny(clippy::disallowed_methods)]
 
-/// Offset as varint, share as zigzag varint: 3 to 20 bytes. One value has one form, so entries compare as bytes.
+use crate::{Cell, decode_row, encode_row};
+
+/// What one partition says in an item that has an entry of each.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Entry {
+    /// The last offset of the partition that is in the item; 0 or more.
+    pub offset: i64,
+    /// The columns of the partition's share; none where it only writes the owner's part.
+    pub share: Vec<Cell>,
+}
+impl Entry {
+    /// The entry of an item of merged shares as it is stored. One value has one form.
+    pub fn write(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(16);
+        put_varint(&mut out, self.offset as u64);
+        out.extend(encode_row(&self.share));
+        out
+    }
+    /// What [`Entry::write`] stored; `None`: it did not.
+    pub fn read(stored: &[u8]) -> Option<Self> {
+        let mut rest = stored.iter();
+        let offset = take_varint(&mut rest)? as i64;
+        let entry = Self { offset, share: decode_row(rest.as_slice())? };
+        (offset >= 0 && entry.write() == stored).then_some(entry)
+    }
+}
+
+/// The entry of an item with one sum: 2 to 20 bytes. One value has one form, so entries compare as bytes.
 pub fn write_entry(offset: i64, share: i64) -> Vec<u8> {
     let mut out = Vec::with_capacity(8);
-    for mut n in [offset as u64, ((share << 1) ^ (share >> 63)) as u64] {
-        while n >= 0x80 {
-            out.push(n as u8 | 0x80);
-            n >>= 7;
-        }
-        out.push(n as u8);
-    }
+    put_varint(&mut out, offset as u64);
+    put_varint(&mut out, ((share << 1) ^ (share >> 63)) as u64);
     out
 }
+/// What [`write_entry`] stored; `None`: it did not.
 pub fn read_entry(bytes: &[u8]) -> Option<(i64, i64)> {
     let mut rest = bytes.iter();
-    let mut next = || {
-        let mut n = 0u64;
-        for shift in (0..64).step_by(7) {
-            let byte = *rest.next()?;
-            n |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Some(n);
-            }
-        }
-        None
-    };
-    let (offset, share) = (next()?, next()?);
+    let (offset, share) = (take_varint(&mut rest)?, take_varint(&mut rest)?);
     let entry = (offset as i64, (share >> 1) as i64 ^ -((share & 1) as i64));
     (write_entry(entry.0, entry.1) == bytes).then_some(entry)
+}
+
+fn put_varint(out: &mut Vec<u8>, mut n: u64) {
+    while n >= 0x80 {
+        out.push(n as u8 | 0x80);
+        n >>= 7;
+    }
+    out.push(n as u8);
+}
+fn take_varint(rest: &mut std::slice::Iter<'_, u8>) -> Option<u64> {
+    let mut n = 0u64;
+    for shift in (0..64).step_by(7) {
+        let byte = *rest.next()?;
+        n |= u64::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return Some(n);
+        }
+    }
+    None
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use views::Decimal;
 
     proptest! {
         #[test]
@@ -47,5 +83,62 @@ mod tests {
                 prop_assert_eq!(write_entry(offset, share), bytes);
             }
         }
+    }
+
+    fn cell() -> impl Strategy<Value = Cell> {
+        prop_oneof![
+            Just(Cell::Null),
+            any::<i64>().prop_map(Cell::Int),
+            any::<i64>().prop_map(Cell::Time),
+            "\\PC{0,9}".prop_map(Cell::Text),
+            (any::<i64>(), -3_i16..25)
+                .prop_map(|(n, scale)| Cell::Decimal(Decimal::from_parts(n.into(), scale))),
+        ]
+    }
+    proptest! {
+        #[test]
+        fn entries_of_whole_shares_come_back(
+            offset in 0..i64::MAX, share in proptest::collection::vec(cell(), 0..5),
+        ) {
+            let entry = Entry { offset, share };
+            prop_assert_eq!(Entry::read(&entry.write()), Some(entry));
+        }
+        #[test]
+        fn bytes_that_are_no_share_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..24)) {
+            if let Some(entry) = Entry::read(&bytes) {
+                prop_assert_eq!(entry.write(), bytes);
+            }
+        }
+    }
+
+    /// Stored in items: never to be changed.
+    #[test]
+    fn bytes_as_ever() {
+        for (offset, share, stored) in
+            [(0, 0, &[0, 0][..]), (5, -1, &[5, 1]), (300, 64, &[0xac, 2, 0x80, 1])]
+        {
+            assert_eq!(write_entry(offset, share), stored);
+            assert_eq!(read_entry(stored), Some((offset, share)));
+        }
+        let decimal = |text: &str| Cell::Decimal(text.parse().expect("a decimal"));
+        let share = vec![3.into(), decimal("19.50"), Cell::Time(-2), Cell::Null, "ü".into()];
+        for (offset, share, stored) in [
+            (0, vec![], &[0, 1][..]),
+            (300, vec![Cell::Int(64)], &[0xac, 2, 1, 1, 0x80, 1]),
+            (5, share, &[5, 1, 1, 6, 4, 2, 4, 0x9e, 7, 2, 3, 0, 3, 2, 0xc3, 0xbc]),
+        ] {
+            let entry = Entry { offset, share };
+            assert_eq!(entry.write(), stored);
+            assert_eq!(Entry::read(stored), Some(entry));
+        }
+    }
+
+    #[test]
+    fn what_is_no_entry() {
+        let far = [&[0xff; 9][..], &[1, 1]].concat(); // an offset of 64 bits
+        for bytes in [&b""[..], &[5], &[5, 2], &[0x80], &[0x80, 0, 1], &[5, 1, 9], &far] {
+            assert_eq!(Entry::read(bytes), None, "{bytes:?}");
+        }
+        assert_eq!(Entry::read(&write_entry(5, 7)), None, "one sum is another format");
     }
 }

@@ -6,7 +6,8 @@
 //! and an item always holds a prefix of them. So:
 //!
 //! * a write to a row with a sum says which entry it replaces; where another stands, the condition fails, the item comes
-//!   back, and the write is aimed anew. A row without a sum has one owner: its write says which offsets it may replace;
+//!   back, and the write is aimed anew. A row without a sum has one owner: its write says which offsets it may replace.
+//!   A row that is merged of anything else says which version it was made from ([`Merged`]);
 //! * `own` names the partition that writes the owner's part, from its first write on, also of a deleted row. Each such
 //!   write says that it is this one, or none yet: a second one is never stored, and its partition stops;
 //! * no write carries an offset at or below the one seen in the item: it is there already;
@@ -18,7 +19,15 @@
 //! Absent on purpose: locks, leases, a bound on delays, deletion of items, retries.
 #![deny(clippy::disallowed_methods)]
 
-pub use super::entry::{read_entry, write_entry};
+mod merged;
+mod row;
+mod sum;
+
+pub use super::entry::{Entry, read_entry, write_entry};
+pub use merged::{Merged, OWN_PART, VERSION};
+pub use row::Row;
+pub use sum::Sum;
+
 use super::request::{Action, Change, Item, Request, Value, When};
 use crate::{Cell, IndexKey, Op, Refusal, Write};
 use chrono::{DateTime, SecondsFormat};
@@ -44,50 +53,65 @@ pub enum Shape {
     Row(Row),
     /// An owner's row, and a sum that many partitions add to.
     Sum(Sum),
+    /// Every partition's share and the owner's part whole, and the row that they make.
+    Merged(Box<Merged>),
+}
+impl Shape {
+    fn kind(&self) -> &dyn Kind {
+        match self {
+            Self::Row(row) => row,
+            Self::Sum(sum) => sum,
+            Self::Merged(merged) => &**merged,
+        }
+    }
+    /// The attribute without which an item does not exist for readers.
+    pub fn shown_by(&self) -> &'static str {
+        self.kind().shown_by()
+    }
+    /// Whether the table removes tombstones after a time: never those that hold what partitions add.
+    pub fn expires(&self) -> bool {
+        !self.has_entries()
+    }
+    /// Whether an item has an entry for each partition that writes it; else it has one offset, its owner's.
+    pub fn has_entries(&self) -> bool {
+        self.kind().has_entries()
+    }
+    /// A partition's entry as it is stored; `None`: it is none.
+    pub fn read_entry(&self, stored: &[u8]) -> Option<Entry> {
+        self.kind().read_entry(stored)
+    }
+    /// What [`Shape::shares_in`] the item of this row has to be.
+    pub fn shares_of(&self, row: &[Cell]) -> Cell {
+        self.kind().shares_of(row)
+    }
+    /// One value that shows whether the entries of an item make what readers ought to see; null where there are none.
+    pub fn shares_in(&self, item: &Item) -> Cell {
+        self.kind().shares_in(item).unwrap_or_else(|| "an entry that cannot be read".into())
+    }
 }
 
-/// Items with one owner.
-#[derive(Debug, Clone, Default)]
-pub struct Row {
-    /// Attributes of the owner's part, in its order.
-    pub columns: Vec<&'static str>,
-    /// What indexes are made by, beside attributes that are there anyway.
-    pub indexed: Vec<IndexKey>,
-}
-
-/// Items of an owner's row and a sum. A quantity is made of both, and flagged below a limit.
-#[derive(Debug, Clone)]
-pub struct Sum {
-    /// Attributes of the owner's part, in its order.
-    pub columns: Vec<&'static str>,
-    /// Which of them is the base: a whole number. An item without it does not exist for readers.
-    pub base: usize,
-    /// Attribute of the sum of all partitions' shares.
-    pub sum: &'static str,
-    /// Attribute of the quantity.
-    pub quantity: &'static str,
-    /// The quantity is the base less the sum; else it is the base, and the sum is only shown.
-    pub is_less_sum: bool,
-    /// Attribute that is 1 while the quantity is below the limit, else not there: an alert stands as long.
-    pub flag: &'static str,
-    pub below: i64,
-}
-impl Sum {
-    /// The attribute of the base.
-    pub fn base_name(&self) -> &'static str {
-        self.columns[self.base]
-    }
-    fn base_of(&self, row: &[Cell]) -> Option<i128> {
-        row.get(self.base).and_then(Cell::int).map(i128::from)
-    }
-    /// The quantity of an item with this base (`None`: it does not exist for readers) and this sum.
-    pub fn quantity_of(&self, base: Option<i128>, sum: i128) -> i128 {
-        let base = base.unwrap_or(0);
-        if self.is_less_sum { base - sum } else { base }
-    }
-    fn is_flagged(&self, base: Option<i128>, sum: i128) -> bool {
-        base.is_some() && self.quantity_of(base, sum) < i128::from(self.below)
-    }
+/// What each shape does in its own way.
+trait Kind {
+    /// The attribute that every item of ours has.
+    fn always(&self) -> &'static str;
+    /// See [`Shape::shown_by`].
+    fn shown_by(&self) -> &'static str;
+    /// See [`Shape::has_entries`].
+    fn has_entries(&self) -> bool;
+    /// Why a share can never be part of an item.
+    fn refuse_share(&self, share: &[Cell]) -> Option<&'static str>;
+    /// An entry as it is stored; `None`: it is none.
+    fn read_entry(&self, stored: &[u8]) -> Option<Entry>;
+    /// See [`Shape::shares_of`].
+    fn shares_of(&self, row: &[Cell]) -> Cell;
+    /// See [`Shape::shares_in`]; `None`: an entry cannot be read.
+    fn shares_in(&self, item: &Item) -> Option<Cell>;
+    /// Reads what the shape has to know of an item of this generation, as the partition with this entry sees it. An
+    /// error names what cannot be read.
+    fn look(&self, item: &Item, entry: &str, sight: &mut Sight) -> Result<(), String>;
+    /// The request that fits the item as last seen. `ours`: an item of this generation. An error says why there can be no
+    /// such item.
+    fn aim(&self, writer: &Writer<'_>, ask: &Ask, ours: Option<&Sight>) -> Result<Request, String>;
 }
 
 /// One partition's writes for one item, coalesced.
@@ -97,26 +121,22 @@ pub struct Ask {
     pub offsets: Vec<i64>,
     own: Option<(i64, Option<Vec<Cell>>)>,
     own_first: Option<i64>,
-    share: Option<(i64, i64)>,
+    share: Option<(i64, Vec<Cell>)>,
     source_ts_ms: i64,
 }
 impl Ask {
-    /// Takes over the next write of the item. Offsets ascend.
-    pub fn add(&mut self, write: &Write) -> Result<(), Refusal> {
+    /// Takes over the next write of the item, which has this shape. Offsets ascend.
+    pub fn add(&mut self, shape: &Shape, write: &Write) -> Result<(), Refusal> {
         let offset = write.offset;
         match &write.op {
             Op::Put(row) => self.set_own(offset, Some(row.clone())),
             Op::Delete => self.set_own(offset, None),
             Op::Share(share) => {
-                let sum = match share.first() {
-                    None | Some(Cell::Null) => 0,
-                    Some(Cell::Int(n)) => *n,
-                    Some(_) => {
-                        let reason = format!("{}: a share is not a whole number", write.view);
-                        return Err(Refusal { offset, reason });
-                    }
-                };
-                self.share = Some((offset, sum));
+                if let Some(why) = shape.kind().refuse_share(share) {
+                    let reason = format!("{}: {why}", write.view);
+                    return Err(Refusal { offset, reason });
+                }
+                self.share = Some((offset, share.clone()));
             }
         }
         self.offsets.push(offset);
@@ -153,22 +173,25 @@ enum Owner {
 pub struct Sight {
     /// 0: none of ours, to be replaced.
     pub generation: i64,
-    /// Of this partition, the last offset in the item, and its share; -1 and 0 where it has no entry.
+    /// Of this partition, the last offset in the item.
     at: Option<i64>,
-    share: i64,
     owner: Owner,
-    sum: i128,
-    base: Option<i128>,
-    flagged: bool,
     live: bool,
     expires_at: Option<i128>,
-    pub quantity: i128,
+    /// What an alert tells of the item.
+    pub value: Option<i64>,
+    sum: sum::Held,
+    held: merged::Held,
     /// Alerts that nobody is known to have published.
     pub due: BTreeSet<String>,
 }
 impl Sight {
     fn at(&self) -> i64 {
         self.at.unwrap_or(-1)
+    }
+    /// About how many bytes of the item it remembers.
+    pub(super) fn size(&self) -> usize {
+        self.held.size()
     }
 }
 
@@ -184,6 +207,8 @@ pub enum Step {
     /// The row that the write of this offset is for is another partition's, by its entry name. Nothing was sent, and
     /// nothing ever will.
     TwoOwners { offset: i64, owner: String },
+    /// There can be no item with all that is in this one and in the ask. Nothing was sent.
+    Refused(String),
 }
 
 /// One partition of one generation, writing one table.
@@ -217,16 +242,14 @@ impl Writer<'_> {
                 }
             }
         }
-        Step::Send(self.aim(ask, seen))
+        self.aim(ask, seen).map_or_else(Step::Refused, Step::Send)
     }
 
-    /// The request that fits the item as last seen, whatever offset that holds.
-    pub fn aim(&self, ask: &Ask, seen: Option<&Sight>) -> Request {
+    /// The request that fits the item as last seen, whatever offset that holds. An error says why there can be no item
+    /// with all of it.
+    pub fn aim(&self, ask: &Ask, seen: Option<&Sight>) -> Result<Request, String> {
         let ours = seen.filter(|s| s.generation == self.generation);
-        match self.shape {
-            Shape::Row(row) => self.aim_row(row, ask),
-            Shape::Sum(sum) => sum.aim(self, ask, ours),
-        }
+        self.shape.kind().aim(self, ask, ours)
     }
 
     /// Takes published names off an item.
@@ -239,26 +262,6 @@ impl Writer<'_> {
 
     /// The item, as far as this partition needs it. An error names what cannot be read.
     pub fn sight(&self, item: &Item) -> Result<Sight, String> {
-        let number = |name: &str| match item.get(name) {
-            None => Ok(None),
-            Some(Value::Int(n)) => Ok(Some(*n)),
-            Some(_) => Err(format!("attribute `{name}` is not a whole number")),
-        };
-        let offset = |name: &str| {
-            let wide = number(name)?;
-            wide.map(i64::try_from)
-                .transpose()
-                .map_err(|_| format!("attribute `{name}` is too large"))
-        };
-        let (at, share) = match (self.shape, item.get(self.entry)) {
-            (Shape::Row(_), _) => (offset(AT)?, 0),
-            (_, None) => (None, 0),
-            (_, Some(Value::Bytes(bytes))) => match read_entry(bytes) {
-                Some((at, share)) => (Some(at), share),
-                None => return Err(format!("attribute `{}` is unreadable", self.entry)),
-            },
-            _ => return Err(format!("attribute `{}` is not binary", self.entry)),
-        };
         let due = match item.get(DUE) {
             Some(Value::Words(names)) => names.clone(),
             _ => BTreeSet::new(),
@@ -269,27 +272,23 @@ impl Writer<'_> {
             Some(Value::Text(name)) => Owner::Other(name.clone()),
             Some(_) => return Err(format!("attribute `{OWN}` is not text")),
         };
-        let generation = offset(GEN)?.unwrap_or(0);
-        let (always, sum) = match self.shape {
-            Shape::Row(_) => (AT, None),
-            Shape::Sum(sum) => (sum.sum, Some(sum)),
-        };
-        if generation > 0 && !item.contains_key(always) {
-            return Err(format!("attribute `{always}` is missing"));
-        }
-        Ok(Sight {
-            generation,
-            at,
-            share,
+        let mut sight = Sight {
+            generation: narrow(item, GEN)?.unwrap_or(0),
             owner,
-            sum: sum.map_or(Ok(None), |sum| number(sum.sum))?.unwrap_or(0),
-            base: sum.map_or(Ok(None), |sum| number(sum.base_name()))?,
-            flagged: sum.is_some_and(|sum| item.contains_key(sum.flag)),
             live: item.contains_key(LIVE),
-            expires_at: number(EXPIRES)?,
-            quantity: sum.map_or(Ok(None), |sum| number(sum.quantity))?.unwrap_or(0),
+            expires_at: whole(item, EXPIRES)?,
             due,
-        })
+            ..Sight::default()
+        };
+        // Another generation's is replaced whole, or stops this one, whatever it looks like.
+        if sight.generation == self.generation {
+            let always = self.shape.kind().always();
+            if !item.contains_key(always) {
+                return Err(format!("attribute `{always}` is missing"));
+            }
+            self.shape.kind().look(item, self.entry, &mut sight)?;
+        }
+        Ok(sight)
     }
 
     /// The name of the alert that the write of `offset` raises.
@@ -334,29 +333,6 @@ impl Writer<'_> {
         When::Any(vec![When::Missing(OWN.into()), When::Is(OWN.into(), self.own())])
     }
 
-    /// One request for everything: put, delete, create, replace. The condition needs no look at the item.
-    fn aim_row(&self, shape: &Row, ask: &Ask) -> Request {
-        let last = ask.last();
-        let mut item = self.stamped(ask);
-        item.insert(AT.into(), last.into());
-        item.insert(OWN.into(), self.own());
-        match ask.own.as_ref().and_then(|own| own.1.as_ref()) {
-            Some(row) => {
-                item.insert(LIVE.into(), Value::Int(1));
-                item.extend(attributes(&shape.columns, row));
-                index(&shape.indexed, &mut item);
-            }
-            None => drop(item.insert(EXPIRES.into(), self.expiry().into())),
-        }
-        let earlier = When::All(vec![
-            When::Is(GEN.into(), self.generation.into()),
-            When::Below(AT.into(), last.into()),
-            self.is_ours_or_nobodys(),
-        ]);
-        let [none, older] = self.older_or_none();
-        Request { action: Action::Put(item), condition: When::Any(vec![none, older, earlier]) }
-    }
-
     /// What every item begins with.
     fn stamped(&self, ask: &Ask) -> Item {
         let generation = (GEN.to_owned(), Value::from(self.generation));
@@ -366,140 +342,25 @@ impl Writer<'_> {
     }
 }
 
-/// What an item with a sum holds after the write, if it is as it was seen.
-struct Aimed {
-    delta: i128,
-    base: Option<i128>,
-    flagged: bool,
-    entry: Value,
+/// An attribute of whole numbers. An error names the one that is none.
+fn whole(item: &Item, name: &str) -> Result<Option<i128>, String> {
+    match item.get(name) {
+        None => Ok(None),
+        Some(Value::Int(n)) => Ok(Some(*n)),
+        Some(_) => Err(format!("attribute `{name}` is not a whole number")),
+    }
 }
-impl Sum {
-    fn aim(&self, writer: &Writer<'_>, ask: &Ask, ours: Option<&Sight>) -> Request {
-        let fresh = Sight::default();
-        let old = ours.unwrap_or(&fresh);
-        let share = ask.share.map_or(old.share, |share| share.1);
-        let delta = i128::from(share) - i128::from(old.share);
-        let base = match &ask.own {
-            None => old.base,
-            Some((_, row)) => row.as_ref().and_then(|row| self.base_of(row)),
-        };
-        let flagged = self.is_flagged(base, old.sum + delta);
-        let entry = Value::Bytes(write_entry(ask.last(), share));
-        let aimed = Aimed { delta, base, flagged, entry };
-        match ours {
-            Some(old) => self.update(writer, ask, old, aimed),
-            None => self.create(writer, ask, aimed),
-        }
-    }
-
-    fn create(&self, writer: &Writer<'_>, ask: &Ask, aimed: Aimed) -> Request {
-        let mut item = writer.stamped(ask);
-        item.insert(writer.entry.to_owned(), aimed.entry);
-        item.insert(self.sum.into(), Value::Int(aimed.delta));
-        item.insert(self.quantity.into(), Value::Int(self.quantity_of(aimed.base, aimed.delta)));
-        if let Some((_, row)) = &ask.own {
-            item.insert(OWN.into(), writer.own());
-            item.extend(attributes(&self.columns, row.as_deref().unwrap_or_default()));
-        }
-        if aimed.flagged {
-            item.insert(self.flag.into(), Value::Int(1));
-            item.insert(DUE.into(), Value::Words(BTreeSet::from([writer.alert(ask.last())])));
-        }
-        let condition = When::Any(writer.older_or_none().into());
-        Request { action: Action::Put(item), condition }
-    }
-
-    fn update(&self, writer: &Writer<'_>, ask: &Ask, old: &Sight, aimed: Aimed) -> Request {
-        let entry = writer.entry.to_owned();
-        let mut when = vec![
-            When::Is(GEN.into(), writer.generation.into()),
-            match old.at {
-                Some(at) => When::Is(entry.clone(), Value::Bytes(write_entry(at, old.share))),
-                None => When::Missing(entry.clone()),
-            },
-        ];
-        let mut changes = vec![
-            Change::Grow(self.sum, aimed.delta),
-            Change::Set(CHANGED, ask.source_ts_ms.into()),
-            Change::Set(UPDATED, writer.now()),
-        ];
-        changes.push(Change::SetEntry(entry, aimed.entry.clone()));
-        changes.extend(self.quantity_change(ask, &aimed));
-        if let Some((_, row)) = &ask.own {
-            when.push(writer.is_ours_or_nobodys());
-            changes.push(Change::Set(OWN, writer.own()));
-            changes.extend(self.own_changes(row.as_deref().unwrap_or_default()));
-        }
-        let moves = ask.own.is_some() || self.is_less_sum;
-        if moves {
-            when.extend(self.flag_condition(ask, old, &aimed));
-            match (old.flagged, aimed.flagged) {
-                (false, true) => {
-                    let name = BTreeSet::from([writer.alert(ask.last())]);
-                    let flag = Change::Set(self.flag, Value::Int(1));
-                    changes.extend([flag, Change::Insert(DUE, name)]);
-                }
-                (true, true) => {}
-                (_, false) => changes.push(Change::Remove(self.flag)),
-            }
-        }
-        Request { action: Action::Update(changes), condition: When::All(when) }
-    }
-
-    fn own_changes(&self, row: &[Cell]) -> Vec<Change> {
-        let value = |i: usize| row.get(i).and_then(Value::of);
-        let change = |(i, name): (usize, &&'static str)| match value(i) {
-            Some(value) => Change::Set(name, value),
-            None => Change::Remove(name),
-        };
-        self.columns.iter().enumerate().map(change).collect()
-    }
-
-    /// From the base when it is part of the write, so that it is right whatever others added in the meantime.
-    fn quantity_change(&self, ask: &Ask, aimed: &Aimed) -> Option<Change> {
-        let base = aimed.base.unwrap_or(0);
-        match (self.is_less_sum, ask.own.is_some()) {
-            (true, true) => Some(Change::Less(self.quantity, base - aimed.delta, self.sum)),
-            (true, false) => Some(Change::Grow(self.quantity, -aimed.delta)),
-            (false, true) => Some(Change::Set(self.quantity, Value::Int(base))),
-            (false, false) => None,
-        }
-    }
-
-    /// Holds only where the write leaves the quantity below the limit, or not below it, as aimed; and for below, where
-    /// the flag is as seen: a crossing raises its alert once, a quantity that stays below raises none.
-    fn flag_condition(&self, ask: &Ask, old: &Sight, aimed: &Aimed) -> Vec<When> {
-        let below = i128::from(self.below);
-        let mut when = vec![];
-        match (ask.own.is_some(), self.is_less_sum, aimed.base) {
-            // base - sum - delta < below
-            (true, true, Some(base)) => {
-                let edge = base - aimed.delta - below;
-                let sum = self.sum.to_owned();
-                when.push(if aimed.flagged {
-                    When::Above(sum, edge)
-                } else {
-                    When::AtMost(sum, edge)
-                });
-            }
-            (true, ..) => {}
-            // quantity - delta < below, where there is a row
-            (false, ..) => {
-                let edge = below + aimed.delta;
-                let (base, quantity) = (self.base_name().to_owned(), self.quantity.to_owned());
-                if aimed.flagged {
-                    when.extend([When::Present(base), When::Below(quantity, edge)]);
-                } else {
-                    let enough = [When::Missing(base), When::AtLeast(quantity, edge)];
-                    when.push(When::Any(enough.into()));
-                }
-            }
-        }
-        if aimed.flagged {
-            let flag = self.flag.to_owned();
-            when.push(if old.flagged { When::Present(flag) } else { When::Missing(flag) });
-        }
-        when
+/// The same, of 64 bits.
+fn narrow(item: &Item, name: &str) -> Result<Option<i64>, String> {
+    let wide = whole(item, name)?.map(i64::try_from).transpose();
+    wide.map_err(|_| format!("attribute `{name}` is too large"))
+}
+/// An attribute of bytes. An error names the one that is none.
+fn bytes<'i>(item: &'i Item, name: &str) -> Result<Option<&'i [u8]>, String> {
+    match item.get(name) {
+        None => Ok(None),
+        Some(Value::Bytes(bytes)) => Ok(Some(bytes)),
+        Some(_) => Err(format!("attribute `{name}` is not binary")),
     }
 }
 

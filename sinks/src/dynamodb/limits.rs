@@ -1,6 +1,6 @@
 //! What DynamoDB refuses for good, as far as one write shows it.
 use super::key::{is_joined, sort_key};
-use crate::{Cell, Op, View, Write};
+use crate::{Cell, Column, Op, View, Write};
 
 /// Handlers reject what is beyond these in `read`, before anything is written.
 #[derive(Debug, Clone, Copy)]
@@ -27,15 +27,12 @@ pub const LIMITS: Limits = Limits {
 impl Limits {
     /// Why this write can never be stored; `None`: nothing speaks against it, and DynamoDB has the last word.
     pub fn refuse(&self, view: &View, write: &Write) -> Option<String> {
-        let wrong = |name: &str, why: String| format!("{}.{name}: {why}", view.name);
         if let Some(why) = self.refuse_key(view, &write.key) {
             return Some(why);
         }
         let Op::Put(row) = &write.op else { return None };
-        for (column, cell) in view.own.unwrap_or_default().iter().zip(row) {
-            if let Some(why) = self.number(cell) {
-                return Some(wrong(column.name, why));
-            }
+        if let Some(why) = self.refuse_row(view.name, view.own.unwrap_or_default(), row) {
+            return Some(why);
         }
         // Texts alone: names, numbers and our own attributes come on top.
         let texts = row.iter().filter(|cell| matches!(cell, Cell::Text(_) | Cell::Words(_)));
@@ -45,6 +42,14 @@ impl Limits {
                 "{}: a row size of {bytes} bytes is more than the {} of an item",
                 view.name, self.item_bytes
             )
+        })
+    }
+
+    /// Why a row of these columns can never be attributes of an item; `None`: nothing speaks against it.
+    pub fn refuse_row(&self, view: &str, columns: &[Column], row: &[Cell]) -> Option<String> {
+        let mut wrong = columns.iter().zip(row);
+        wrong.find_map(|(column, cell)| {
+            Some(format!("{view}.{}: {}", column.name, self.number(cell)?))
         })
     }
 
@@ -99,7 +104,7 @@ impl Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Column, Type};
+    use crate::Type;
 
     fn refused(key: Cell, cell: Cell) -> Option<String> {
         const KEY: [Column; 2] = [Column::new("token", Type::Text), Column::new("id", Type::Int)];

@@ -3,7 +3,7 @@ use super::{
     DynamoDb, Table,
     errors::{Class, classify},
     key,
-    keyed::{LIVE, Shape},
+    keyed::LIVE,
     request::Value,
     wire::{self, Attributes},
 };
@@ -25,7 +25,7 @@ impl DynamoDb {
                 .scan()
                 .table_name(&table.name)
                 .consistent_read(true)
-                .filter_expression(format!("attribute_exists({})", shown_by(&table.shape)))
+                .filter_expression(format!("attribute_exists({})", table.shape.shown_by()))
                 .set_exclusive_start_key(from)
                 .send()
                 .await
@@ -78,14 +78,6 @@ impl DynamoDb {
     pub(super) fn table(&self, view: &str) -> Result<&Table, SinkError> {
         let found = self.tables.iter().find(|table| table.view.name == view);
         found.ok_or_else(|| SinkError::Fatal(anyhow!("view `{view}` has no DynamoDB table")))
-    }
-}
-
-/// An item without it does not exist for readers.
-pub(super) fn shown_by(shape: &Shape) -> &'static str {
-    match shape {
-        Shape::Sum(sum) => sum.base_name(),
-        Shape::Row(_) => LIVE,
     }
 }
 

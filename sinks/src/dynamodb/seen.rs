@@ -7,6 +7,9 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+/// Of one item that is remembered: a larger one is looked at anew by each batch.
+const SIGHT_BYTES_MAX: usize = 4 * 1024;
+
 /// Alerts of others that are remembered.
 const OTHERS_MAX: usize = 1_000;
 
@@ -59,7 +62,8 @@ impl ItemCache {
         lock(&self.sights).get(at)
     }
     pub fn remember(&self, at: &At, sight: Option<&Sight>) {
-        lock(&self.sights).set(at, sight);
+        let small = sight.filter(|sight| sight.size() <= SIGHT_BYTES_MAX);
+        lock(&self.sights).set(at, small);
     }
     /// Whether another partition's alert was met long ago, and stands there still.
     pub fn stands_long(&self, name: &str, now_ms: i64) -> bool {

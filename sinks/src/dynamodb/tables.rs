@@ -7,7 +7,7 @@ pub use check::{Facts, Fault, Inspection, generation_seen, inspect, try_access};
 use super::{
     Config,
     key::{SORT_KEY, is_joined},
-    keyed::{EXPIRES, Shape},
+    keyed::EXPIRES,
     read::error,
     shape_of,
 };
@@ -47,7 +47,7 @@ struct Needed {
 impl Needed {
     fn of(view: &View) -> Result<Self, SinkError> {
         let shape = shape_of(view)?;
-        let expiry = matches!(shape, Shape::Row(_));
+        let expiry = shape.expires();
         let indexes = view.indexes.iter().map(|index| index_of(view, index));
         Ok(Self { key: key_parts(view), indexes: indexes.collect::<Result<_, _>>()?, expiry })
     }

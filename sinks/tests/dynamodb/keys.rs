@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use sinks::{
     Cell, Column, Refusal, Sink, SinkError, Type, View, Write,
     conformance::shop,
-    dynamodb::{DynamoDb, Mend, Mended, Seen},
+    dynamodb::{DynamoDb, Entry, Mend, Mended, Seen},
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -160,7 +160,8 @@ async fn columns_of_the_key_that_were_altered_are_noticed_and_mended() {
     alter.send().await.expect("altered");
     let altered = only(&sink).await;
     assert_eq!((&altered.key, &altered.row), (&key, &None));
-    let entries = BTreeMap::from([("p0".to_owned(), (0, 0))]);
+    let entry = Entry { offset: 0, share: vec![0.into()] };
+    let entries = BTreeMap::from([("p0".to_owned(), entry)]);
     let mend = Mend { row: whole.row.clone(), entries, ..Mend::default() };
     let mended = sink.mend(BINS, &key, Some(&altered), &mend).await.expect("an answer");
     assert_eq!(mended, Mended::Done);

@@ -2,6 +2,7 @@
 //! Without it only the tests that need none run, and the others say that they are left out.
 mod answers;
 mod keys;
+mod merged;
 mod shop;
 mod stock;
 mod words;

@@ -1,7 +1,7 @@
 //! Planted bugs. Each breaks one rule, in the request (as if the protocol had made it so), the table or the driver.
-use super::source::{BASE, LOW, SOLD, STOCK};
+use super::source::{BASE, Key, LOW, SOLD, STOCK};
 use sinks::dynamodb::{
-    keyed::{AT, DUE, GEN, OWN},
+    keyed::{AT, DUE, GEN, LIVE, OWN, VERSION},
     request::{Action, Change, Request, When},
 };
 
@@ -62,6 +62,16 @@ pub enum Bug {
     OwnerNotInCondition,
     /// The producer places records, and the delete of a row that the partition does not know is left out.
     UnknownNotDeleted,
+    /// A row of merged shares is written over whatever others have written meanwhile.
+    VersionNotInCondition,
+    /// A write of merged shares does not count.
+    VersionNotRaised,
+    /// A count of writes is taken for that of another life of the item: see `lives.rs`.
+    WitnessNotInCondition,
+    /// A write of merged shares that raises an alert leaves no name of it.
+    CrossingNotNamed,
+    /// A row of merged shares that is not there any more is shown on.
+    GoneButShown,
 }
 /// Of the study's 25, two concern only the increment form and are no bugs here: overtaking requests (they are part of
 /// every run) and collecting behind a restorable checkpoint (what is asked again is a share, not a change of it).
@@ -97,12 +107,46 @@ pub const BUGS: [Bug; 27] = {
         UnknownNotDeleted,
     ]
 };
+/// Those of items of merged shares: without the flag's conditions and what is refused, which only items of one sum have.
+pub const BUGS_OF_MERGED: [Bug; 27] = {
+    use Bug::*;
+    [
+        VersionNotInCondition,
+        VersionNotRaised,
+        CrossingNotNamed,
+        GoneButShown,
+        NoCondition,
+        FailedMeansApplied,
+        ZeroNotWritten,
+        StateFirst,
+        RowsWithoutCas,
+        RealDelete,
+        CollectSoon,
+        CollectSold,
+        MergeGenerations,
+        BlindReplace,
+        NoFence,
+        NoSweep,
+        SweepOnce,
+        SkipGap,
+        CompactedAhead,
+        PartitionsGrow,
+        CodeDiffers,
+        TableRestored,
+        ToldByWriterOnly,
+        ShareGoesBack,
+        ForgottenFirst,
+        OwnerNotLookedAt,
+        UnknownNotDeleted,
+    ]
+};
 
 /// The request as a protocol with this bug would have made it.
-pub fn planted(bug: Bug, entry: &str, mut request: Request) -> Request {
+pub fn planted(bug: Bug, key: Key, entry: &str, mut request: Request) -> Request {
+    let merged = key.merged().is_some();
     let put = matches!(request.action, Action::Put(_));
     match bug {
-        Bug::NoCondition => strip(&mut request.condition, &[entry, AT]),
+        Bug::NoCondition => strip(&mut request.condition, &[entry, AT, VERSION]),
         Bug::BlindReplace if put && !mentions(&request.condition, AT) => {
             request.condition = When::All(vec![]);
         }
@@ -110,7 +154,7 @@ pub fn planted(bug: Bug, entry: &str, mut request: Request) -> Request {
         Bug::OwnerNotInCondition if !put => strip(&mut request.condition, &[OWN]),
         Bug::NoFence => open(&mut request.condition),
         Bug::BlindFlag => strip(&mut request.condition, &[LOW, BASE, STOCK, SOLD]),
-        Bug::FlagInSecondUpdate => {
+        Bug::FlagInSecondUpdate if !merged => {
             strip(&mut request.condition, &[LOW, BASE, STOCK, SOLD]);
             match &mut request.action {
                 Action::Put(item) => item.retain(|name, _| name != LOW && name != DUE),
@@ -119,6 +163,20 @@ pub fn planted(bug: Bug, entry: &str, mut request: Request) -> Request {
                     Change::Insert(..) => false,
                     _ => true,
                 }),
+            }
+        }
+        Bug::VersionNotInCondition => strip(&mut request.condition, &[VERSION]),
+        Bug::WitnessNotInCondition if merged && !put => {
+            keep(&mut request.condition, &[GEN, VERSION]);
+        }
+        Bug::VersionNotRaised | Bug::CrossingNotNamed | Bug::GoneButShown if merged => {
+            if let Action::Update(changes) = &mut request.action {
+                changes.retain(|change| match change {
+                    Change::Set(VERSION, _) => bug != Bug::VersionNotRaised,
+                    Change::Insert(..) => bug != Bug::CrossingNotNamed,
+                    Change::Remove(LIVE) => bug != Bug::GoneButShown,
+                    _ => true,
+                });
             }
         }
         _ => {}
@@ -146,6 +204,11 @@ fn strip(when: &mut When, names: &[&str]) {
             When::Any(list) => !list.is_empty(),
             other => name_of(other).is_none_or(|n| !names.contains(&n)),
         });
+    }
+}
+fn keep(when: &mut When, names: &[&str]) {
+    if let When::All(list) = when {
+        list.retain(|when| name_of(when).is_none_or(|name| names.contains(&name)));
     }
 }
 fn open(when: &mut When) {

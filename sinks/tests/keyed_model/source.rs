@@ -1,6 +1,9 @@
 //! The shop, its topics, and what SQL and the handlers make of them.
-use sinks::{Cell, Op};
-use std::collections::{BTreeMap, BTreeSet};
+use sinks::{AlertWhen, Cell, Column, Condition, Decimal, Expr, Merge, Op, Type, View};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::LazyLock,
+};
 
 /// The flag is on below this.
 pub const LOW_BELOW: i64 = 3;
@@ -48,6 +51,61 @@ pub enum Row {
 pub enum Key {
     Stock(u8),
     Token(u8, u8),
+    /// What is known of a product: its row, and sums, a greatest and a smallest value of its order items.
+    Card(u8),
+    /// What its order items alone add up to.
+    Tally(u8),
+}
+impl Key {
+    /// The view of an item of merged shares.
+    pub fn merged(self) -> Option<&'static View> {
+        match self {
+            Key::Card(_) => Some(&CARDS),
+            Key::Tally(_) => Some(&TALLIES),
+            Key::Stock(_) | Key::Token(..) => None,
+        }
+    }
+}
+
+pub static CARDS: LazyLock<View> = LazyLock::new(cards);
+pub static TALLIES: LazyLock<View> = LazyLock::new(tallies);
+
+const fn int(name: &'static str) -> Column {
+    Column::new(name, Type::Int)
+}
+const MERGE: &[Merge] = &[Merge::Sum, Merge::Sum, Merge::Sum, Merge::Max, Merge::Min];
+const WORTH: Column = Column::new("worth", Type::Decimal);
+
+/// Several sums, one of them of decimals, a greatest and a smallest value, and an alert, beside an owner's columns.
+fn cards() -> View {
+    const OWN: &[Column] = &[int("base"), int("words")];
+    const SHOWN: &[Column] =
+        &[int("base"), int("lines"), int("left"), WORTH, int("most"), int("least"), int("low")];
+    let left = Expr::Own(0).minus(Expr::Total(1).or_zero());
+    let shows = vec![
+        Expr::Own(0),
+        Expr::Total(0).or_zero(),
+        left.clone(),
+        Expr::Total(2),
+        Expr::Total(3),
+        Expr::Total(4),
+        left.flag_below(LOW_BELOW),
+    ];
+    View::rows("cards", const { &[int("id")] }, OWN)
+        .with_totals(MERGE)
+        .showing(SHOWN, shows)
+        .existing(Condition::NotZero(Expr::Own(1)))
+        .alerting(AlertWhen { flag: "low", value: "left", table: "low_cards" })
+}
+
+/// The same of order items alone; few of them raise an alert.
+fn tallies() -> View {
+    const SHOWN: &[Column] =
+        &[int("lines"), int("sold"), WORTH, int("most"), int("least"), int("few")];
+    let shows = (0..5).map(Expr::Total).chain([Expr::Total(1).flag_below(LOW_BELOW)]).collect();
+    View::totals("tallies", const { &[int("id")] }, MERGE, &SHOWN[..5])
+        .showing(SHOWN, shows)
+        .alerting(AlertWhen { flag: "few", value: "sold", table: "few_sold" })
 }
 
 #[derive(Default)]
@@ -123,20 +181,54 @@ impl Source {
     }
 }
 
-/// What people should see: base, sold, low.
-pub type Shown = BTreeMap<Key, (i64, i64, bool)>;
+/// What people should see: of stock base, sold, low.
+pub type Shown = BTreeMap<Key, Vec<Cell>>;
 
 /// The views as SQL would give them.
-pub fn oracle(rows: &BTreeMap<(char, u8), Row>, version: u32, derived: bool) -> Shown {
+pub fn oracle(rows: &BTreeMap<(char, u8), Row>, rules: Rules, derived: bool) -> Shown {
     let mut view = Shown::new();
     for (&(_, id), row) in rows {
         let Row::Product { base, words } = *row else { continue };
         let sold = sold_in(rows.values(), id);
         let low = base - if derived { sold } else { 0 } < LOW_BELOW;
-        view.extend((id != POISON).then_some((Key::Stock(id), (base, sold, low))));
-        view.extend(tokens(words, version).into_iter().map(|t| (Key::Token(t, id), (1, 0, false))));
+        let flag = |low: bool| Cell::from(low.then_some(1));
+        view.extend(
+            (id != POISON).then(|| (Key::Stock(id), vec![base.into(), sold.into(), flag(low)])),
+        );
+        view.extend(tokens(words, rules.version).into_iter().map(|t| (Key::Token(t, id), vec![])));
+        if words != 0 {
+            let [lines, sold, worth, most, least] = summed(rows.values(), id);
+            let left = base - sold.int().unwrap_or(0);
+            let lines = Cell::from(lines.int().unwrap_or(0));
+            let row =
+                vec![base.into(), lines, left.into(), worth, most, least, flag(left < LOW_BELOW)];
+            view.insert(Key::Card(id), row);
+        }
     }
+    for id in 0..5 {
+        let row = summed(rows.values(), id);
+        if let Some(sold) = row[1].int() {
+            let flag = Cell::from((sold < LOW_BELOW).then_some(1));
+            view.insert(Key::Tally(id), row.into_iter().chain([flag]).collect());
+        }
+    }
+    view.retain(|key, _| rules.has(*key));
     view
+}
+/// Of a product's order items: how many, what of it, what it is worth, the most and the least of one; null without any.
+fn summed<'a>(rows: impl Iterator<Item = &'a Row>, id: u8) -> [Cell; 5] {
+    let of_product = |row: &Row| match row {
+        Row::OrderItem { product, quantity } if *product == id => Some(*quantity),
+        _ => None,
+    };
+    let quantities: Vec<i64> = rows.filter_map(of_product).collect();
+    if quantities.is_empty() {
+        return [const { Cell::Null }; 5];
+    }
+    let (lines, sold) = (quantities.len() as i64, quantities.iter().sum::<i64>());
+    let worth = Decimal::from_parts((sold * 25).into(), 2);
+    let (most, least) = (quantities.iter().max(), quantities.iter().min());
+    [lines.into(), sold.into(), worth.into(), most.copied().into(), least.copied().into()]
 }
 fn sold_in<'a>(rows: impl Iterator<Item = &'a Row>, id: u8) -> i64 {
     rows.map(|r| match r {
@@ -150,20 +242,19 @@ fn tokens(words: u8, version: u32) -> BTreeSet<u8> {
     bits.map(|t| if t < 2 { t } else { t + 2 * version as u8 }).collect()
 }
 
-/// A value that a record changed, of a row (`share`: of this partition's share); `None`: there is no row.
-#[derive(Clone, Copy, Debug)]
+/// What a record changed, of a row (`share`: of this partition's share); `None`: there is no row.
+#[derive(Clone, Debug)]
 pub struct Effect {
     pub share: bool,
-    pub was: Option<i64>,
-    pub now: Option<i64>,
+    pub was: Option<Vec<Cell>>,
+    pub now: Option<Vec<Cell>>,
 }
 impl Effect {
-    pub fn op(&self, key: Key) -> Op {
-        match (self.share, self.now, key) {
-            (true, now, _) => Op::Share(vec![Cell::Int(now.unwrap_or(0))]),
-            (_, None, _) => Op::Delete,
-            (_, Some(base), Key::Stock(_)) => Op::Put(vec![Cell::Int(base)]),
-            (_, Some(_), Key::Token(..)) => Op::Put(vec![]),
+    pub fn op(&self) -> Op {
+        match (self.share, self.now.clone()) {
+            (true, now) => Op::Share(now.unwrap_or_default()),
+            (false, None) => Op::Delete,
+            (false, Some(row)) => Op::Put(row),
         }
     }
 }
@@ -173,9 +264,20 @@ impl Effect {
 pub struct Rules {
     /// Of the tokenizer.
     pub version: u32,
+    /// What is known of a product is in items of merged shares; else in items of one sum.
+    pub merged: bool,
     /// The producer places records by rules of its own, the operator says. Then a row that this partition does not know
     /// may be known to another, so that its delete is written all the same: it shows that the row has two owners.
     pub placed: bool,
+}
+impl Rules {
+    fn has(&self, key: Key) -> bool {
+        match key {
+            Key::Stock(_) => !self.merged,
+            Key::Token(..) => true,
+            Key::Card(_) | Key::Tally(_) => self.merged,
+        }
+    }
 }
 
 /// Old row -> new row. What a record asks for depends on nothing but the log before it.
@@ -187,7 +289,12 @@ pub fn apply(
 ) -> Vec<(Key, Effect)> {
     let (key, new) = record;
     let old = rows.get(&key).copied();
-    let before: Vec<i64> = (0..5).map(|id| sold_in(rows.values(), id)).collect();
+    let shares = |rows: &BTreeMap<u8, Row>| {
+        let of =
+            |id| (vec![Cell::Int(sold_in(rows.values(), id))], summed(rows.values(), id).to_vec());
+        (0..5).map(of).collect::<Vec<_>>()
+    };
+    let before = shares(rows);
     match new {
         Some(row) => drop(rows.insert(key, row)),
         None => drop(rows.remove(&key)),
@@ -195,23 +302,33 @@ pub fn apply(
     let mut out = vec![];
     if src.0 == PRODUCTS {
         let read = |r: Option<Row>| match r {
-            Some(Row::Product { base, words }) => (Some(base), tokens(words, rules.version)),
-            _ => (None, BTreeSet::new()),
+            Some(Row::Product { base, words }) => {
+                let card = vec![base.into(), i64::from(words).into()];
+                ([Some(vec![base.into()]), Some(card)], tokens(words, rules.version))
+            }
+            _ => ([None, None], BTreeSet::new()),
         };
         let ((was, before), (now, after)) = (read(old), read(new));
-        let differs = was != now || rules.placed && now.is_none();
-        out.extend(differs.then_some((Key::Stock(key), Effect { share: false, was, now })));
+        for ((at, was), now) in [Key::Stock(key), Key::Card(key)].into_iter().zip(was).zip(now) {
+            let differs = was != now || rules.placed && now.is_none();
+            out.extend(differs.then_some((at, Effect { share: false, was, now })));
+        }
         for t in before.symmetric_difference(&after) {
-            let [was, now] = [&before, &after].map(|s| s.contains(t).then_some(1));
+            let [was, now] = [&before, &after].map(|s| s.contains(t).then(Vec::new));
             out.push((Key::Token(*t, key), Effect { share: false, was, now }));
         }
     } else {
-        for (id, was) in before.into_iter().enumerate() {
-            let now = sold_in(rows.values(), id as u8);
-            let effect = Effect { share: true, was: Some(was), now: Some(now) };
-            out.extend((was != now).then_some((Key::Stock(id as u8), effect)));
+        for (id, (was, now)) in (0..).zip(before.into_iter().zip(shares(rows))) {
+            let mut of = |key: Key, was: &Vec<Cell>, now: &Vec<Cell>| {
+                let effect = Effect { share: true, was: Some(was.clone()), now: Some(now.clone()) };
+                out.extend((was != now).then_some((key, effect)));
+            };
+            of(Key::Stock(id), &was.0, &now.0);
+            of(Key::Card(id), &was.1, &now.1);
+            of(Key::Tally(id), &was.1, &now.1);
         }
     }
+    out.retain(|(key, _)| rules.has(*key));
     out
 }
 

@@ -1,8 +1,11 @@
 //! A table that carries out requests as DynamoDB would, and watches every version of every item that it stores.
 use super::source::{BASE, Key, LOW, LOW_BELOW, POISON, SOLD, STOCK, Src};
-use sinks::dynamodb::{
-    keyed::{DUE, GEN, LIVE, read_entry},
-    request::{Action, Change, Item, Request, Value, When},
+use sinks::{
+    Cell, View, decode_row,
+    dynamodb::{
+        keyed::{DUE, Entry, GEN, LIVE, OWN, OWN_PART, VERSION, read_entry},
+        request::{Action, Change, Item, Request, Value, When},
+    },
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -56,6 +59,9 @@ impl Table {
     }
 
     fn watch(&mut self, key: Key, old: Option<&Item>, new: &Item, name: &str) {
+        if let Some(view) = key.merged() {
+            return self.watch_merged(view, key, old, new, name);
+        }
         let Key::Stock(_) = key else { return };
         let generation = int(new, GEN);
         let same = old.filter(|old| int(old, GEN) == generation);
@@ -63,7 +69,8 @@ impl Table {
         if self.low(new) && !was_low {
             self.crossed.insert((generation as i64, key, name.to_owned()));
         }
-        let shares: i64 = entries(new).values().map(|entry| entry.1).sum();
+        let share = |entry: &(i64, Vec<Cell>)| entry.1[0].int().unwrap_or(0);
+        let shares: i64 = entries(key, new).values().map(share).sum();
         let base = if new.contains_key(BASE) { int(new, BASE) } else { 0 };
         let sold = int(new, SOLD);
         let stock = if self.derived { base - sold } else { base };
@@ -71,6 +78,29 @@ impl Table {
             && sold == i128::from(shares)
             && new.contains_key(LOW) == self.low(new);
         if !right {
+            self.wrong.get_or_insert(format!("{key:?} was stored as {new:?}"));
+        }
+    }
+    /// Readers see what the entries make, every write counts, and no partition's entry goes back.
+    fn watch_merged(&mut self, view: &View, key: Key, old: Option<&Item>, new: &Item, name: &str) {
+        let generation = int(new, GEN);
+        let same = old.filter(|old| int(old, GEN) == generation);
+        let row = row_of(view, key, new);
+        let was = same.and_then(|old| row_of(view, key, old));
+        if view.is_alerting(row.as_deref()) && !view.is_alerting(was.as_deref()) {
+            self.crossed.insert((generation as i64, key, name.to_owned()));
+        }
+        let is_shown = match &row {
+            Some(row) => new.contains_key(LIVE) && shown(key, new) == *row,
+            None => !new.contains_key(LIVE) && shown(key, new).iter().all(|c| *c == Cell::Null),
+        };
+        let (now, before) = (entries(key, new), same.map(|old| entries(key, old)));
+        let goes_back = |src: &Src, at: i64| now.get(src).is_none_or(|entry| entry.0 < at);
+        let back = before.iter().flatten().any(|(src, entry)| goes_back(src, entry.0));
+        let writes =
+            before != Some(now) || same.and_then(|old| old.get(OWN_PART)) != new.get(OWN_PART);
+        let count = same.map_or(0, |old| int(old, VERSION)) + i128::from(writes);
+        if !is_shown || back || int(new, VERSION) != count {
             self.wrong.get_or_insert(format!("{key:?} was stored as {new:?}"));
         }
     }
@@ -124,12 +154,39 @@ pub fn due(item: &Item) -> BTreeSet<String> {
 pub fn hidden(key: Key, item: &Item) -> bool {
     !item.contains_key(if matches!(key, Key::Stock(_)) { BASE } else { LIVE })
 }
-/// The partitions' entries of a stock item: offset and share.
-pub fn entries(item: &Item) -> BTreeMap<Src, (i64, i64)> {
+/// What readers see of an item.
+pub fn shown(key: Key, item: &Item) -> Vec<Cell> {
+    let cell = |name: &str| match item.get(name) {
+        None => Cell::Null,
+        Some(Value::Int(n)) => Cell::Int(*n as i64),
+        Some(Value::Number(d)) => Cell::Decimal(d.clone()),
+        Some(other) => panic!("no column is {other:?}"),
+    };
+    match key.merged() {
+        Some(view) => view.columns.iter().map(|column| cell(column.name)).collect(),
+        None if matches!(key, Key::Stock(_)) => vec![cell(BASE), cell(SOLD), cell(LOW)],
+        None => vec![],
+    }
+}
+/// What the parts in an item of merged shares make.
+fn row_of(view: &View, key: Key, item: &Item) -> Option<Vec<Cell>> {
+    let own = match item.get(OWN_PART) {
+        Some(Value::Bytes(stored)) => Some(decode_row(stored).expect("a row")),
+        _ => None,
+    };
+    let entries = entries(key, item);
+    view.show(own.as_deref(), &view.total(entries.values().map(|entry| entry.1.as_slice())))
+}
+/// The partitions' entries of an item with shares: offset and share.
+pub fn entries(key: Key, item: &Item) -> BTreeMap<Src, (i64, Vec<Cell>)> {
+    let read = |bytes: &[u8]| match key.merged() {
+        Some(_) => Entry::read(bytes).map(|entry| (entry.offset, entry.share)),
+        None => read_entry(bytes).map(|(offset, share)| (offset, vec![share.into()])),
+    };
     let entry = |(name, value): (&String, &Value)| match value {
-        Value::Bytes(bytes) => {
+        Value::Bytes(bytes) if name != OWN_PART => {
             let src = (name.chars().next()?, name[1..].parse().ok()?);
-            Some((src, read_entry(bytes)?))
+            Some((src, read(bytes)?))
         }
         _ => None,
     };
@@ -138,6 +195,10 @@ pub fn entries(item: &Item) -> BTreeMap<Src, (i64, i64)> {
 
 fn writes_own(key: Key, request: &Request) -> bool {
     match &request.action {
+        Action::Put(item) if key.merged().is_some() => item.contains_key(OWN),
+        Action::Update(changes) if key.merged().is_some() => {
+            changes.iter().any(|change| matches!(change, Change::Set(OWN, _)))
+        }
         Action::Put(item) => matches!(key, Key::Token(..)) || item.contains_key(BASE),
         Action::Update(changes) => changes
             .iter()
@@ -147,9 +208,11 @@ fn writes_own(key: Key, request: &Request) -> bool {
 
 fn deletes(key: Key, request: &Request) -> bool {
     match (&request.action, key) {
-        (Action::Update(changes), _) => changes.contains(&Change::Remove(BASE)),
+        (Action::Update(changes), _) => {
+            changes.contains(&Change::Remove(BASE)) || changes.contains(&Change::Remove(OWN_PART))
+        }
         (Action::Put(item), Key::Token(..)) => !item.contains_key(LIVE),
-        (Action::Put(_), Key::Stock(_)) => false,
+        (Action::Put(_), _) => false,
     }
 }
 

@@ -4,12 +4,12 @@ mod chaos;
 use super::{
     bugs::{Bug, planted},
     source::*,
-    table::{Failure, Table, due, entries, hidden, int},
+    table::{Failure, Table, due, entries, hidden, int, shown},
 };
 use sinks::{
     Write,
     dynamodb::{
-        keyed::{self, AT, Ask, GEN, OWN, Shape, Sight, Step, Sum, Writer},
+        keyed::{self, AT, Ask, GEN, Merged, OWN, OWN_PART, Shape, Sight, Step, Sum, Writer},
         request::{Item, Request, Value},
     },
 };
@@ -90,13 +90,30 @@ struct Flight {
     late: bool,
 }
 
+/// What the items look like.
+struct Shapes {
+    stock: Shape,
+    tokens: Shape,
+    cards: Shape,
+    tallies: Shape,
+}
+impl Shapes {
+    fn of(&self, key: Key) -> &Shape {
+        match key {
+            Key::Stock(_) => &self.stock,
+            Key::Token(..) => &self.tokens,
+            Key::Card(_) => &self.cards,
+            Key::Tally(_) => &self.tallies,
+        }
+    }
+}
+
 /// By generation and partition.
 type Stores = BTreeMap<(u32, Src), Store>;
 pub struct World {
     rng: Rng,
     bug: Bug,
-    stock: Shape,
-    tokens: Shape,
+    shapes: Shapes,
     collecting: bool,
     /// Alerts are published before the state moves; else after, and a crash in between leaves them on the item.
     prompt: bool,
@@ -112,7 +129,7 @@ pub struct World {
     lanes: Vec<Lane>,
     flights: Vec<Flight>,
     letters: BTreeSet<(u32, Src, i64)>,
-    placed: bool,
+    rules: Rules,
     /// Of each generation, the rows that are in two partitions.
     twice: Vec<BTreeSet<Key>>,
     /// The last generation found a row with two owners.
@@ -156,7 +173,7 @@ impl World {
         key: Key,
         f: impl FnOnce(&Writer<'_>) -> T,
     ) -> T {
-        let shape = if matches!(key, Key::Stock(_)) { &self.stock } else { &self.tokens };
+        let shape = self.shapes.of(key);
         let entry = entry_name(src);
         let source = format!("{}/{}", src.0, src.1);
         let now_ms = self.step as i64 * 1000;
@@ -182,7 +199,7 @@ impl World {
         }
         self.ids += 1;
         let other = self.bug == Bug::CodeDiffers && self.step < CHAOS && self.ids & 1 == 0;
-        let rules = Rules { version: generation + u32::from(other), placed: self.placed };
+        let rules = Rules { version: generation + u32::from(other), ..self.rules };
         let (life, proof) = (self.ids, self.step);
         let lane = Lane { life, generation, src, rules, state, base, proof, ..Lane::default() };
         self.lanes.push(lane);
@@ -257,9 +274,9 @@ impl World {
             }
             let mut ask = Ask::default();
             for (offset, effect) in &parts {
-                let op = effect.op(key);
+                let op = effect.op();
                 let write = Write { offset: *offset, source_ts_ms: 0, view: "", key: vec![], op };
-                ask.add(&write).expect("whole numbers");
+                ask.add(self.shapes.of(key), &write).expect("whole numbers");
             }
             let (first, last) = (ends.0.0, ends.1.0);
             let (id, answered, mine, sent) = (0, false, false, false);
@@ -283,11 +300,14 @@ impl World {
             && p.answered
             && sight.as_ref().is_some_and(overlap);
         let mut ask = p.ask.clone();
+        let is_older = match key {
+            Key::Token(..) => false,
+            Key::Stock(_) => true,
+            Key::Card(_) | Key::Tally(_) => !p.ask.offsets.is_empty(),
+        };
         let step = self.writing(generation, src, key, |w| match w.next(&mut ask, sight.as_ref()) {
-            Step::Done
-                if self.bug == Bug::ShareGoesBack && !mine && matches!(key, Key::Stock(_)) =>
-            {
-                Step::Send(w.aim(&p.ask, sight.as_ref()))
+            Step::Done if self.bug == Bug::ShareGoesBack && !mine && is_older => {
+                w.aim(&p.ask, sight.as_ref()).map_or_else(Step::Refused, Step::Send)
             }
             step => step,
         });
@@ -297,6 +317,7 @@ impl World {
                 self.lanes.swap_remove(i); // an older generation: stop
             }
             Step::TwoOwners { owner, .. } => self.two_owners(i, key, &owner),
+            Step::Refused(why) => panic!("{key:?} was refused: {why}"),
             Step::Send(request) if !whole => {
                 let parts = self.lanes[i].pending[n].ask.offsets.len();
                 if ask.offsets.len() < parts {
@@ -306,7 +327,7 @@ impl World {
                 // What an answer showed stays dropped; what was only remembered may be out of date after a crash.
                 p.ask = ask;
                 let name = format!("{}/{}/{}", src.0, src.1, p.last);
-                let request = planted(self.bug, &entry_name(src), request);
+                let request = planted(self.bug, key, &entry_name(src), request);
                 self.send(i, n, Call::Write(request, name));
             }
             _ => self.landed(i, n, seen),
@@ -480,11 +501,13 @@ impl World {
         if let Some(key) = self.twice.last().and_then(BTreeSet::first) {
             return Err(format!("{key:?} is in two partitions, and nobody noticed"));
         }
-        let want = oracle(&source.rows, self.generation, self.table.derived);
+        let want = {
+            let rules = Rules { version: self.generation, ..self.rules };
+            oracle(&source.rows, rules, self.table.derived)
+        };
         let mut got = Shown::new();
         for (key, item) in self.table.items.iter().filter(|(key, item)| !hidden(**key, item)) {
-            let base = if matches!(key, Key::Stock(_)) { int(item, BASE) as i64 } else { 1 };
-            got.insert(*key, (base, int(item, SOLD) as i64, item.contains_key(LOW)));
+            got.insert(*key, shown(*key, item));
         }
         for key in want.keys().chain(got.keys()) {
             if want.get(key) != got.get(key) {
@@ -522,12 +545,15 @@ impl World {
 fn at(key: Key, src: Src, item: Option<&Item>) -> i64 {
     let Some(item) = item else { return -1 };
     match key {
-        Key::Stock(_) => entries(item).get(&src).map_or(-1, |entry| entry.0),
+        Key::Stock(_) | Key::Card(_) | Key::Tally(_) => {
+            entries(key, item).get(&src).map_or(-1, |entry| entry.0)
+        }
         Key::Token(..) => item.get(AT).and_then(Value::int).map_or(-1, |at| at as i64),
     }
 }
 
-pub fn simulate(seed: u64, bug: Bug) -> Result<Tally, String> {
+/// `merged`: what is known of products is in items of merged shares; else in items of one sum.
+pub fn simulate(seed: u64, bug: Bug, merged: bool) -> Result<Tally, String> {
     let mut rng = Rng(seed);
     let collecting = rng.one_in(3) || format!("{bug:?}").starts_with("Col");
     let two = !collecting && bug != Bug::SkipGap && rng.one_in(2);
@@ -555,7 +581,7 @@ pub fn simulate(seed: u64, bug: Bug) -> Result<Tally, String> {
         logs.push(source.log.clone());
     }
     let sources: Vec<Src> = logs[0].keys().copied().collect();
-    let rules = |n| Rules { version: n, placed };
+    let rules = |version| Rules { version, merged, placed };
     let refused = poisoned(&source.log, rules(logs.len() as u32));
     let derived = !rng.one_in(4);
     let stock = Sum {
@@ -572,15 +598,19 @@ pub fn simulate(seed: u64, bug: Bug) -> Result<Tally, String> {
     let mut w = World {
         rng,
         bug,
-        stock: Shape::Sum(stock),
-        tokens: Shape::Row(keyed::Row::default()),
+        shapes: Shapes {
+            stock: Shape::Sum(stock),
+            tokens: Shape::Row(keyed::Row::default()),
+            cards: Shape::Merged(Box::new(Merged::of(&CARDS).expect("few columns"))),
+            tallies: Shape::Merged(Box::new(Merged::of(&TALLIES).expect("few columns"))),
+        },
         collecting,
         prompt,
         step: 0,
         ids: 0,
         generation: 1,
         begins: sources.iter().map(|s| (*s, 0)).collect(),
-        placed,
+        rules: rules(0),
         twice: (1..).zip(&logs).map(|(n, log)| with_two_owners(log, rules(n))).collect(),
         halted: false,
         logs,

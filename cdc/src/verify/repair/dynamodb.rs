@@ -15,7 +15,7 @@ use consumers::{
 };
 use sinks::{
     Cell, Key, Partition, SinkError, View, decode_row,
-    dynamodb::{DynamoDb, Mend, Mended, Seen},
+    dynamodb::{DynamoDb, Entry, Mend, Mended, Seen},
     key_text,
     objects::Place,
     share_key,
@@ -64,8 +64,9 @@ pub fn repair(
             .filter(|key| super::is_key(view, key))
             .collect();
         let session = &mut session;
-        let mut job =
-            Job { session, sink: &sink, state: &state, places: &places, handler: &handler, view };
+        let has_shares = sink.has_entries(view.name)?;
+        let (sink, state, places, handler) = (&sink, &state, &places, &handler);
+        let mut job = Job { session, sink, state, places, handler, view, has_shares };
         for batch in keys.chunks(BATCH) {
             job.batch(batch, &mut done)?;
         }
@@ -80,6 +81,8 @@ struct Job<'a, 'r> {
     places: &'a Places,
     handler: &'a PlanHandler,
     view: &'a View,
+    /// An item has an entry for each partition.
+    has_shares: bool,
 }
 
 /// What the partitions' states say.
@@ -134,12 +137,12 @@ impl Job<'_, '_> {
         let mut rows = expected_at(self.session, self.view, &at)?;
         for (key, mut mend) in plans {
             mend.row = rows.remove(&key).flatten();
-            if !self.agrees(&key, &mend, &glances) {
+            if !self.agrees(&mend) {
                 done.notes.push(format!("{} {}: {WRONG_STATE}", self.view.name, key_text(&key)));
                 continue;
             }
             let item = items.get(&key);
-            if self.is_so(item, &mend) {
+            if self.is_so(item, &mend)? {
                 continue; // healed by itself
             }
             let (sink, view) = (self.sink, self.view.name);
@@ -151,16 +154,40 @@ impl Job<'_, '_> {
         Ok(again)
     }
 
-    /// The key of the state row that this row's owner keeps.
-    fn owner_key(&self, key: &[Cell]) -> anyhow::Result<Key> {
-        self.handler.owner_key(self.view.name, key).context("a key of a row that has an owner")
+    /// The key of the state row that this row's owner keeps; `None`: rows of the view are made of shares alone.
+    fn owner_key(&self, key: &[Cell]) -> anyhow::Result<Option<Key>> {
+        if self.view.is_totals() {
+            return Ok(None);
+        }
+        let known = self.handler.owner_key(self.view.name, key);
+        known.map(Some).context("a key of a row that has an owner")
+    }
+
+    /// The partition whose state has the row's owner's part.
+    fn owner<'g>(
+        &self,
+        key: &[Cell],
+        glances: &'g Glances,
+    ) -> anyhow::Result<Option<(&'g Partition, &'g Glance)>> {
+        let Some(at) = self.owner_key(key)? else { return Ok(None) };
+        Ok(glances.iter().find(|(_, glance)| glance.rows.contains_key(&at)))
+    }
+
+    /// The owner's part, as its state has it.
+    fn own_part(&self, key: &[Cell], glances: &Glances) -> anyhow::Result<Option<Vec<Cell>>> {
+        let (Some(at), Some((_, glance))) = (self.owner_key(key)?, self.owner(key, glances)?)
+        else {
+            return Ok(None);
+        };
+        let stored = glance.rows.get(&at);
+        Ok(stored.and_then(|row| self.handler.own_part(self.view.name, key, row)))
     }
 
     fn glances(&self, keys: &[Vec<Cell>]) -> anyhow::Result<Glances> {
         let mut asked: BTreeSet<Key> = BTreeSet::new();
         for key in keys {
-            asked.insert(self.owner_key(key)?);
-            if self.view.is_star() {
+            asked.extend(self.owner_key(key)?);
+            if self.has_shares {
                 asked.insert(share_key(self.view.name, key));
             }
         }
@@ -187,11 +214,13 @@ impl Job<'_, '_> {
     /// Entries and offsets as they have to be, and the position that the item then has.
     fn plan(&self, key: &[Cell], item: Option<&Seen>, glances: &Glances) -> anyhow::Result<Plan> {
         let mut at = self.session.floor.clone();
-        let own = self.owner_key(key)?;
-        let mut mend = Mend::default();
-        if !self.view.is_star() {
-            let owner = owner(&own, glances);
-            mend.owner = owner.and_then(|(partition, _)| self.places.name(partition));
+        let owner = self.owner(key, glances)?;
+        let mut mend = Mend {
+            owner: owner.and_then(|(partition, _)| self.places.name(partition)),
+            own: self.own_part(key, glances)?,
+            ..Mend::default()
+        };
+        if !self.has_shares {
             let seen = item.and_then(|item| item.at);
             let next = owner.and_then(|(_, glance)| glance.checkpoint.as_ref()).map(|c| c.next);
             mend.at = match (seen, next) {
@@ -205,24 +234,25 @@ impl Job<'_, '_> {
             }
             return Ok(Plan::Write(mend, at));
         }
-        let owner = owner(&own, glances).map(|(partition, _)| partition);
-        mend.owner = owner.and_then(|partition| self.places.name(partition));
+        let owner = owner.map(|(partition, _)| partition);
         for (name, partition) in self.places.iter() {
             let glance = &glances[partition];
             let next = glance.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.next);
             let share = share(glance, &share_key(self.view.name, key))?;
             let entry = match item.and_then(|item| item.entries.get(name)) {
-                Some(Some((offset, _))) if *offset >= next => return Ok(Plan::Later),
-                Some(Some(entry)) if entry.1 == share => Some(*entry),
+                Some(Some(entry)) if entry.offset >= next => return Ok(Plan::Later),
+                Some(Some(entry)) if is_same(&entry.share, &share) => Some(entry.clone()),
                 // Nothing at or below it comes again: all of it is in the share.
-                Some(_) => Some((next - 1, share)),
-                None if share != 0 || owner == Some(partition) => Some((next - 1, share)),
+                Some(_) => Some(Entry { offset: next - 1, share }),
+                None if !is_same(&[], &share) || owner == Some(partition) => {
+                    Some(Entry { offset: next - 1, share })
+                }
                 None => None,
             };
             match entry {
                 Some(entry) => {
                     if let Some(next) = at.get_mut(partition) {
-                        *next = (*next).max(entry.0 + 1);
+                        *next = (*next).max(entry.offset + 1);
                     }
                     mend.entries.insert(name.clone(), entry);
                 }
@@ -236,38 +266,61 @@ impl Job<'_, '_> {
     }
 
     /// Whether the states have the row that the source has.
-    fn agrees(&self, key: &[Cell], mend: &Mend, glances: &Glances) -> bool {
-        let stored = self.owner_key(key).ok().and_then(|at| {
-            let (_, glance) = owner(&at, glances)?;
-            glance.rows.get(&at)
-        });
-        let own = stored.and_then(|row| self.handler.own_part(self.view.name, key, row));
-        let total: Vec<Cell> = if self.view.is_star() {
-            vec![Cell::Int(mend.entries.values().map(|entry| entry.1).sum())]
-        } else {
-            Vec::new()
-        };
-        mend.row == self.view.show(own.as_deref(), &total)
+    fn agrees(&self, mend: &Mend) -> bool {
+        let total = self.view.total(mend.entries.values().map(|entry| entry.share.as_slice()));
+        mend.row == self.view.show(mend.own.as_deref(), &total)
     }
 
     /// Whether the item is as planned already.
-    fn is_so(&self, item: Option<&Seen>, mend: &Mend) -> bool {
-        let Some(item) = item else { return mend.row.is_none() };
+    fn is_so(&self, item: Option<&Seen>, mend: &Mend) -> anyhow::Result<bool> {
+        let Some(item) = item else { return Ok(mend.row.is_none()) };
         let entries = item.entries.iter().map(|(name, entry)| (name, entry.as_ref()));
         let planned = mend.entries.iter().map(|(name, entry)| (name, Some(entry)));
-        item.row == mend.row
+        let shares = mend.row.as_ref().map(|row| self.sink.shares_of(self.view.name, row));
+        Ok(item.row == mend.row
             && item.generation == Some(self.sink.generation())
             && entries.eq(planned)
+            && shares.transpose()?.is_none_or(|shares| shares == item.shares))
     }
 }
 
-/// The partition whose state has this row.
-fn owner<'g>(at: &Key, glances: &'g Glances) -> Option<(&'g Partition, &'g Glance)> {
-    glances.iter().find(|(_, glance)| glance.rows.contains_key(at))
+/// What the state says that its partition adds; no columns where it says nothing.
+fn share(glance: &Glance, key: &Key) -> anyhow::Result<Vec<Cell>> {
+    let Some(row) = glance.rows.get(key) else { return Ok(Vec::new()) };
+    decode_row(row).context("a share of the state")
 }
 
-fn share(glance: &Glance, key: &Key) -> anyhow::Result<i64> {
-    let Some(row) = glance.rows.get(key) else { return Ok(0) };
-    let share = decode_row(row).context("a share of the state")?;
-    Ok(share.first().and_then(Cell::int).unwrap_or(0))
+/// Whether two shares say the same: a column that is not there says nothing, as a sum of 0 does.
+fn is_same(a: &[Cell], b: &[Cell]) -> bool {
+    let columns = 0..a.len().max(b.len());
+    let is_nothing = |cell: Option<&Cell>| cell.is_none_or(Cell::is_zero);
+    columns
+        .into_iter()
+        .all(|at| a.get(at) == b.get(at) || is_nothing(a.get(at)) && is_nothing(b.get(at)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_that_say_nothing_are_the_same() {
+        let same: [(&[Cell], &[Cell]); 4] = [
+            (&[], &[]),
+            (&[], &[Cell::Int(0), Cell::Null]),
+            (&[Cell::Null, Cell::Int(7)], &[Cell::Int(0), Cell::Int(7)]),
+            (&[Cell::Int(7)], &[Cell::Int(7), Cell::Null]),
+        ];
+        for (a, b) in same {
+            assert!(is_same(a, b) && is_same(b, a), "{a:?}, {b:?}");
+        }
+        let other: [(&[Cell], &[Cell]); 3] = [
+            (&[], &[Cell::Int(1)]),
+            (&[Cell::Int(7)], &[Cell::Int(8)]),
+            (&[Cell::Null, Cell::Int(7)], &[Cell::Int(7), Cell::Null]),
+        ];
+        for (a, b) in other {
+            assert!(!is_same(a, b) && !is_same(b, a), "{a:?}, {b:?}");
+        }
+    }
 }

@@ -14,7 +14,7 @@ use super::super::{
 };
 use consumers::{config::Config, handlers::search};
 use sinks::{
-    Cell, Expr, Partition, SinkError, View,
+    Cell, Partition, SinkError, View,
     dynamodb::{DynamoDb, Seen},
 };
 use std::{
@@ -60,12 +60,14 @@ fn one(
     view: &View,
 ) -> anyhow::Result<ViewOutcome> {
     let mut outcome = ViewOutcome::new(view.name);
-    let have = scan(session, sink, view)?;
+    let promise = Promise::of(sink, view)?;
+    let have = scan(session, &promise)?;
     let floor = session.floor.clone();
     let want = session.expected(view, &floor)?;
-    let sum_at = sum_at(view);
-    let generation = sink.generation();
-    let want = want.map(|row| row.map(|(key, row)| (key, promised(row, generation, sum_at))));
+    let want = want.map(|row| {
+        let (key, row) = row?;
+        Ok((key, promise.wanted(row)?))
+    });
     let mut again: Vec<Vec<Cell>> = Vec::new();
     merge(want, have, |pair| {
         match &pair {
@@ -82,61 +84,59 @@ fn one(
         Ok(())
     })?;
     for batch in again.chunks(BATCH) {
-        confirm(session, sink, view, batch, &mut outcome)?;
+        confirm(session, &promise, view, batch, &mut outcome)?;
     }
     outcome.differences.sort_by(|a, b| a.key.cmp(&b.key));
     Ok(outcome)
 }
 
-/// The place of the shown column that is the sum of all partitions' shares, in a view that has one.
-fn sum_at(view: &View) -> Option<usize> {
-    let sum = [Expr::Total(0), Expr::Total(0).or_zero()];
-    view.shows.iter().position(|shown| view.is_star() && sum.contains(shown))
+/// What is compared of the items of a view: its columns, and what else an item promises: its generation, and that its
+/// row is what the partitions' shares make.
+#[derive(Clone)]
+struct Promise {
+    sink: Arc<DynamoDb>,
+    view: &'static str,
+    has_shares: bool,
 }
-
-/// Names of what is compared: the view's columns, and what else an item promises: its generation, and that its sum is
-/// that of the partitions' shares.
-pub fn columns(view: &View) -> Vec<&'static str> {
-    let mut names: Vec<&str> = view.columns.iter().map(|column| column.name).collect();
-    names.push("gen");
-    names.extend(sum_at(view).map(|_| "shares"));
-    names
-}
-fn promised(mut row: Vec<Cell>, generation: i64, sum_at: Option<usize>) -> Vec<Cell> {
-    let sum = sum_at.and_then(|at| row.get(at)).cloned();
-    row.push(Cell::Int(generation));
-    row.extend(sum);
-    row
-}
-/// The same, of an item; `None`: not there for readers.
-pub fn shown(seen: &Seen, sum_at: Option<usize>) -> Option<Vec<Cell>> {
-    let mut row = seen.row.clone()?;
-    row.push(seen.generation.map_or(Cell::Null, Cell::Int));
-    if sum_at.is_some() {
-        let shares: Option<Vec<i64>> =
-            seen.entries.values().map(|entry| entry.map(|entry| entry.1)).collect();
-        row.push(match shares {
-            Some(shares) => Cell::Int(shares.iter().sum()),
-            None => Cell::Text("an entry that cannot be read".into()),
-        });
+impl Promise {
+    fn of(sink: &Arc<DynamoDb>, view: &View) -> Result<Self, SinkError> {
+        let has_shares = sink.has_entries(view.name)?;
+        Ok(Self { sink: sink.clone(), view: view.name, has_shares })
     }
-    Some(row)
+    fn columns(&self, view: &View) -> Vec<&'static str> {
+        let names = view.columns.iter().map(|column| column.name);
+        names.chain(["gen"]).chain(self.has_shares.then_some("shares")).collect()
+    }
+    /// By the source's row.
+    fn wanted(&self, mut row: Vec<Cell>) -> Result<Vec<Cell>, SinkError> {
+        let shares = self.sink.shares_of(self.view, &row)?;
+        row.push(Cell::Int(self.sink.generation()));
+        row.extend(self.has_shares.then_some(shares));
+        Ok(row)
+    }
+    /// By the item; `None`: not there for readers.
+    fn shown(&self, seen: &Seen) -> Option<Vec<Cell>> {
+        let mut row = seen.row.clone()?;
+        row.push(seen.generation.map_or(Cell::Null, Cell::Int));
+        row.extend(self.has_shares.then(|| seen.shares.clone()));
+        Some(row)
+    }
 }
 
 /// All items that readers see, in the order of keys.
-fn scan(session: &Session<'_>, sink: &Arc<DynamoDb>, view: &View) -> anyhow::Result<Merged> {
+fn scan(session: &Session<'_>, promise: &Promise) -> anyhow::Result<Merged> {
     let (to, mut from) = mpsc::channel::<Result<Vec<Row>, SinkError>>(PAGES_AHEAD);
-    let (name, sum_at) = (view.name, sum_at(view));
     for segment in 0..SEGMENTS {
-        let (sink, to) = (sink.clone(), to.clone());
+        let (sink, promise, to) = (promise.sink.clone(), promise.clone(), to.clone());
         session.io.spawn(async move {
             let mut cursor = None;
             loop {
                 let page =
-                    patient(|| sink.scan_page(name, segment, SEGMENTS, cursor.clone())).await;
+                    patient(|| sink.scan_page(promise.view, segment, SEGMENTS, cursor.clone()))
+                        .await;
                 let (rows, next) = match page {
                     Ok((seen, next)) => {
-                        let row = |seen: Seen| Some((seen.key.clone(), shown(&seen, sum_at)?));
+                        let row = |seen: Seen| Some((seen.key.clone(), promise.shown(&seen)?));
                         (Ok(seen.into_iter().filter_map(row).collect()), next)
                     }
                     Err(e) => (Err(e), None),
@@ -203,18 +203,18 @@ pub fn look(
 
 fn confirm(
     session: &mut Session<'_>,
-    sink: &Arc<DynamoDb>,
+    promise: &Promise,
     view: &View,
     keys: &[Vec<Cell>],
     outcome: &mut ViewOutcome,
 ) -> anyhow::Result<()> {
-    let items = look(session, sink, view.name, keys)?;
+    let items = look(session, &promise.sink, view.name, keys)?;
     let mut want = expected(session, view, keys, &items)?;
-    let names = columns(view);
+    let names = promise.columns(view);
     for key in keys {
         let want = want.remove(key).flatten();
-        let want = want.map(|row| promised(row, sink.generation(), sum_at(view)));
-        let have = items.get(key).and_then(|seen| shown(seen, sum_at(view)));
+        let want = want.map(|row| promise.wanted(row)).transpose()?;
+        let have = items.get(key).and_then(|seen| promise.shown(seen));
         let Some(pair) = pair(key, want, have) else { continue };
         outcome.count(&pair);
         if let Some(difference) = difference(pair, &names) {
@@ -315,7 +315,7 @@ impl Places {
         let Some(item) = item else { return at };
         for (entry, partition) in &self.0 {
             let last = match item.entries.get(entry) {
-                Some(Some((offset, _))) => Some(*offset),
+                Some(Some(entry)) => Some(entry.offset),
                 // A row has one owner, and only records of that partition touch it.
                 _ => item.at,
             };

@@ -1,6 +1,7 @@
 //! What befalls the services: crashes, second owners, rolled back states, restored tables, collection, compaction; and
 //! the calm after it.
 use super::*;
+use sinks::Cell;
 
 impl World {
     /// Below this offset nothing will be written again (nor read again after a restore, if `restorable`).
@@ -23,13 +24,15 @@ impl World {
         let key = ghosts[self.rng.pick(ghosts.len())];
         let item = &self.table.items[&key];
         let generation = int(item, GEN) as u32;
-        let mut at = entries(item);
+        let mut at = entries(key, item);
         if let Key::Token(_, id) = key {
             let partitions = self.sources(generation).iter().filter(|s| s.0 == PRODUCTS).count();
-            at.insert((PRODUCTS, id % partitions as u8), (int(item, AT) as i64, 0));
+            at.insert((PRODUCTS, id % partitions as u8), (int(item, AT) as i64, vec![]));
         }
         let past = at.iter().all(|(src, (at, _))| *at < self.settled(generation, *src, false));
-        let zero = int(item, SOLD) == 0 && at.values().all(|a| a.1 == 0);
+        let zero = int(item, SOLD) == 0
+            && !item.contains_key(OWN_PART)
+            && at.values().all(|at| at.1.iter().all(Cell::is_zero));
         let empty = due(item).is_empty() && (zero || self.bug == Bug::CollectSold);
         if past && empty && generation == self.generation {
             self.table.items.remove(&key);
