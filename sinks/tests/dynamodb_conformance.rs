@@ -36,9 +36,10 @@ async fn dynamodb_keeps_every_promise() {
     };
     let client = client(endpoint).await;
     let seeds = std::env::var("SEEDS").ok().and_then(|s| s.parse().ok()).unwrap_or(1);
-    // DynamoDB is slow in emulators: few seeds. Totals are reports, not items.
+    // DynamoDB is slow in emulators: few seeds. Its keys hold no nulls.
     let text_bytes = Some((300 * 1024, 420 * 1024));
-    let supports = Supports { totals: false, text_bytes, seeds, ..Supports::default() };
+    let supports =
+        Supports { merged: true, null_keys: false, text_bytes, seeds, ..Supports::default() };
     let config = |name: &str| {
         let prefix = format!(
             "c{}-{}-",

@@ -22,7 +22,8 @@ async fn keeps_the_promises_of_a_state() {
 #[tokio::test]
 async fn keeps_the_promises_of_views() {
     let dir = tempfile::tempdir().unwrap();
-    let supports = Supports { text_bytes: Some((10_000, 10_001)), seeds: 4, ..Supports::default() };
+    let text_bytes = Some((10_000, 10_001));
+    let supports = Supports { merged: true, text_bytes, seeds: 4, ..Supports::default() };
     let views = Shop::views(&supports);
     let open = |name: &str| {
         let settings = Settings { value_bytes_max: 10_000, ..Settings::default() };

@@ -1,4 +1,6 @@
 //! A small made-up shop: its views, its partitions' logs as writes, and what the views must show in the end.
+pub(super) mod merged;
+
 use crate::{
     AlertWhen, Batch, Cell, Checkpoint, Column, Condition, Expr, Index, IndexKey, Key, Mark, Merge,
     Op, Partition, Rules, Type, View, Write, canonical::Text, encode_row, share_key,
@@ -15,6 +17,10 @@ pub struct Supports {
     pub stock: bool,
     pub rows: bool,
     pub totals: bool,
+    /// Rows that are merged of several sums, greatest and smallest values.
+    pub merged: bool,
+    /// Whether the key of a view of totals may hold nulls, and begin with an empty text.
+    pub null_keys: bool,
     /// Bytes of a text that it must take, and of one that it must refuse; `None`: nothing is refused.
     pub text_bytes: Option<(usize, usize)>,
     /// How many random runs of each kind: fewer for slow backends.
@@ -22,7 +28,15 @@ pub struct Supports {
 }
 impl Default for Supports {
     fn default() -> Self {
-        Self { stock: true, rows: true, totals: true, text_bytes: None, seeds: 10 }
+        Self {
+            stock: true,
+            rows: true,
+            totals: true,
+            merged: false,
+            null_keys: true,
+            text_bytes: None,
+            seeds: 10,
+        }
     }
 }
 
@@ -36,6 +50,9 @@ impl Shop {
     pub const BINS: &'static str = "bin_stock";
     pub const MEMBERS: &'static str = "tenant_members";
     pub const REGIONS: &'static str = "regional_sales";
+    pub const SHELVES: &'static str = "shelf_stock";
+    pub const CARDS: &'static str = "product_cards";
+    pub const TALLIES: &'static str = "unit_tallies";
 
     /// The sample views of the kinds that a backend supports.
     pub fn views(supports: &Supports) -> Vec<View> {
@@ -58,6 +75,9 @@ impl Shop {
         }
         if supports.totals {
             views.push(regions());
+        }
+        if supports.merged {
+            views.extend(merged::views());
         }
         views
     }
@@ -302,6 +322,7 @@ impl Log {
 pub(super) fn logs(seed: u64, supports: &Supports, length: u64) -> Vec<Log> {
     let mut dice = Dice::new(seed);
     let mut more = Dice::new(seed ^ 0x2c0d);
+    let mut most = Dice::new(seed ^ 0x3e26);
     let mut logs: Vec<Log> = partitions()
         .into_iter()
         .zip(['p', 'p', 'o', 'o', 'd', 'd'])
@@ -312,10 +333,12 @@ pub(super) fn logs(seed: u64, supports: &Supports, length: u64) -> Vec<Log> {
         match log.tag {
             'p' => products(log, &mut dice, supports, length),
             'o' if supports.stock => order_items(log, &mut dice, length),
+            'o' if supports.merged => (0..length).for_each(|_| log.push(1, vec![])),
             'd' if supports.totals => orders(log, &mut dice, length),
             _ => {}
         }
         wide_keys(log, &mut more, supports);
+        merged::writes(log, &mut most, supports);
     }
     logs
 }
@@ -421,7 +444,7 @@ fn wide_keys(log: &mut Log, dice: &mut Dice, supports: &Supports) {
                 writes.push((Shop::BINS, bin.clone(), grown(&bin, by)));
             }
             _ => {
-                let (region, by) = (region(dice), dice.roll(5));
+                let (region, by) = (region(dice, supports), dice.roll(5));
                 writes.push((Shop::REGIONS, region.clone(), grown(&region, by)));
             }
         }
@@ -462,12 +485,22 @@ pub(super) fn uuid(number: i64) -> String {
     format!("0190a5c8-7e1d-7cc3-98a1-{number:012x}")
 }
 /// Numbers that are equal are one key, however many zeros they end with; nulls are one key, and the empty text another.
-fn region(dice: &mut Dice) -> Vec<Cell> {
+fn region(dice: &mut Dice, supports: &Supports) -> Vec<Cell> {
+    if !supports.null_keys {
+        return whole_region(dice);
+    }
     let region = [Cell::Null, "".into(), "north".into()][dice.roll(3) as usize].clone();
     let channel = [Cell::Null, 1.into()][dice.roll(2) as usize].clone();
     let decimal = |digits: i64, scale| Cell::Decimal(Decimal::from_parts(digits.into(), scale));
     let rates = [Cell::Null, decimal(19, 0), decimal(190, 1), decimal(750, 2), decimal(75, 1)];
     vec![region, channel, rates[dice.roll(5) as usize].clone()]
+}
+
+fn whole_region(dice: &mut Dice) -> Vec<Cell> {
+    let decimal = |digits: i64, scale| Cell::Decimal(Decimal::from_parts(digits.into(), scale));
+    let rates = [decimal(19, 0), decimal(190, 1), decimal(750, 2), decimal(75, 1)];
+    let region = ["north", "a/"][dice.roll(2) as usize];
+    vec![region.into(), (dice.roll(2) as i64).into(), rates[dice.roll(4) as usize].clone()]
 }
 
 /// What a view must show once every log is applied: each owner's last part and each partition's last share.

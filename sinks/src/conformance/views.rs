@@ -4,7 +4,7 @@ mod owners;
 
 use super::{
     faults::{Faults, FlakySink, FlakyState, Letters},
-    shop::{Dice, Log, Rows, Shop, Supports, expected, logs, partitions},
+    shop::{Dice, Log, Rows, Shop, Supports, expected, logs, merged, partitions},
 };
 use crate::{
     Alert, Batch, Cell, Committer, Letter, Op, Partition, PartitionState, Receipt, Sink, SinkError,
@@ -59,6 +59,9 @@ pub async fn views(
     if suite.supports.stock {
         suite.alerts_once_a_crossing(Shop::STOCK).await;
         suite.alerts_once_a_crossing(Shop::BINS).await;
+    }
+    if suite.supports.merged {
+        suite.alerts_once_a_crossing(Shop::SHELVES).await;
     }
     if let Some((taken, refused)) = suite.supports.text_bytes
         && (suite.supports.stock || suite.supports.rows)
@@ -245,10 +248,13 @@ impl<M: AsyncFn(&str) -> Backend, R: AsyncFn(&str, &View) -> Rows> Suite<M, R> {
             .map(|(p, tag)| Log::new(p, tag, 0))
             .collect();
         let put = |base: i64| match view {
-            Shop::BINS => Op::Put(vec![base.into()]),
+            Shop::BINS | Shop::SHELVES => Op::Put(vec![base.into()]),
             _ => Op::Put(vec!["tea".into(), Decimal::from(5).into(), base.into()]),
         };
-        let share = |sold: i64| Op::Share(vec![sold.into()]);
+        let share = |sold: i64| match view {
+            Shop::SHELVES => merged::share(&[sold]),
+            _ => Op::Share(vec![sold.into()]),
+        };
         // Partition, product, what happens, the stock at which it alerts.
         let story: [(usize, i64, Op, Option<i64>); 15] = [
             (0, 2, put(12), None),

@@ -4,7 +4,7 @@ use crate::{
     Batch, Cell, Op, SinkError, TwoOwners, View,
     conformance::{
         Backend,
-        shop::{Rows, Shop, Supports, partitions, uuid},
+        shop::{Rows, Shop, Supports, merged, partitions, uuid},
     },
 };
 use std::collections::BTreeSet;
@@ -19,7 +19,7 @@ fn put(view: &'static str, stock: i64) -> Op {
     let (name, price) = (Cell::from(NAME), Cell::Decimal(Decimal::from_parts(1950.into(), 2)));
     Op::Put(match view {
         Shop::STOCK => vec![name, price, stock.into()],
-        Shop::BINS => vec![stock.into()],
+        Shop::BINS | Shop::SHELVES => vec![stock.into()],
         Shop::MEMBERS => vec![format!("{NAME} {stock}").into()],
         _ => vec![name, Cell::from(""), price, Cell::Null, Cell::Words(BTreeSet::new())],
     })
@@ -36,9 +36,14 @@ fn key(view: &str, number: i64) -> Vec<Cell> {
 impl<M: AsyncFn(&str) -> Backend, R: AsyncFn(&str, &View) -> Rows> Suite<M, R> {
     /// Rows that say nothing but that they are there need not show whose they are: they come with one that does.
     pub(super) async fn one_key_two_partitions(&self) {
-        let Supports { stock, rows, .. } = self.supports;
-        let supported =
-            [(stock, Shop::STOCK), (rows, Shop::INDEX), (stock, Shop::BINS), (rows, Shop::MEMBERS)];
+        let Supports { stock, rows, merged, .. } = self.supports;
+        let supported = [
+            (stock, Shop::STOCK),
+            (rows, Shop::INDEX),
+            (stock, Shop::BINS),
+            (rows, Shop::MEMBERS),
+            (merged, Shop::SHELVES),
+        ];
         for (_, view) in supported.into_iter().filter(|view| view.0) {
             for deleted in [false, true] {
                 for second in [put(view, 40), Op::Delete] {
@@ -59,8 +64,12 @@ impl<M: AsyncFn(&str) -> Backend, R: AsyncFn(&str, &View) -> Rows> Suite<M, R> {
             Log::new(other.clone(), 'p', 5),
             Log::new(sales.clone(), 'o', 0),
         ];
-        if [Shop::STOCK, Shop::BINS].contains(&view) {
-            let share = Op::Share(vec![7.into()]);
+        let share = match view {
+            Shop::STOCK | Shop::BINS => Some(Op::Share(vec![7.into()])),
+            Shop::SHELVES => Some(merged::share(&[7])),
+            _ => None,
+        };
+        if let Some(share) = share {
             logs[2].push(1, vec![(view, key(view, KEY), share)]);
         }
         logs[0].push(1, vec![(view, key(view, KEY), put(view, 30))]);
