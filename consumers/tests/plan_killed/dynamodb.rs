@@ -1,11 +1,19 @@
-//! The same on DynamoDB, for the two views that it can hold. Items are read as readers do it, attribute by attribute.
+//! The same on DynamoDB. Items are read as readers do it, attribute by attribute.
 use super::{Story, VIEWS, assert_same, columns_of};
 use aws_sdk_dynamodb::{Client, config::Credentials, types::AttributeValue};
 use rusqlite::{Connection, params_from_iter, types::Value};
+use sinks::Cell;
 use std::collections::HashMap;
 
-/// The views that are there, each with the attribute without which an item is no row.
-const SHOWN_BY: [(&str, &str); 2] = [("ticket_cards", "live"), ("ticket_votes", "points")];
+/// The views, each with the attribute without which an item is no row.
+const SHOWN_BY: [(&str, &str); 4] = [
+    ("ticket_cards", "live"),
+    ("ticket_votes", "points"),
+    ("tickets_now", "live"),
+    ("tickets_by_status", "live"),
+];
+/// A column of times.
+const NEWEST: &str = "newest";
 
 type Item = HashMap<String, AttributeValue>;
 
@@ -34,7 +42,8 @@ impl Tables {
         let all =
             async { scan.into_paginator().items().send().collect::<Result<Vec<_>, _>>().await };
         let mut items = self.io.block_on(all).expect("an answer");
-        let key = |item: &Item| ["project", "id"].map(|name| format!("{:?}", item[name]));
+        let key =
+            |item: &Item| ["project", "id", "status"].map(|name| format!("{:?}", item.get(name)));
         items.sort_by_key(key);
         items
     }
@@ -48,14 +57,17 @@ impl Tables {
         let holes = vec!["?"; columns.len()].join(", ");
         let insert = format!("insert into {view} values ({holes})");
         for item in self.items(view).iter().filter(|item| item.contains_key(shown_by)) {
-            let row = columns.iter().map(|name| value(item.get(name)));
+            let row = columns.iter().map(|name| value(name, item.get(name)));
             db.execute(&insert, params_from_iter(row)).expect("a row");
         }
     }
 }
 
-fn value(attribute: Option<&AttributeValue>) -> Value {
+fn value(name: &str, attribute: Option<&AttributeValue>) -> Value {
     match attribute {
+        Some(AttributeValue::N(us)) if name == NEWEST => {
+            Value::Text(Cell::Time(us.parse().expect("microseconds")).to_string())
+        }
         None | Some(AttributeValue::Null(_)) => Value::Null,
         Some(AttributeValue::S(text)) => Value::Text(text.clone()),
         Some(AttributeValue::N(number)) => Value::Integer(number.parse().expect("whole")),
