@@ -21,8 +21,19 @@ pub enum Format {
     Days,
     /// ISO 8601 text; UTC where it names no offset.
     Iso,
+    /// Bytes as text in base64 (`binary.handling.mode=base64`).
+    Base64,
+    /// Bytes as text in base64 with `-` and `_` (`binary.handling.mode=base64-url-safe`).
+    Base64UrlSafe,
+    /// Bytes as text of two digits each (`binary.handling.mode=hex`).
+    Hex,
 }
 impl Format {
+    /// Whether it is one of strings of bytes that arrive as text.
+    pub(crate) fn is_of_bytes(self) -> bool {
+        matches!(self, Self::Base64 | Self::Base64UrlSafe | Self::Hex)
+    }
+
     fn parse(text: &str) -> Option<Self> {
         Some(match text {
             "decimal-text" => Self::DecimalText,
@@ -31,6 +42,9 @@ impl Format {
             "nanos" => Self::Nanos,
             "days" => Self::Days,
             "iso" => Self::Iso,
+            "base64" => Self::Base64,
+            "base64-url-safe" => Self::Base64UrlSafe,
+            "hex" => Self::Hex,
             _ => {
                 let scale = text.strip_prefix("decimal(")?.strip_suffix(')')?;
                 Self::DecimalBytes { scale: parse_scale(scale)? }
@@ -48,6 +62,9 @@ impl fmt::Display for Format {
             Self::Nanos => "nanos",
             Self::Days => "days",
             Self::Iso => "iso",
+            Self::Base64 => "base64",
+            Self::Base64UrlSafe => "base64-url-safe",
+            Self::Hex => "hex",
         })
     }
 }
@@ -149,7 +166,7 @@ fn parse_entry(entry: &str) -> Result<(&str, &str, Format), &'static str> {
     }
     let format = Format::parse(format.trim()).ok_or(
         "no such format: there are decimal(SCALE) with a scale of -1000 to 1000, decimal-text, \
-         millis, micros, nanos, days, iso",
+         millis, micros, nanos, days, iso, base64, base64-url-safe, hex",
     )?;
     Ok((table, column, format))
 }
@@ -177,9 +194,9 @@ mod tests {
 
     #[test]
     fn same_text_in_any_order() {
-        let text =
-            "a.x=iso,a.y=decimal(2),b.x=decimal-text,b.y=days,c.x=millis,c.y=micros,c.z=nanos";
-        let shuffled = " c.z=nanos, b.y = days,,b.x=decimal-text,c.y=micros,a.y=decimal(2),a.x=iso,c.x=millis,";
+        let text = "a.x=iso,a.y=decimal(2),b.x=decimal-text,b.y=days,c.x=millis,c.y=micros,c.z=nanos,d.x=base64,\
+             d.y=base64-url-safe,d.z=hex";
+        let shuffled = "d.y=base64-url-safe, d.z=hex, d.x=base64, c.z=nanos, b.y = days,,b.x=decimal-text,c.y=micros,a.y=decimal(2),a.x=iso,c.x=millis,";
         assert_eq!(Formats::parse(shuffled).unwrap().to_string(), text);
         assert_eq!(Formats::parse(text).unwrap(), Formats::parse(shuffled).unwrap());
         assert_eq!(Formats::parse(" ").unwrap(), Formats::default());

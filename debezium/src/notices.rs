@@ -40,7 +40,8 @@ impl Doubt {
             kind,
             default: default.map(Box::from),
         };
-        let floating = kind == Kind::Plain && matches!(schema_type, Some("double" | "float"));
+        let floating =
+            kind == Kind::Single || (kind == Kind::Plain && schema_type == Some("double"));
         let cut = schema_name == Some("org.apache.kafka.connect.data.Timestamp");
         let all = [
             default.map(|default| doubt(DoubtKind::NullOrDefault, Some(default))),

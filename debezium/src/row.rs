@@ -1,4 +1,6 @@
 //! A row image, unparsed until asked.
+mod types;
+
 use crate::{
     Format,
     format::TableFormats,
@@ -7,7 +9,6 @@ use crate::{
     value::{Instant, decimal, is_unavailable, time},
 };
 use ::decimal::Decimal;
-use base64::{Engine, engine::general_purpose::STANDARD};
 use std::{array, borrow::Cow, sync::Arc};
 
 #[derive(Debug, Clone)]
@@ -178,10 +179,16 @@ impl<'a> Row<'a> {
     fn kind(&self, column: &str, said: Option<&Column>) -> Kind {
         let configured = || self.configured.formats.as_ref().and_then(|f| f.get(column)).copied();
         match said.map_or(Kind::Unknown, |said| said.kind) {
-            kind @ (Kind::Unknown | Kind::Plain | Kind::Bytes | Kind::NoScale) => {
+            kind @ (Kind::Bytes | Kind::NoScale) => {
+                configured().filter(|format| !format.is_of_bytes()).map_or(kind, Kind::Is)
+            }
+            kind @ (Kind::Unknown | Kind::Plain | Kind::Single) => {
                 configured().map_or(kind, Kind::Is)
             }
-            Kind::Text if configured() == Some(Format::Iso) => Kind::Is(Format::Iso),
+            Kind::Text => {
+                let of_text = |format: &Format| *format == Format::Iso || format.is_of_bytes();
+                configured().filter(of_text).map_or(Kind::Text, Kind::Is)
+            }
             kind => kind,
         }
     }
@@ -243,6 +250,10 @@ impl<'a> Field<'a> {
                 self.value()?;
                 Err(self.error("bytes, not text"))
             }
+            Kind::Is(format) if format.is_of_bytes() => {
+                self.value()?;
+                Err(self.error("bytes, not text"))
+            }
             _ => self.string(self.value()?),
         }
     }
@@ -253,15 +264,6 @@ impl<'a> Field<'a> {
             "false" => Ok(false),
             raw => Err(self.error(&format!("{}, not a boolean", json::kind(raw)))),
         }
-    }
-
-    pub fn bytes(&self) -> Result<Vec<u8>, FieldError> {
-        if self.kind == Kind::Text {
-            self.value()?;
-            return Err(self.error("text, not bytes"));
-        }
-        let text = self.string(self.value()?)?;
-        STANDARD.decode(text.as_bytes()).map_err(|_| self.error("not base64"))
     }
 
     /// The JSON itself: for arrays and objects.
@@ -298,7 +300,7 @@ impl<'a> Field<'a> {
     fn is_decimal_text(&self) -> bool {
         matches!(
             self.kind,
-            Kind::Unknown | Kind::Text | Kind::Plain | Kind::Is(Format::DecimalText)
+            Kind::Unknown | Kind::Text | Kind::Plain | Kind::Single | Kind::Is(Format::DecimalText)
         )
     }
 
@@ -338,7 +340,7 @@ impl<'a> Field<'a> {
         match self.kind {
             Kind::NoInstant => Err(self.error("a time of day or a duration, not an instant")),
             Kind::Is(Format::Iso) if is_text => said(time::from_iso(&self.string(raw)?, true)),
-            Kind::Unknown | Kind::Text | Kind::Plain if is_text => {
+            Kind::Unknown | Kind::Text | Kind::Plain | Kind::Single if is_text => {
                 match time::from_iso(&self.string(raw)?, false) {
                     Err(time::BadTime::NoOffset) => Err(self.error(&format!(
                         "names no offset from UTC: if it is UTC, configure the column's format \
@@ -355,7 +357,7 @@ impl<'a> Field<'a> {
                     time::from_number(count, format)
                 }))
             }
-            Kind::Unknown | Kind::Plain if json::is_integer(raw) => Err(self.error(&format!(
+            Kind::Unknown | Kind::Plain | Kind::Single if json::is_integer(raw) => Err(self.error(&format!(
                 "a bare number, which may count ms, µs, ns or days: configure the column's format \
                  (`{table}.{column}=micros`, or millis, nanos, days)"
             ))),

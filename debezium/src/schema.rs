@@ -22,7 +22,11 @@ pub(crate) enum Kind {
     VariableScale,
     /// A time of day or a duration: no instant.
     NoInstant,
-    /// Whatever the JSON says: numbers, booleans, arrays, structs.
+    /// A floating-point number of 32 bits.
+    Single,
+    /// An array of texts.
+    Texts,
+    /// Whatever the JSON says: other numbers, booleans, arrays, structs.
     Plain,
 }
 
@@ -64,6 +68,8 @@ struct Field {
     name: Option<String>,
     parameters: Option<Parameters>,
     fields: Option<Vec<Field>>,
+    /// Of an array.
+    items: Option<Box<Field>>,
     optional: bool,
     default: Option<Box<RawValue>>,
 }
@@ -140,6 +146,8 @@ fn kind(field: &Field) -> Kind {
         _ => match field.r#type.as_deref() {
             Some("string") => Kind::Text,
             Some("bytes") => Kind::Bytes,
+            Some("float") => Kind::Single,
+            Some("array") if field.items.as_deref().map(kind) == Some(Kind::Text) => Kind::Texts,
             _ => Kind::Plain,
         },
     }

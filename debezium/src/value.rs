@@ -1,12 +1,18 @@
 //! What JSON text means as a value, exactly or not at all.
+pub(crate) mod bytes;
 pub(crate) mod decimal;
+pub(crate) mod float;
 pub(crate) mod time;
+pub(crate) mod uuid;
 
 pub use decimal::DECIMAL_DIGITS_MAX;
 pub use time::Instant;
 
 use crate::json;
-use base64::{Engine, engine::general_purpose::STANDARD};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE},
+};
 use std::sync::Arc;
 
 /// Stands for an unchanged TOAST column that PostgreSQL did not send, unless the connector is told another text
@@ -14,8 +20,9 @@ use std::sync::Arc;
 pub const PLACEHOLDER: &str = "__debezium_unavailable_value";
 const PLACEHOLDER_BASE64: &str = "X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ==";
 
-/// Text; base64 of it, where the column is not known to be text; an array with one of them; a map (hstore) from it.
-/// (Arrays of numbers and UUIDs have forms of their own: no reader here returns such arrays.)
+/// Text; base64 or hexadecimal digits of it, where the column is not known to be text; an array with one of them, or with
+/// the UUID that is made of it; a map (hstore) from it. (Arrays of numbers have forms of their own: no reader here returns
+/// such arrays.)
 ///
 /// The usual placeholder counts beside `others`: a connector that was told another one has sent it before, and
 /// nobody stores such a text.
@@ -36,12 +43,15 @@ struct Placeholder<'p> {
 }
 impl Placeholder<'_> {
     fn is(&self, raw: &str, may_be_bytes: bool) -> bool {
+        if raw.starts_with('[') && self.is_uuid(raw) {
+            return true;
+        }
         // Escaped throughout it would be six times as long, in brackets with some space around.
         if raw.len() < self.text.len() || raw.len() > 16 * self.text.len() + 16 {
             return false;
         }
         let is_one = |raw: &str| match json::string(raw) {
-            Some(text) => text == self.text || (may_be_bytes && self.is_base64(&text)),
+            Some(text) => text == self.text || (may_be_bytes && self.is_of_bytes(&text)),
             None => false,
         };
         match raw.as_bytes() {
@@ -55,11 +65,25 @@ impl Placeholder<'_> {
             _ => false,
         }
     }
+    /// An array of one UUID.
+    fn is_uuid(&self, raw: &str) -> bool {
+        let inside = raw.strip_prefix('[').and_then(|raw| raw.strip_suffix(']'));
+        let text = inside.and_then(|raw| raw.trim().strip_prefix('"')?.strip_suffix('"'));
+        // The length tells nearly all other lists.
+        text.is_some_and(|text| {
+            text.len() == uuid::TEXT_BYTES && uuid::is_named(text, self.text.as_bytes())
+        })
+    }
+    fn is_of_bytes(&self, text: &str) -> bool {
+        let is_hex = || bytes::from_hex(text).is_some_and(|bytes| bytes == self.text.as_bytes());
+        (text.len() == 2 * self.text.len() && is_hex()) || self.is_base64(text)
+    }
     fn is_base64(&self, text: &str) -> bool {
         match self.base64 {
             Some(base64) => text == base64,
             None => {
-                text.len() == self.text.len().div_ceil(3) * 4 && text == STANDARD.encode(self.text)
+                text.len() == self.text.len().div_ceil(3) * 4
+                    && (text == STANDARD.encode(self.text) || text == URL_SAFE.encode(self.text))
             }
         }
     }

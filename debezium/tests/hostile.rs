@@ -25,6 +25,8 @@ fn read_all(told: &mut String, row: &Row) {
                 write!(told, "{:?} {:?}", f.name(), f.format()).unwrap();
                 write!(told, "{:?} {:?} {:?}", f.int(), f.text(), f.decimal()).unwrap();
                 write!(told, "{:?} {:?} {:?}", f.time_us(), f.boolean(), f.bytes()).unwrap();
+                write!(told, "{:?} {:?} {:?}", f.float(), f.date(), f.uuid()).unwrap();
+                write!(told, "{:?} {:?}", f.json_text(), f.texts()).unwrap();
                 let kept = f.kept(|f| f.nullable(Field::json));
                 assert!(matches!(kept, Ok(Kept::Unchanged | Kept::New(_))));
             }

@@ -96,7 +96,7 @@ const SETTINGS: &[Setting<Service>] = &[
     setting!("key-columns" "KEY_COLUMNS" "T.C,.." Is(""), ALL, SHOP,
         "Columns that record keys may have beside the primary key, which is unique by itself"),
     setting!("column-formats" "COLUMN_FORMATS" "T.C=FORMAT,.." Is(""), ALL, SHOP,
-        "How columns are written where records carry no schema: decimal(SCALE), decimal-text, millis, micros, nanos, days, iso"),
+        "How columns are written where records carry no schema: decimal(SCALE), decimal-text, millis, micros, nanos, days, iso; of bytes as text: base64, base64-url-safe, hex"),
     setting!("unavailable-value" "UNAVAILABLE_VALUE" "TEXT" Is(PLACEHOLDER), ALL, SHOP,
         "What the connector's unavailable.value.placeholder says; read from records whose schema declares it"),
 

@@ -10,6 +10,8 @@ fn read_all(told: &mut String, row: &Row) {
     for f in row.columns().into_iter().flatten() {
         let _ = write!(told, "{} {:?} {:?}", f.name(), f.int(), f.text());
         let _ = write!(told, "{:?} {:?} {:?}", f.decimal(), f.time_us(), f.bytes());
+        let _ = write!(told, "{:?} {:?} {:?}", f.float(), f.date(), f.uuid());
+        let _ = write!(told, "{:?} {:?}", f.json_text(), f.texts());
         assert!(f.kept(|f| f.nullable(Field::json)).is_ok());
     }
 }

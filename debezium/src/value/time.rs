@@ -1,4 +1,4 @@
-//! Instants: µs since 1970, UTC, of the years 0001 to 9999; or infinite.
+//! Instants: µs since 1970, UTC, of the years 0001 to 9999; or infinite. Dates: days since 1970, of the same years.
 use crate::Format;
 use chrono::NaiveDate;
 
@@ -27,7 +27,7 @@ impl Instant {
 /// What the JDBC driver has for an infinite timestamp (`PGStatement.DATE_POSITIVE_INFINITY`), which Debezium sends on
 /// as ms, and as µs unless these are too many for 64 bits: then it is the last number that there is. PostgreSQL's own
 /// finite timestamps come nowhere near as ms; as µs they do after the year 294246. (Infinite *dates* arrive as days
-/// that differ between snapshot and stream, and nothing tells them: they stay an error.)
+/// that differ between snapshot and stream: read as instants they stay an error, read as dates [`date_of_days`] tells them.)
 const INFINITY: [i64; 2] = [9_223_372_036_825_200_000, i64::MAX];
 const NEGATIVE_INFINITY: [i64; 2] = [-9_223_372_036_832_400_000, i64::MIN];
 
@@ -47,8 +47,37 @@ pub(crate) enum BadTime {
     NotIso,
     #[error("names no offset from UTC")]
     NoOffset,
+    #[error("not an ISO 8601 date")]
+    NotIsoDate,
 }
-use BadTime::{NoOffset, NotIso, OutOfRange};
+use BadTime::{NoOffset, NotIso, NotIsoDate, OutOfRange};
+
+/// The first and the last date that PostgreSQL has, 4714-11-24 BC and 5874897-12-31. Infinite ones arrive as numbers
+/// beyond: 2146033979, and from a snapshot -622191234.
+const FINITE_DAYS: std::ops::RangeInclusive<i64> = -2_440_588..=2_145_042_905;
+
+/// `None`: an infinite date.
+pub(crate) fn date_of_days(days: i64) -> Result<Option<i32>, BadTime> {
+    if !FINITE_DAYS.contains(&days) {
+        return Ok(None);
+    }
+    let is_within = (FIRST_US / DAY_US..=LAST_US / DAY_US).contains(&days);
+    let days = i32::try_from(days).ok().filter(|_| is_within);
+    days.map(Some).ok_or(OutOfRange)
+}
+
+/// `2024-05-06`, or with a `Z` behind it, as `io.debezium.time.IsoDate` has it. `None`: an infinite date.
+pub(crate) fn date_of_iso(text: &str) -> Result<Option<i32>, BadTime> {
+    if matches!(text, "infinity" | "+infinity" | "-infinity") {
+        return Ok(None);
+    }
+    let mut rest = Rest(text.as_bytes());
+    let Some(date) = rest.date() else {
+        return Err(out_of_range_year(text).unwrap_or(NotIsoDate));
+    };
+    rest.take(b'Z');
+    if rest.0.is_empty() { Ok(Some(date.to_epoch_days())) } else { Err(NotIsoDate) }
+}
 
 /// `format`: one of those for numbers. Nanoseconds are cut to the µs before, also before 1970.
 pub(crate) fn from_number(count: i64, format: Format) -> Result<Instant, BadTime> {
@@ -61,6 +90,7 @@ pub(crate) fn from_number(count: i64, format: Format) -> Result<Instant, BadTime
         Format::Nanos => Some(count.div_euclid(1_000)),
         Format::Days => count.checked_mul(DAY_US),
         Format::DecimalBytes { .. } | Format::DecimalText | Format::Iso => None,
+        Format::Base64 | Format::Base64UrlSafe | Format::Hex => None,
     };
     us.filter(|us| (FIRST_US..=LAST_US).contains(us)).map(Instant::At).ok_or(OutOfRange)
 }
