@@ -1,12 +1,29 @@
 //! One value of a view's row.
+mod float;
+mod list;
 mod stored;
+mod text;
 
-use chrono::{DateTime, SecondsFormat};
+pub use float::Float;
+pub use list::List;
+
 use decimal::Decimal;
 use std::{collections::BTreeSet, fmt};
 
-/// Stored as JSON: `null`, `7`, `"text"`, `{"d":"19.50"}` (decimal), `{"t":1700000000000000}` (µs since 1970, UTC),
-/// `{"s":["a","b"]}` (set of words).
+/// Stored as JSON: `null`, `7`, `"text"`, and objects of one member for all others:
+///
+/// | member | value |
+/// | --- | --- |
+/// | `{"d":"19.50"}` | decimal |
+/// | `{"t":1700000000000000}` | time: µs since 1970, UTC |
+/// | `{"s":["a","b"]}` | set of words |
+/// | `{"b":true}` | bool |
+/// | `{"f":"1.5"}` | float: its text, which may be `NaN` |
+/// | `{"day":19849}` | date: days since 1970 |
+/// | `{"u":"123e4567-e89b-12d3-a456-426614174000"}` | UUID |
+/// | `{"x":"\\xdead"}` | bytes: `\x`, and two digits for each |
+/// | `{"j":"{\"a\": 1}"}` | JSON, as text |
+/// | `{"l":["a",null]}` | list of texts |
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Cell {
     Null,
@@ -16,6 +33,15 @@ pub enum Cell {
     /// Microseconds since 1970, UTC.
     Time(i64),
     Words(BTreeSet<String>),
+    Bool(bool),
+    Float(Float),
+    /// Days since 1970; no infinite one.
+    Date(i32),
+    Uuid([u8; 16]),
+    Bytes(Vec<u8>),
+    /// The text of a JSON value, as the source has it: two texts of one value are two.
+    Json(String),
+    List(List),
 }
 
 impl Cell {
@@ -43,6 +69,7 @@ impl Cell {
             Cell::Null => true,
             Cell::Int(n) => *n == 0,
             Cell::Decimal(d) => d.is_zero(),
+            Cell::Float(x) => x.get() == 0.0,
             _ => false,
         }
     }
@@ -50,25 +77,36 @@ impl Cell {
     pub fn size(&self) -> usize {
         match self {
             Cell::Null | Cell::Int(_) | Cell::Time(_) => 8,
-            Cell::Text(s) => s.len(),
+            Cell::Bool(_) | Cell::Float(_) | Cell::Date(_) => 8,
+            Cell::Uuid(uuid) => uuid.len(),
+            Cell::Text(s) | Cell::Json(s) => s.len(),
+            Cell::Bytes(bytes) => bytes.len(),
+            Cell::List(list) => {
+                list.0.iter().map(|text| 1 + text.as_ref().map_or(0, String::len)).sum()
+            }
             Cell::Decimal(d) => d.digits() as usize + 2,
             Cell::Words(s) => s.iter().map(String::len).sum(),
         }
     }
 }
 
-/// As people read it: decimals plain, times as RFC 3339 in UTC, words between spaces, null as nothing.
+/// As people read it: decimals plain, times as RFC 3339 in UTC, words between spaces, null as nothing. Bools, floats, dates,
+/// UUIDs and bytes are as PostgreSQL writes them (`true`, `1e+20`, `2024-05-06`, `\xdead`), and a list is one of JSON.
+/// [`Cell::parse`] reads it.
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Cell::Null => Ok(()),
             Cell::Int(n) => n.fmt(f),
-            Cell::Text(s) => f.write_str(s),
+            Cell::Text(s) | Cell::Json(s) => f.write_str(s),
             Cell::Decimal(d) => d.with_plain(|text| f.write_str(text)),
-            Cell::Time(t) => match DateTime::from_timestamp_micros(*t) {
-                Some(time) => f.write_str(&time.to_rfc3339_opts(SecondsFormat::AutoSi, true)),
-                None => write!(f, "{t} us since 1970"),
-            },
+            Cell::Time(us) => text::write_time(f, *us),
+            Cell::Bool(is_so) => is_so.fmt(f),
+            Cell::Float(number) => number.fmt(f),
+            Cell::Date(days) => text::write_date(f, *days),
+            Cell::Uuid(uuid) => text::write_uuid(f, uuid),
+            Cell::Bytes(bytes) => text::write_bytes(f, bytes),
+            Cell::List(list) => list.fmt(f),
             Cell::Words(s) => {
                 let words: Vec<&str> = s.iter().map(String::as_str).collect();
                 f.write_str(&words.join(" "))
@@ -100,5 +138,40 @@ impl From<Decimal> for Cell {
 impl<T: Into<Cell>> From<Option<T>> for Cell {
     fn from(value: Option<T>) -> Self {
         value.map_or(Cell::Null, Into::into)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Any cell, of texts without control characters.
+    pub(crate) fn cell() -> impl Strategy<Value = Cell> {
+        let number = prop_oneof![any::<i64>(), -200_i64..200];
+        let bytes = proptest::collection::vec(any::<u8>(), 0..9);
+        let list = proptest::collection::vec(proptest::option::of("\\PC{0,3}"), 0..4);
+        let float = prop_oneof![any::<f64>(), any::<u64>().prop_map(f64::from_bits), Just(-0.0)];
+        let decimal = (number.clone(), 0_u32..4, -3_i16..25);
+        prop_oneof![
+            Just(Cell::Null),
+            number.clone().prop_map(Cell::Int),
+            number.prop_map(Cell::Time),
+            (-62_135_596_800_000_000_i64..253_402_300_800_000_000).prop_map(Cell::Time),
+            "\\PC{0,9}".prop_map(Cell::Text),
+            decimal.prop_map(|(digits, power, scale)| {
+                let power = (0..power).map(|_| Decimal::from(i64::MAX));
+                let digits = Decimal::from_parts(digits.into(), scale);
+                Cell::Decimal(power.fold(digits, |product, factor| product * factor))
+            }),
+            proptest::collection::btree_set("\\PC{0,3}", 0..3).prop_map(Cell::Words),
+            any::<bool>().prop_map(Cell::Bool),
+            float.prop_map(|number| Cell::Float(Float::new(number))),
+            prop_oneof![any::<i32>(), -800_000..800_000].prop_map(Cell::Date),
+            any::<[u8; 16]>().prop_map(Cell::Uuid),
+            bytes.prop_map(Cell::Bytes),
+            "\\PC{0,9}".prop_map(Cell::Json),
+            list.prop_map(|texts| Cell::List(List(texts))),
+        ]
     }
 }

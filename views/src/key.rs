@@ -8,13 +8,14 @@ use decimal::Decimal;
 use std::{borrow::Cow, collections::BTreeSet};
 
 /// The form in which a key is stored and compared. Two keys that SQL takes for equal have one form: `1.0` and `1.00` are
-/// one number, and stores that keep a key as text would make two rows of them.
+/// one number, as `0` and `-0` are, and stores that keep a key as text would make two rows of them.
 pub fn canonical_key(key: &[Cell]) -> Cow<'_, [Cell]> {
-    if !key.iter().any(|cell| matches!(cell, Cell::Decimal(_))) {
+    if !key.iter().any(|cell| matches!(cell, Cell::Decimal(_) | Cell::Float(_))) {
         return Cow::Borrowed(key);
     }
     let canonical = |cell: &Cell| match cell {
         Cell::Decimal(decimal) => Cell::Decimal(shortest(decimal)),
+        Cell::Float(number) => Cell::Float(number.canonical()),
         other => other.clone(),
     };
     Cow::Owned(key.iter().map(canonical).collect())
@@ -25,15 +26,25 @@ fn shortest(decimal: &Decimal) -> Decimal {
     decimal.normalized().written_out()
 }
 
+/// What values of this type are, if no key can be made of them. Two texts of JSON may be one value.
+fn no_key(kind: Type) -> Option<&'static str> {
+    match kind {
+        Type::Words => Some("a set of words"),
+        Type::Json => Some("JSON"),
+        Type::List => Some("a list"),
+        Type::Int | Type::Text | Type::Decimal | Type::Time => None,
+        Type::Bool | Type::Float | Type::Date | Type::Uuid | Type::Bytes => None,
+    }
+}
+
 impl View {
     /// Why no table can have these columns and tell its rows apart by this key; `None`: one can.
     pub fn unfit(&self) -> Option<String> {
         if self.key.is_empty() {
             return Some("it has no key column".to_owned());
         }
-        if let Some(column) = self.key.iter().find(|column| column.kind == Type::Words) {
-            let name = column.name;
-            return Some(format!("its key column `{name}` is a set of words, which is no key"));
+        if let Some((name, what)) = self.key.iter().find_map(|c| Some((c.name, no_key(c.kind)?))) {
+            return Some(format!("its key column `{name}` is {what}, which is no key"));
         }
         let mut names = BTreeSet::new();
         let mut all = self.key.iter().chain(self.columns).map(|column| column.name);
@@ -69,6 +80,13 @@ mod tests {
     }
 
     #[test]
+    fn equal_floats_are_one_key() {
+        let zeros = [0.0, -0.0].map(|zero| [Cell::Float(crate::Float::new(zero))]);
+        let texts = zeros.map(|zero| canonical_key(&zero)[0].to_string());
+        assert_eq!(texts, ["0", "0"]);
+    }
+
+    #[test]
     fn other_keys_are_as_they_are() {
         let key = [Cell::Null, Cell::from("1.0"), Cell::Int(10), Cell::Time(0)];
         assert!(matches!(canonical_key(&key), Cow::Borrowed(same) if same == key));
@@ -80,6 +98,12 @@ mod tests {
         let why = |key, columns| View::rows("v", key, columns).unfit().expect("unfit");
         assert!(why(&[], &[ID]).contains("no key column"));
         assert!(why(&[ID, WORDS], &[]).contains("`words`"));
+        const JSON: Column = Column::new("said", Type::Json);
+        const LIST: Column = Column::new("tags", Type::List);
+        assert_eq!(why(&[JSON], &[ID]), "its key column `said` is JSON, which is no key");
+        assert_eq!(why(&[ID, LIST], &[]), "its key column `tags` is a list, which is no key");
+        const FLOAT: Column = Column::new("rate", Type::Float);
+        assert_eq!(View::rows("v", &[FLOAT], &[JSON, LIST]).unfit(), None);
         assert!(why(&[ID], &[WORDS, ID]).contains("`id` twice"));
         assert!(why(&[ID, ID], &[]).contains("`id` twice"));
     }

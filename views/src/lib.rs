@@ -12,7 +12,7 @@ mod row;
 mod view;
 mod words;
 
-pub use cell::Cell;
+pub use cell::{Cell, Float, List};
 pub use decimal::Decimal;
 pub use expr::{Condition, Expr, Parts, day};
 pub use key::{canonical_key, read_key, write_key};

@@ -262,21 +262,38 @@ impl Part {
 }
 
 /// Values of one type that lie close together have one bucket, and buckets are ordered as their values are: a state keeps
-/// the values of one bucket in one row, and the extreme of each bucket in another. Times have one for each UTC day.
+/// the values of one bucket in one row, and the extreme of each bucket in another. Times have one for each UTC day, dates
+/// for 32 days, and floats 64 between a power of two and the next.
 pub fn bucket(value: &Cell) -> i64 {
     const DAY_US: i64 = 86_400_000_000;
     const WHOLE: i64 = 1_024;
+    const DAYS: i64 = 32;
+    const FLOAT_BITS: u32 = 18;
     match value {
         Cell::Null => i64::MIN,
         Cell::Int(number) => number.div_euclid(WHOLE),
         Cell::Time(us) => us.div_euclid(DAY_US),
         Cell::Decimal(decimal) => whole(decimal).div_euclid(WHOLE),
-        Cell::Text(text) => {
-            let byte = |at| text.as_bytes().get(at).copied().map_or(0, i64::from);
-            byte(0) << 8 | byte(1)
-        }
-        Cell::Words(words) => words.first().map_or(0, |word| bucket(&Cell::Text(word.clone()))),
+        Cell::Text(text) | Cell::Json(text) => two_bytes(text.as_bytes()),
+        Cell::Words(words) => words.first().map_or(0, |word| two_bytes(word.as_bytes())),
+        Cell::Bool(is_so) => i64::from(*is_so),
+        // The bits that are left fit.
+        Cell::Float(number) => (number.ordered() >> (u64::BITS - FLOAT_BITS)) as i64,
+        Cell::Date(days) => i64::from(*days).div_euclid(DAYS),
+        Cell::Uuid(uuid) => two_bytes(uuid),
+        Cell::Bytes(bytes) => two_bytes(bytes),
+        Cell::List(list) => match list.0.first() {
+            None => 0,
+            Some(Some(text)) => two_bytes(text.as_bytes()),
+            Some(None) => 1 << 16,
+        },
     }
+}
+
+/// The first two, as one number.
+fn two_bytes(bytes: &[u8]) -> i64 {
+    let byte = |at| bytes.get(at).copied().map_or(0, i64::from);
+    byte(0) << 8 | byte(1)
 }
 
 /// Without what is behind the point; the nearest that 64 bits hold.

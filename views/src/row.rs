@@ -11,9 +11,16 @@
 //! | `03` | text | how many bytes, and the bytes |
 //! | `04` | decimal | as [`Decimal::write_binary`] has it |
 //! | `05` | words | how many, and each as text is written |
+//! | `06` | bool | `00` or `01` |
+//! | `07` | float | the 8 bytes of IEEE 754, the highest first |
+//! | `08` | date | the days |
+//! | `09` | UUID | its 16 bytes |
+//! | `0a` | bytes | as text is written |
+//! | `0b` | JSON | as text is written |
+//! | `0c` | list | how many, and each: `00` for null, or `01` and as text is written |
 #![deny(clippy::disallowed_methods)]
 
-use crate::Cell;
+use crate::{Cell, Float, List};
 use decimal::{
     Decimal,
     varint::{read_signed, read_varint, write_signed, write_varint},
@@ -27,6 +34,13 @@ const TIME: u8 = 2;
 const TEXT: u8 = 3;
 const DECIMAL: u8 = 4;
 const WORDS: u8 = 5;
+const BOOL: u8 = 6;
+const FLOAT: u8 = 7;
+const DATE: u8 = 8;
+const UUID: u8 = 9;
+const BYTES: u8 = 10;
+const JSON: u8 = 11;
+const LIST: u8 = 12;
 
 /// The row as it is stored.
 pub fn encode_row(row: &[Cell]) -> Vec<u8> {
@@ -66,6 +80,28 @@ fn write_cell(out: &mut Vec<u8>, cell: &Cell) {
             write_varint(out, words.len() as u64);
             words.iter().for_each(|word| write_text(out, word));
         }
+        Cell::Bool(is_so) => out.extend([BOOL, u8::from(*is_so)]),
+        Cell::Float(number) => {
+            out.push(FLOAT);
+            out.extend(number.get().to_be_bytes());
+        }
+        Cell::Date(days) => write_tagged(out, DATE, (*days).into()),
+        Cell::Uuid(uuid) => {
+            out.push(UUID);
+            out.extend_from_slice(uuid);
+        }
+        Cell::Bytes(bytes) => {
+            out.push(BYTES);
+            write_bytes(out, bytes);
+        }
+        Cell::Json(text) => {
+            out.push(JSON);
+            write_text(out, text);
+        }
+        Cell::List(list) => {
+            out.push(LIST);
+            write_list(out, list);
+        }
     }
 }
 
@@ -75,8 +111,20 @@ fn write_tagged(out: &mut Vec<u8>, tag: u8, number: i64) {
 }
 
 fn write_text(out: &mut Vec<u8>, text: &str) {
-    write_varint(out, text.len() as u64);
-    out.extend_from_slice(text.as_bytes());
+    write_bytes(out, text.as_bytes());
+}
+fn write_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    write_varint(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+fn write_list(out: &mut Vec<u8>, list: &List) {
+    write_varint(out, list.0.len() as u64);
+    for text in &list.0 {
+        out.push(u8::from(text.is_some()));
+        if let Some(text) = text {
+            write_text(out, text);
+        }
+    }
 }
 
 fn read_cell(bytes: &mut &[u8]) -> Option<Cell> {
@@ -94,6 +142,15 @@ fn read_cell(bytes: &mut &[u8]) -> Option<Cell> {
             }
             Cell::Words(words)
         }
+        BOOL => Cell::Bool(read_bool(bytes)?),
+        FLOAT => {
+            Cell::Float(Float::new(f64::from_be_bytes(*take(bytes, <[u8]>::split_first_chunk)?)))
+        }
+        DATE => Cell::Date(i32::try_from(take(bytes, read_signed)?).ok()?),
+        UUID => Cell::Uuid(*take(bytes, <[u8]>::split_first_chunk)?),
+        BYTES => Cell::Bytes(read_bytes(bytes)?.to_vec()),
+        JSON => Cell::Json(read_text(bytes)?.to_owned()),
+        LIST => Cell::List(read_list(bytes)?),
         _ => return None,
     })
 }
@@ -109,31 +166,34 @@ fn take<'b, T>(
 }
 
 fn read_text<'b>(bytes: &mut &'b [u8]) -> Option<&'b str> {
+    std::str::from_utf8(read_bytes(bytes)?).ok()
+}
+fn read_bytes<'b>(bytes: &mut &'b [u8]) -> Option<&'b [u8]> {
     let length = usize::try_from(take(bytes, read_varint)?).ok()?;
-    let text = take(bytes, |bytes| bytes.split_at_checked(length))?;
-    std::str::from_utf8(text).ok()
+    take(bytes, |bytes| bytes.split_at_checked(length))
+}
+fn read_bool(bytes: &mut &[u8]) -> Option<bool> {
+    match *take(bytes, <[u8]>::split_first)? {
+        0 => Some(false),
+        1 => Some(true),
+        _ => None,
+    }
+}
+fn read_list(bytes: &mut &[u8]) -> Option<List> {
+    let count = take(bytes, read_varint)?;
+    let mut texts = Vec::new();
+    for _ in 0..count {
+        let text = if read_bool(bytes)? { Some(read_text(bytes)?.to_owned()) } else { None };
+        texts.push(text);
+    }
+    Some(List(texts))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cell::tests::cell;
     use proptest::prelude::*;
-
-    fn cell() -> impl Strategy<Value = Cell> {
-        let number = prop_oneof![any::<i64>(), -200_i64..200];
-        prop_oneof![
-            Just(Cell::Null),
-            number.clone().prop_map(Cell::Int),
-            number.clone().prop_map(Cell::Time),
-            "\\PC{0,9}".prop_map(Cell::Text),
-            (number, 0_u32..4, -3_i16..25).prop_map(|(digits, power, scale)| {
-                let power = (0..power).map(|_| Decimal::from(i64::MAX));
-                let digits = Decimal::from_parts(digits.into(), scale);
-                Cell::Decimal(power.fold(digits, |product, factor| product * factor))
-            }),
-            proptest::collection::btree_set("\\PC{0,3}", 0..3).prop_map(Cell::Words),
-        ]
-    }
 
     proptest! {
         #[test]
@@ -160,7 +220,7 @@ mod tests {
     #[test]
     fn bytes_as_ever() {
         let decimal = |text: &str| Cell::Decimal(text.parse().expect("a decimal"));
-        let cases: [(Cell, &[u8]); 14] = [
+        let cases: [(Cell, &[u8]); 25] = [
             (Cell::Null, &[0]),
             (Cell::Int(0), &[1, 0]),
             (Cell::Int(-1), &[1, 1]),
@@ -178,6 +238,17 @@ mod tests {
                 b"\x04\x40\x00\x281701411834604692317316873037158841057280",
             ),
             (Cell::Words(["b".to_owned(), "a".to_owned()].into()), &[5, 2, 1, b'a', 1, b'b']),
+            (Cell::Bool(false), &[6, 0]),
+            (Cell::Bool(true), &[6, 1]),
+            (Cell::Float(Float::new(-1.5)), &[7, 0xbf, 0xf8, 0, 0, 0, 0, 0, 0]),
+            (Cell::Float(Float::new(f64::NAN)), &[7, 0x7f, 0xf8, 0, 0, 0, 0, 0, 0]),
+            (Cell::Date(-1), &[8, 1]),
+            (Cell::Date(i32::MAX), &[8, 0xfe, 0xff, 0xff, 0xff, 0xf]),
+            (Cell::Uuid(*b"0123456789abcdef"), b"\x090123456789abcdef"),
+            (Cell::Bytes(vec![0, 0xff]), &[10, 2, 0, 0xff]),
+            (Cell::Json("[]".into()), &[11, 2, b'[', b']']),
+            (Cell::List(List(vec![Some("a".into()), None])), &[12, 2, 1, 1, b'a', 0]),
+            (Cell::List(List(vec![])), &[12, 0]),
         ];
         for (cell, want) in cases {
             let stored = encode_row(std::slice::from_ref(&cell));
@@ -195,6 +266,23 @@ mod tests {
         }
         assert_eq!(decode_row(&[1, 5, 0xff, 0xff, 0xff, 0xff, 0x7f]), None, "words that lie");
         assert_eq!(decode_row(&[&[1, 1][..], &[0xff; 9], &[2]].concat()), None, "65 bits");
+        for bytes in [
+            &[1, 6, 2][..],
+            &[1, 7, 0, 0, 0, 0, 0, 0, 0],
+            &[1, 8, 0x80, 0x80, 0x80, 0x80, 0x10],
+            &[1, 9, 0],
+            &[1, 10, 1],
+            &[1, 11, 1, 0xff],
+            &[1, 12, 1],
+            &[1, 12, 1, 2],
+            &[1, 12, 0xff, 0xff, 0xff, 0xff, 0x7f, 0],
+            &[1, 13],
+        ] {
+            assert_eq!(decode_row(bytes), None, "{bytes:?}");
+        }
+        let minus_zero = [Cell::Float(Float::new(-0.0))];
+        let read = decode_row(&encode_row(&minus_zero)).expect("a row");
+        assert_eq!(read[0].to_string(), "-0", "its sign is kept");
         assert_eq!(decode_row(&[1]), Some(vec![]));
     }
 }

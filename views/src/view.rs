@@ -20,6 +20,19 @@ pub enum Type {
     Time,
     /// Sets of words.
     Words,
+    /// True or false.
+    Bool,
+    /// Floating-point numbers of 64 bits, `NaN` and infinite ones among them.
+    Float,
+    /// Days of the calendar.
+    Date,
+    Uuid,
+    /// Strings of bytes.
+    Bytes,
+    /// Texts of JSON, compared as texts: no key is made of them.
+    Json,
+    /// Lists of texts, of which any may be null: no key is made of them.
+    List,
 }
 impl Type {
     /// As it is stored and compared: never another word.
@@ -30,6 +43,13 @@ impl Type {
             Self::Decimal => "decimal",
             Self::Time => "time",
             Self::Words => "words",
+            Self::Bool => "bool",
+            Self::Float => "float",
+            Self::Date => "date",
+            Self::Uuid => "uuid",
+            Self::Bytes => "bytes",
+            Self::Json => "json",
+            Self::List => "list",
         }
     }
 }

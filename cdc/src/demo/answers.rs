@@ -77,6 +77,7 @@ pub(crate) fn cell(value: Option<&Value>, kind: Type) -> anyhow::Result<Cell> {
         Type::Time => Cell::Time(DateTime::parse_from_rfc3339(&as_text(value))?.timestamp_micros()),
         Type::Text => Cell::Text(as_text(value)),
         Type::Words => Cell::Words(as_text(value).split(' ').map(str::to_owned).collect()),
+        kind => Cell::parse(kind, &as_text(value)).context("not a value of its type")?,
     })
 }
 

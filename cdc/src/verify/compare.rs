@@ -87,10 +87,11 @@ impl Digest {
     }
 }
 
-/// One text for one value: `1.50` and `1.5` are one.
+/// One text for one value: `1.50` and `1.5` are one, and so are `-0` and `0` of a float.
 fn plain(cell: &Cell) -> String {
     match cell {
         Cell::Decimal(d) => d.normalized().to_plain_string(),
+        Cell::Float(number) => number.canonical().to_string(),
         cell => cell.to_string(),
     }
 }
@@ -151,6 +152,13 @@ mod tests {
         };
         assert_eq!(digest(&[(1, "1.50"), (2, "0")]), digest(&[(2, "0.00"), (1, "1.5")]));
         assert_ne!(digest(&[(1, "1.5")]), digest(&[(1, "15")]));
+        let float = |number: f64| {
+            let mut digest = Digest::default();
+            digest.add(&[], &[Cell::Float(sinks::Float::new(number))]);
+            digest
+        };
+        assert_eq!(float(-0.0), float(0.0));
+        assert_ne!(float(1.5), float(-1.5));
         assert_ne!(digest(&[(1, "1"), (2, "2")]), digest(&[(1, "2"), (2, "1")]));
         let mut null = Digest::default();
         null.add(&[Cell::Null], &[]);

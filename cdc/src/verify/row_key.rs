@@ -1,7 +1,7 @@
 //! The key of a table's row, or of a view's: one value or several, of any type.
 use chrono::{DateTime, SecondsFormat};
 use consumers::source_table::SourceType;
-use sinks::{Cell, key_text};
+use sinks::{Cell, List, key_text};
 use std::fmt;
 
 /// The values of a key as text, in the order in which its columns are declared. None of them is null.
@@ -40,18 +40,31 @@ impl fmt::Display for RowKey {
     }
 }
 
-/// One text for one value, and one that PostgreSQL reads. `None`: null, or a set of words, which no key has.
+/// One text for one value, and one that PostgreSQL reads as the column's type. `None`: null, or a set of words, which no
+/// key has.
 pub fn text(cell: &Cell) -> Option<String> {
     match cell {
         Cell::Null | Cell::Words(_) => None,
         Cell::Int(number) => Some(number.to_string()),
-        Cell::Text(text) => Some(text.clone()),
+        Cell::Text(text) | Cell::Json(text) => Some(text.clone()),
+        Cell::Float(number) => Some(number.canonical().to_string()),
+        Cell::Bool(_) | Cell::Date(_) | Cell::Uuid(_) | Cell::Bytes(_) => Some(cell.to_string()),
+        Cell::List(list) => Some(array(list)),
         Cell::Decimal(decimal) => Some(decimal.normalized().to_plain_string()),
         Cell::Time(us) => {
             let time = DateTime::from_timestamp_micros(*us)?;
             Some(time.to_rfc3339_opts(SecondsFormat::Micros, true))
         }
     }
+}
+
+/// As PostgreSQL writes an array: `{"a",NULL}`.
+fn array(list: &List) -> String {
+    let text = |text: &Option<String>| match text {
+        None => "NULL".to_owned(),
+        Some(text) => format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")),
+    };
+    format!("{{{}}}", list.0.iter().map(text).collect::<Vec<_>>().join(","))
 }
 
 /// The same of a value that the window holds as text. `None`: it is no value of this kind.

@@ -178,10 +178,9 @@ pub fn cut(mut cells: Vec<Cell>, key: usize) -> Row {
 fn cell(text: Option<&str>, kind: Type) -> Cell {
     let Some(text) = text else { return Cell::Null };
     let read = match kind {
-        Type::Int => text.parse().ok().map(Cell::Int),
-        Type::Decimal => text.parse().ok().map(Cell::Decimal),
         Type::Time => text.parse().ok().map(Cell::Time),
         Type::Text | Type::Words => None,
+        kind => Cell::parse(kind, text),
     };
     read.unwrap_or_else(|| Cell::Text(text.to_owned()))
 }

@@ -135,6 +135,39 @@ impl Bytes {
                 self.count(words.len());
                 words.iter().for_each(|word| self.text(word));
             }
+            other => self.other(other),
+        }
+    }
+    /// The types that came later.
+    fn other(&mut self, cell: &Cell) {
+        match cell {
+            Cell::Bool(is_so) => self.put(&[6, u8::from(*is_so)]),
+            Cell::Float(number) => {
+                self.put(&[7]);
+                self.put(&number.get().to_le_bytes());
+            }
+            Cell::Date(days) => {
+                self.put(&[8]);
+                self.number((*days).into());
+            }
+            Cell::Uuid(uuid) => {
+                self.put(&[9]);
+                self.put(uuid);
+            }
+            Cell::Bytes(bytes) => {
+                self.put(&[10]);
+                self.run(bytes);
+            }
+            Cell::Json(text) => {
+                self.put(&[11]);
+                self.text(text);
+            }
+            Cell::List(list) => {
+                self.put(&[12]);
+                self.count(list.0.len());
+                list.0.iter().for_each(|text| self.option(text.as_deref(), Self::text));
+            }
+            _ => {}
         }
     }
 
@@ -163,6 +196,7 @@ impl Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Float, List};
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
@@ -187,6 +221,15 @@ mod tests {
             )
             .into()),
             prop::collection::btree_set(text().prop_map(str::to_owned), 0..3).prop_map(Cell::Words),
+            any::<bool>().prop_map(Cell::Bool),
+            prop_oneof![Just(0.0), Just(-0.0), Just(1.0), Just(f64::NAN)]
+                .prop_map(|number| Cell::Float(Float::new(number))),
+            (-1..2).prop_map(Cell::Date),
+            prop_oneof![Just([0; 16]), Just([1; 16])].prop_map(Cell::Uuid),
+            text().prop_map(|text| Cell::Bytes(text.into())),
+            text().prop_map(|text| Cell::Json(text.into())),
+            prop::collection::vec(prop::option::of(text().prop_map(str::to_owned)), 0..3)
+                .prop_map(|texts| Cell::List(List(texts))),
         ]
     }
     fn cells() -> impl Strategy<Value = Vec<Cell>> {

@@ -1,5 +1,6 @@
 //! A small made-up shop: its views, its partitions' logs as writes, and what the views must show in the end.
 pub(super) mod merged;
+mod types;
 
 use crate::{
     AlertWhen, Batch, Cell, Checkpoint, Column, Condition, Expr, Index, IndexKey, Key, Mark, Merge,
@@ -72,9 +73,10 @@ impl Shop {
         }
         if supports.rows {
             views.push(members());
+            views.extend(types::rows());
         }
         if supports.totals {
-            views.push(regions());
+            views.extend([regions(), types::totals()]);
         }
         if supports.merged {
             views.extend(merged::views());
@@ -323,6 +325,7 @@ pub(super) fn logs(seed: u64, supports: &Supports, length: u64) -> Vec<Log> {
     let mut dice = Dice::new(seed);
     let mut more = Dice::new(seed ^ 0x2c0d);
     let mut most = Dice::new(seed ^ 0x3e26);
+    let mut typed = Dice::new(seed ^ 0x7e5d);
     let mut logs: Vec<Log> = partitions()
         .into_iter()
         .zip(['p', 'p', 'o', 'o', 'd', 'd'])
@@ -339,6 +342,7 @@ pub(super) fn logs(seed: u64, supports: &Supports, length: u64) -> Vec<Log> {
         }
         wide_keys(log, &mut more, supports);
         merged::writes(log, &mut most, supports);
+        types::fill(log, &mut typed, supports.rows, supports.totals);
     }
     logs
 }

@@ -10,8 +10,6 @@ use super::{
     wire::{self, Attributes},
 };
 use crate::{Cell, Column, Type, View, batch::joined, canonical_key};
-use chrono::DateTime;
-use views::Decimal;
 
 /// The range attribute of a key of three or more columns.
 pub const SORT_KEY: &str = "sort_key";
@@ -28,7 +26,7 @@ impl Address {
     /// `None`: a column is null, and there is no such item.
     pub fn of(view: &View, key: &[Cell]) -> Option<Self> {
         let key = canonical_key(key);
-        let named = |(column, cell): (&Column, &Cell)| Some((column.name, Value::of(cell)?));
+        let named = |(column, cell): (&Column, &Cell)| Some((column.name, Value::of_key(cell)?));
         let all: Vec<(&'static str, Value)> =
             view.key.iter().zip(&*key).map(named).collect::<Option<_>>()?;
         let attribute =
@@ -92,24 +90,13 @@ fn split(text: &str) -> Vec<String> {
 
 /// The cell that has this text. What does not read as its column's type stays text, and so shows as a difference.
 fn read(kind: Type, text: String) -> Cell {
-    let cell = match kind {
-        Type::Int => text.parse().ok().map(Cell::Int),
-        Type::Decimal => text.parse::<Decimal>().ok().map(Cell::Decimal),
-        Type::Time => time(&text).map(Cell::Time),
-        Type::Text | Type::Words => None,
-    };
-    cell.unwrap_or(Cell::Text(text))
-}
-fn time(text: &str) -> Option<i64> {
-    match text.strip_suffix(" us since 1970") {
-        Some(far) => far.parse().ok(),
-        None => Some(DateTime::parse_from_rfc3339(text).ok()?.timestamp_micros()),
-    }
+    Cell::parse(kind, &text).unwrap_or(Cell::Text(text))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Decimal, Float};
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
@@ -118,6 +105,14 @@ mod tests {
     const PRICE: Column = Column::new("price", Type::Decimal);
     const AT: Column = Column::new("since", Type::Time);
     const WIDE: &[Column] = &[NAME, ID, Column::new("part", Type::Text), PRICE, AT];
+    const ODD: &[Column] = &[
+        ID,
+        Column::new("is", Type::Bool),
+        Column::new("rate", Type::Float),
+        Column::new("day", Type::Date),
+        Column::new("who", Type::Uuid),
+        Column::new("hash", Type::Bytes),
+    ];
 
     fn wide() -> View {
         View::rows("wide", WIDE, &[])
@@ -138,7 +133,35 @@ mod tests {
             vec![name.into(), id.into(), part.into(), price.into(), Cell::Time(at)]
         })
     }
+    fn odd_key() -> impl Strategy<Value = Vec<Cell>> {
+        let float = prop_oneof![any::<u64>().prop_map(f64::from_bits), any::<f64>(), Just(-0.0)];
+        let day = -719_162..2_932_897;
+        let bytes = proptest::collection::vec(any::<u8>(), 0..4);
+        (any::<i64>(), any::<bool>(), float, day, any::<[u8; 16]>(), bytes).prop_map(
+            |(id, is, rate, day, who, hash)| {
+                let rate = Cell::Float(Float::new(rate));
+                vec![
+                    id.into(),
+                    Cell::Bool(is),
+                    rate,
+                    Cell::Date(day),
+                    Cell::Uuid(who),
+                    Cell::Bytes(hash),
+                ]
+            },
+        )
+    }
     proptest! {
+        #[test]
+        fn keys_of_odd_types_come_back(key in odd_key()) {
+            for view in [View::rows("odd", ODD, &[]), View::rows("odd", &ODD[..2], &[])] {
+                let key = &key[..view.key.len()];
+                let item = item(&view, key);
+                let read = cells(&view, &item);
+                prop_assert_eq!(&read, key);
+                prop_assert!(agrees(&view, &read, &item));
+            }
+        }
         #[test]
         fn keys_come_back(key in key()) {
             let view = wide();
@@ -199,6 +222,21 @@ mod tests {
         names.sort_unstable();
         assert_eq!(names, ["id", "name", "part", "price", "since", "sort_key"]);
         assert_eq!(item[SORT_KEY], wire::attribute(&Value::Text(text.to_owned())));
+    }
+
+    /// Stored in every item: never to be changed.
+    #[test]
+    fn texts_of_odd_types_are_as_ever() {
+        let rate = Cell::Float(Float::new(-0.0));
+        let who = Cell::Uuid(*b"0123456789abcdef");
+        let key =
+            [Cell::Int(1), Cell::Bool(true), rate, Cell::Date(0), who, Cell::Bytes(vec![0xde])];
+        let text = r"true/0/1970-01-01/30313233-3435-3637-3839-616263646566/\\xde";
+        assert_eq!(sort_key(&key), text);
+        let item = item(&View::rows("odd", ODD, &[]), &key);
+        assert_eq!(item["is"], wire::attribute(&Value::Text("true".into())));
+        assert_eq!(item["rate"], wire::attribute(&Value::Int(0)));
+        assert_eq!(item["hash"], wire::attribute(&Value::Bytes(vec![0xde])));
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! What DynamoDB refuses for good, as far as one write shows it.
-use super::key::{is_joined, sort_key};
+use super::{
+    key::{is_joined, sort_key},
+    request::float,
+};
 use crate::{Cell, Column, Op, View, Write};
 
 /// Handlers reject what is beyond these in `read`, before anything is written.
@@ -35,7 +38,11 @@ impl Limits {
             return Some(why);
         }
         // Texts alone: names, numbers and our own attributes come on top.
-        let texts = row.iter().filter(|cell| matches!(cell, Cell::Text(_) | Cell::Words(_)));
+        let is_text = |cell: &&Cell| {
+            use Cell::{Bytes, Json, List, Text, Words};
+            matches!(cell, Text(_) | Words(_) | Bytes(_) | Json(_) | List(_))
+        };
+        let texts = row.iter().filter(is_text);
         let bytes: usize = texts.map(Cell::size).sum();
         (bytes > self.item_bytes).then(|| {
             format!(
@@ -62,14 +69,18 @@ impl Limits {
             let max = if at == 0 { self.partition_key_bytes } else { self.sort_key_bytes };
             match cell {
                 Cell::Null => return wrong(column.name, "a key must not be null".into()),
-                Cell::Text(text) if is_whole && text.is_empty() => {
+                Cell::Text(_) | Cell::Bytes(_) if is_whole && cell.size() == 0 => {
                     return wrong(column.name, "a key must not be empty".into());
                 }
-                Cell::Text(text) if text.len() > max => {
+                Cell::Text(_) | Cell::Bytes(_) if cell.size() > max => {
                     return wrong(
                         column.name,
-                        format!("{} bytes are more than the {max} of a key", text.len()),
+                        format!("{} bytes are more than the {max} of a key", cell.size()),
                     );
+                }
+                Cell::Float(number) if is_whole && float(*number).is_none() => {
+                    let why = "NaN, infinite or beyond the range of a number, which is no key";
+                    return wrong(column.name, why.into());
                 }
                 cell => {
                     if let Some(why) = self.number(cell) {
@@ -104,7 +115,7 @@ impl Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Type;
+    use crate::{Float, Type};
 
     fn refused(key: Cell, cell: Cell) -> Option<String> {
         const KEY: [Column; 2] = [Column::new("token", Type::Text), Column::new("id", Type::Int)];
@@ -140,6 +151,30 @@ mod tests {
         );
         assert!(refused("lamp".into(), "x".repeat(400 * 1024 + 1).into()).is_some());
         assert_eq!(refused("lamp".into(), "x".repeat(400 * 1024).into()), None, "DynamoDB decides");
+    }
+
+    #[test]
+    fn a_float_is_a_key_only_as_a_number_and_bytes_only_if_there_are_some() {
+        const RATE: Column = Column::new("rate", Type::Float);
+        const HASH: Column = Column::new("hash", Type::Bytes);
+        let view = View::rows("rates", const { &[RATE, HASH] }, &[RATE]);
+        let refused = |rate: f64, hash: usize| {
+            let rate = Cell::Float(Float::new(rate));
+            let key = vec![rate.clone(), Cell::Bytes(vec![7; hash])];
+            let op = Op::Put(vec![rate]);
+            LIMITS.refuse(&view, &Write { offset: 0, source_ts_ms: 0, view: "rates", key, op })
+        };
+        for fine in [0.0, -0.0, 1.5, 9.999e125, -1e-130, 1.234_567_890_123_456_7e-5] {
+            assert_eq!(refused(fine, 1), None, "{fine}");
+        }
+        for wrong in [f64::NAN, f64::INFINITY, 1e126, 9e-131, f64::MAX] {
+            let why = refused(wrong, 1).expect("no key");
+            assert!(why.starts_with("rates.rate: ") && why.ends_with("is no key"), "{why}");
+        }
+        assert_eq!(refused(1.0, 1024), None);
+        assert_eq!(refused(1.0, 0).as_deref(), Some("rates.hash: a key must not be empty"));
+        let long = "rates.hash: 1025 bytes are more than the 1024 of a key";
+        assert_eq!(refused(1.0, 1025).as_deref(), Some(long));
     }
 
     /// The columns behind the first one share what a range attribute may have.

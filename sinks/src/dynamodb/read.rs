@@ -101,6 +101,8 @@ pub(super) fn cell(column: &Column, item: &Attributes) -> Cell {
     match (value, column.kind) {
         (None, Type::Words) => Cell::Words(BTreeSet::new()),
         (None, _) => Cell::Null,
+        (Some(Value::Int(n)), Type::Float) => float(&n.to_string()),
+        (Some(Value::Number(d)), Type::Float) => float(&d.to_string()),
         (Some(Value::Int(n)), Type::Decimal) => Cell::Decimal(Decimal::from_parts(n, 0)),
         (Some(Value::Int(n)), kind) => match i64::try_from(n) {
             Ok(n) if kind == Type::Time => Cell::Time(n),
@@ -108,9 +110,20 @@ pub(super) fn cell(column: &Column, item: &Attributes) -> Cell {
             Err(_) => Cell::Decimal(Decimal::from_parts(n, 0)),
         },
         (Some(Value::Number(d)), _) => Cell::Decimal(d),
-        (Some(Value::Text(s)), _) => Cell::Text(s),
+        (Some(Value::Text(s)), kind) => text(kind, s),
         (Some(Value::Words(words)), _) => Cell::Words(words),
-        // Never written into a column: shows as a difference.
+        (Some(Value::Bool(is_so)), _) => Cell::Bool(is_so),
+        (Some(Value::List(list)), _) => Cell::List(list),
+        (Some(Value::Bytes(bytes)), Type::Bytes) => Cell::Bytes(bytes),
+        // Never written into such a column: shows as a difference.
         (Some(Value::Bytes(b)), _) => Cell::Text(format!("{} bytes", b.len())),
     }
+}
+fn float(number: &str) -> Cell {
+    Cell::parse(Type::Float, number).unwrap_or_else(|| number.into())
+}
+/// A text as the column has it, if that is what is written for the value; as text it shows as a difference.
+fn text(kind: Type, text: String) -> Cell {
+    let is_written = |cell: &Cell| Value::of_key(cell) == Some(Value::Text(text.clone()));
+    Cell::parse(kind, &text).filter(is_written).unwrap_or(Cell::Text(text))
 }

@@ -1,6 +1,6 @@
 //! A single-item request in the terms of DynamoDB, as data: an action and the condition it stands under.
 //! The protocol makes it, `wire` sends it, and the model test carries it out on a table of its own.
-use crate::Cell;
+use crate::{Cell, Float, List};
 use std::collections::{BTreeMap, BTreeSet};
 use views::Decimal;
 
@@ -12,6 +12,8 @@ pub enum Value {
     Text(String),
     Bytes(Vec<u8>),
     Words(BTreeSet<String>),
+    Bool(bool),
+    List(List),
 }
 impl Value {
     pub fn int(&self) -> Option<i128> {
@@ -28,8 +30,32 @@ impl Value {
             Cell::Text(s) => Some(Value::Text(s.clone())),
             Cell::Decimal(d) => Some(Value::Number(d.clone())),
             Cell::Words(s) => (!s.is_empty()).then(|| Value::Words(s.clone())),
+            Cell::Bool(is_so) => Some(Value::Bool(*is_so)),
+            Cell::Float(number) => {
+                Some(float(*number).map_or_else(|| Value::Text(number.to_string()), Value::Number))
+            }
+            Cell::Bytes(bytes) => Some(Value::Bytes(bytes.clone())),
+            Cell::List(list) => Some(Value::List(list.clone())),
+            Cell::Json(text) => Some(Value::Text(text.clone())),
+            Cell::Date(_) | Cell::Uuid(_) => Some(Value::Text(cell.to_string())),
         }
     }
+    /// The same of a column of a key, which is a number, a text or bytes.
+    pub fn of_key(cell: &Cell) -> Option<Self> {
+        match cell {
+            Cell::Bool(is_so) => Some(Value::Text(is_so.to_string())),
+            cell => Self::of(cell),
+        }
+    }
+}
+/// As one of DynamoDB's numbers, which have every digit of a float. `None`: a `NaN`, an infinite one, or one beyond their
+/// range.
+pub fn float(number: Float) -> Option<Decimal> {
+    /// Of the sizes of numbers; 0 is one as well.
+    const RANGE: std::ops::Range<f64> = 1e-130..1e126;
+    let size = number.get().abs();
+    let is_within = size == 0.0 || RANGE.contains(&size);
+    is_within.then(|| number.canonical().to_string().parse().ok())?
 }
 impl From<i64> for Value {
     fn from(n: i64) -> Self {

@@ -97,12 +97,22 @@ fn index_of(view: &View, index: &Index) -> Result<NeededIndex, SinkError> {
             index.name
         ))
     };
+    let no_key = |name: &str| {
+        SinkError::Fatal(anyhow!(
+            "view `{}`: index `{}` is declared over the column `{name}`, which is no number, text or bytes in DynamoDB",
+            view.name,
+            index.name
+        ))
+    };
     let column = |name: &'static str| {
         let found = view.key.iter().chain(view.columns).find(|column| column.name == name);
         found.ok_or_else(|| wrong(name))
     };
     let part = |key: &IndexKey| match key {
-        IndexKey::Column(name) => column(name).map(key_part),
+        IndexKey::Column(name) => match column(name)? {
+            Column { kind: Type::Bool | Type::Words | Type::List, .. } => Err(no_key(name)),
+            column => Ok(key_part(column)),
+        },
         IndexKey::Lower { name, of } => column(of).map(|_| (*name, ScalarAttributeType::S)),
         IndexKey::Same { name, .. } => Ok((*name, ScalarAttributeType::S)),
     };
@@ -119,7 +129,15 @@ fn key_parts(view: &View) -> Vec<Part> {
 fn key_part(column: &Column) -> Part {
     match column.kind {
         Type::Int | Type::Decimal | Type::Time => (column.name, ScalarAttributeType::N),
-        Type::Text | Type::Words => (column.name, ScalarAttributeType::S),
+        Type::Float => (column.name, ScalarAttributeType::N),
+        Type::Bytes => (column.name, ScalarAttributeType::B),
+        Type::Text
+        | Type::Words
+        | Type::Bool
+        | Type::Date
+        | Type::Uuid
+        | Type::Json
+        | Type::List => (column.name, ScalarAttributeType::S),
     }
 }
 fn schema(key: &[Part]) -> Result<Vec<KeySchemaElement>, BuildError> {

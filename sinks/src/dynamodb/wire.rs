@@ -5,7 +5,7 @@ use super::{
     key::Address,
     request::{Action, Change, Item, Request, Value, When},
 };
-use crate::SinkError;
+use crate::{List, SinkError};
 use aws_sdk_dynamodb::{
     Client,
     config::http::HttpResponse,
@@ -206,7 +206,12 @@ pub fn attribute(value: &Value) -> AttributeValue {
         Value::Text(s) => AttributeValue::S(s.clone()),
         Value::Bytes(b) => AttributeValue::B(Blob::new(b.clone())),
         Value::Words(s) => AttributeValue::Ss(s.iter().cloned().collect()),
+        Value::Bool(is_so) => AttributeValue::Bool(*is_so),
+        Value::List(list) => AttributeValue::L(list.0.iter().map(element).collect()),
     }
+}
+fn element(text: &Option<String>) -> AttributeValue {
+    text.clone().map_or(AttributeValue::Null(true), AttributeValue::S)
 }
 
 /// Attributes of kinds that we never write are not ours, and left out.
@@ -222,6 +227,18 @@ pub fn value_of(value: &AttributeValue) -> Option<Value> {
         AttributeValue::S(s) => Value::Text(s.clone()),
         AttributeValue::B(b) => Value::Bytes(b.clone().into_inner()),
         AttributeValue::Ss(words) => Value::Words(words.iter().cloned().collect()),
+        AttributeValue::Bool(is_so) => Value::Bool(*is_so),
+        AttributeValue::L(list) => {
+            Value::List(List(list.iter().map(text_of).collect::<Option<_>>()?))
+        }
         _ => return None,
     })
+}
+/// An element of a list of texts.
+fn text_of(value: &AttributeValue) -> Option<Option<String>> {
+    match value {
+        AttributeValue::S(text) => Some(Some(text.clone())),
+        AttributeValue::Null(true) => Some(None),
+        _ => None,
+    }
 }

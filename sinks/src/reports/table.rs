@@ -230,7 +230,8 @@ impl Published {
     }
 }
 
-/// A row as people read it: numbers as numbers, decimals and times as text, words as a list.
+/// A row as people read it: whole numbers, floats and bools as such (a `NaN` and infinite ones as text), words and lists as a
+/// list, all else as text.
 pub struct Row<'a>(pub &'a [(&'static str, Cell)]);
 impl Serialize for Row<'_> {
     fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
@@ -241,7 +242,12 @@ impl Serialize for Row<'_> {
                 Cell::Int(n) => map.serialize_entry(name, n)?,
                 Cell::Text(text) => map.serialize_entry(name, text)?,
                 Cell::Words(words) => map.serialize_entry(name, words)?,
-                Cell::Decimal(_) | Cell::Time(_) => map.serialize_entry(name, &cell.to_string())?,
+                Cell::Bool(is_so) => map.serialize_entry(name, is_so)?,
+                Cell::Float(number) if number.get().is_finite() => {
+                    map.serialize_entry(name, &number.get())?;
+                }
+                Cell::List(list) => map.serialize_entry(name, list)?,
+                text => map.serialize_entry(name, &text.to_string())?,
             }
         }
         map.end()

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::Value;
 use sinks::{
-    Cell, Column, SinkError, Type, View,
+    Cell, Column, Float, SinkError, Type, View,
     objects::{Object, Objects, Put, When},
 };
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,6 +27,15 @@ fn cell(kind: Type, json: &Value) -> Cell {
         (Type::Decimal, Value::String(text)) => Cell::Decimal(text.parse().unwrap()),
         (Type::Words, Value::Array(words)) => {
             Cell::Words(words.iter().map(|word| word.as_str().unwrap().to_owned()).collect())
+        }
+        (Type::Bool, Value::Bool(is_so)) => Cell::Bool(*is_so),
+        (Type::Float, Value::Number(number)) => Cell::Float(Float::new(number.as_f64().unwrap())),
+        (Type::List, Value::Array(_)) => Cell::parse(kind, &json.to_string()).unwrap(),
+        (Type::Time | Type::Date | Type::Uuid | Type::Bytes | Type::Json, Value::String(text)) => {
+            Cell::parse(kind, text).unwrap()
+        }
+        (Type::Float, Value::String(text)) if !text.starts_with(|c: char| c.is_ascii_digit()) => {
+            Cell::parse(kind, text).unwrap()
         }
         _ => panic!("{json} is no {kind:?}"),
     }

@@ -1,6 +1,7 @@
 //! Cells as JSON. By hand: what serde derives would copy each cell before it is written, and each value before it is
 //! read.
-use super::Cell;
+use super::{Cell, List};
+use crate::Type;
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{Error, IgnoredAny, MapAccess, Visitor},
@@ -17,6 +18,13 @@ impl Serialize for Cell {
             Cell::Decimal(decimal) => decimal.with_plain(|text| object(json, "d", text)),
             Cell::Time(us) => object(json, "t", us),
             Cell::Words(words) => object(json, "s", words),
+            Cell::Bool(is_so) => object(json, "b", is_so),
+            Cell::Float(number) => object(json, "f", &number.to_string()),
+            Cell::Date(days) => object(json, "day", days),
+            Cell::Uuid(_) => object(json, "u", &self.to_string()),
+            Cell::Bytes(_) => object(json, "x", &self.to_string()),
+            Cell::Json(text) => object(json, "j", text),
+            Cell::List(list) => object(json, "l", list),
         }
     }
 }
@@ -38,11 +46,14 @@ impl<'de> Deserialize<'de> for Cell {
     }
 }
 
+/// What a cell is stored as.
+const CELL: &str = "null, an integer, text, or an object with d, t, s, b, f, day, u, x, j or l";
+
 struct Any;
 impl<'de> Visitor<'de> for Any {
     type Value = Cell;
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("null, an integer, text, or an object with d, t or s")
+        f.write_str(CELL)
     }
     fn visit_unit<E>(self) -> Result<Cell, E> {
         Ok(Cell::Null)
@@ -69,9 +80,16 @@ impl<'de> Visitor<'de> for Any {
         let mut found = None;
         while let Some(Text(name)) = map.next_key()? {
             let cell = match &*name {
-                "d" => map.next_value::<Text<'de>>().map(|text| decimal(text.0)),
+                "d" => map.next_value().map(|text| of_text(Type::Decimal, text)),
                 "t" => map.next_value().map(Cell::Time),
                 "s" => map.next_value::<BTreeSet<String>>().map(Cell::Words),
+                "b" => map.next_value().map(Cell::Bool),
+                "f" => map.next_value().map(|text| of_text(Type::Float, text)),
+                "day" => map.next_value().map(Cell::Date),
+                "u" => map.next_value().map(|text| of_text(Type::Uuid, text)),
+                "x" => map.next_value().map(|text| of_text(Type::Bytes, text)),
+                "j" => map.next_value().map(Cell::Json),
+                "l" => map.next_value::<List>().map(Cell::List),
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                     continue;
@@ -87,7 +105,7 @@ impl<'de> Visitor<'de> for Any {
 
 /// The error of anything that is no cell. What serde says of it would quote the value.
 fn no_cell<E: Error>() -> E {
-    E::custom("no cell: null, an integer, text, or an object with d, t or s")
+    E::custom(format_args!("no cell: {CELL}"))
 }
 
 /// Text, borrowed where it can be.
@@ -95,17 +113,27 @@ fn no_cell<E: Error>() -> E {
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// Only ever what we wrote; anything else shows as text and so as a difference.
-fn decimal(text: Cow<'_, str>) -> Cell {
-    text.parse().map_or_else(|_| Cell::Text(text.into_owned()), Cell::Decimal)
+fn of_text(kind: Type, Text(text): Text<'_>) -> Cell {
+    Cell::parse(kind, &text).unwrap_or_else(|| Cell::Text(text.into_owned()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cell::{Float, tests::cell};
     use decimal::Decimal;
     use proptest::prelude::*;
 
     proptest! {
+        #[test]
+        fn cells_come_back_as_they_went(cell in cell()) {
+            let stored = serde_json::to_string(&cell).expect("JSON");
+            let read: Cell = serde_json::from_str(&stored).expect("a cell");
+            prop_assert_eq!(&cell, &read);
+            let value = serde_json::from_str::<serde_json::Value>(&stored).expect("JSON");
+            prop_assert_eq!(&cell, &serde_json::from_value(value).expect("a cell"));
+        }
+
         #[test]
         fn decimals_come_back_as_they_went(number: i64, scale in 0_i16..25) {
             let cell = Cell::Decimal(Decimal::from_parts(number.into(), scale));
@@ -135,6 +163,15 @@ mod tests {
             (Cell::Time(-1), r#"{"t":-1}"#),
             (Cell::Words(words), r#"{"s":["a \"q\"","b"]}"#),
             (Cell::Words(BTreeSet::new()), r#"{"s":[]}"#),
+            (Cell::Bool(false), r#"{"b":false}"#),
+            (Cell::Float(Float::new(-1.5)), r#"{"f":"-1.5"}"#),
+            (Cell::Float(Float::new(f64::NAN)), r#"{"f":"NaN"}"#),
+            (Cell::Float(Float::new(1e300)), r#"{"f":"1e+300"}"#),
+            (Cell::Date(-1), r#"{"day":-1}"#),
+            (Cell::Uuid([0xab; 16]), r#"{"u":"abababab-abab-abab-abab-abababababab"}"#),
+            (Cell::Bytes(vec![0, 0xfe]), r#"{"x":"\\x00fe"}"#),
+            (Cell::Json("{\"a\":  1}".into()), r#"{"j":"{\"a\":  1}"}"#),
+            (Cell::List(List(vec![Some("a".into()), None])), r#"{"l":["a",null]}"#),
         ];
         for (cell, json) in stored {
             assert_eq!(serde_json::to_string(&cell).expect("JSON"), json);
@@ -150,16 +187,22 @@ mod tests {
         assert_eq!(read(r#"{"d":"money"}"#), Some("money".into()), "a difference that shows");
         assert_eq!(read(r#"{"d":"\u0031"}"#), Some(Cell::Decimal(1.into())));
         assert_eq!(read(r#"{"later":[1],"t":5}"#), Some(Cell::Time(5)));
+        assert_eq!(read(r#"{"u":"nobody"}"#), Some("nobody".into()));
         for json in ["{}", "1.5", "true", "[]", "18446744073709551615", r#"{"d":1}"#] {
             assert_eq!(read(json), None, "{json}");
         }
         assert_eq!(read(r#"{"t":5,"d":"1"}"#), None, "it is one or the other");
+        for json in [r#"{"b":1}"#, r#"{"f":1.5}"#, r#"{"day":2147483648}"#, r#"{"l":[1]}"#] {
+            assert_eq!(read(json), None, "{json}");
+        }
         for json in [
             "18446744073709551615",
             "1234.5",
             r#"{"t":"secret"}"#,
             r#"{"d":1234.5}"#,
             r#"{"s":[1234]}"#,
+            r#"{"b":"secret"}"#,
+            r#"{"l":[1234]}"#,
         ] {
             let text = serde_json::from_str::<Cell>(json).expect_err("no cell").to_string();
             let quotes = ["184467", "1234", "secret"].into_iter().any(|value| text.contains(value));

@@ -1,7 +1,8 @@
 //! Keys of any width and type as bytes, for stores that order by bytes.
 //!
 //! The bytes of a key are those of its cells, one after the other. They sort as the cells do, for cells of one type
-//! (decimals excepted), and no two keys have the same bytes. Never changed, since states are kept under them:
+//! (decimals excepted), and no two keys have the same bytes; equal numbers are one key. Never changed, since states are
+//! kept under them:
 //!
 //! | cell | bytes |
 //! | --- | --- |
@@ -11,19 +12,38 @@
 //! | text | `50`, its bytes with `00 ff` for `00`, then `00 01` |
 //! | decimal | `60`, its shortest text without exponent, as text is written: equal numbers have one key |
 //! | words | `70`, each word as text is written, then `00` |
+//! | bool | `02` for false, `03` for true |
+//! | date | as int, around `48` in place of `18` |
+//! | float | `80` and the 8 bytes of IEEE 754, the highest first: of a number below 0 with all bits turned, of another one with the highest |
+//! | UUID | `81` and its 16 bytes |
+//! | bytes | `90`, as text is written |
+//! | JSON | `91`, as text is written |
+//! | list | `92`, each text as text is written, `51` for null, then `00` |
 #![deny(clippy::disallowed_methods)]
 
-use crate::Cell;
+use crate::{Cell, Float, List};
 use std::collections::BTreeSet;
 
 const NULL: u8 = 0x01;
+const FALSE: u8 = 0x02;
+const TRUE: u8 = 0x03;
 const INT: u8 = 0x18;
 const TIME: u8 = 0x38;
+const DATE: u8 = 0x48;
 const TEXT: u8 = 0x50;
+/// In a list alone.
+const NULL_BEHIND_TEXTS: u8 = 0x51;
 const DECIMAL: u8 = 0x60;
 const WORDS: u8 = 0x70;
+const FLOAT: u8 = 0x80;
+const UUID: u8 = 0x81;
+const BYTES: u8 = 0x90;
+const JSON: u8 = 0x91;
+const LIST: u8 = 0x92;
 /// What a number's first byte differs by, at most: 64 bits have 8 bytes.
 const NUMBER_BYTES: u8 = 8;
+/// The same of a date, which has 32 bits.
+const DATE_BYTES: u8 = 4;
 
 /// Writes the key behind what is in `out`.
 pub fn write_key(out: &mut Vec<u8>, key: &[Cell]) {
@@ -48,7 +68,32 @@ pub fn write_key(out: &mut Vec<u8>, key: &[Cell]) {
                 });
                 out.push(0);
             }
+            other => write_other(out, other),
         }
+    }
+}
+
+/// The types that came later.
+fn write_other(out: &mut Vec<u8>, cell: &Cell) {
+    let mut tagged = |kind: u8, bytes: &[u8]| {
+        out.push(kind);
+        write_bytes(out, bytes);
+    };
+    match cell {
+        Cell::Bytes(bytes) => tagged(BYTES, bytes),
+        Cell::Json(text) => tagged(JSON, text.as_bytes()),
+        Cell::Bool(is_so) => out.push(if *is_so { TRUE } else { FALSE }),
+        Cell::Date(days) => write_number(out, DATE, (*days).into()),
+        Cell::Float(number) => {
+            out.push(FLOAT);
+            out.extend(number.ordered().to_be_bytes());
+        }
+        Cell::Uuid(uuid) => {
+            out.push(UUID);
+            out.extend_from_slice(uuid);
+        }
+        Cell::List(list) => write_list(out, list),
+        _ => {}
     }
 }
 
@@ -68,6 +113,16 @@ pub fn read_key(mut bytes: &[u8]) -> Option<Vec<Cell>> {
             kind if kind.abs_diff(TIME) <= NUMBER_BYTES => {
                 Cell::Time(read_number(&mut bytes, TIME, kind)?)
             }
+            kind if kind.abs_diff(DATE) <= DATE_BYTES => {
+                Cell::Date(i32::try_from(read_number(&mut bytes, DATE, kind)?).ok()?)
+            }
+            FALSE => Cell::Bool(false),
+            TRUE => Cell::Bool(true),
+            FLOAT => Cell::Float(Float::of_ordered(u64::from_be_bytes(read_exactly(&mut bytes)?))?),
+            UUID => Cell::Uuid(read_exactly(&mut bytes)?),
+            BYTES => Cell::Bytes(read_bytes(&mut bytes)?),
+            JSON => Cell::Json(read_text(&mut bytes)?),
+            LIST => Cell::List(read_list(&mut bytes)?),
             _ => return None,
         });
     }
@@ -92,32 +147,70 @@ fn read_number(bytes: &mut &[u8], zero: u8, kind: u8) -> Option<i64> {
 }
 
 fn write_text(out: &mut Vec<u8>, text: &str) {
-    if !text.as_bytes().contains(&0) {
-        out.extend_from_slice(text.as_bytes());
+    write_bytes(out, text.as_bytes());
+}
+fn write_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    if !bytes.contains(&0) {
+        out.extend_from_slice(bytes);
     } else {
-        for byte in text.bytes() {
-            out.push(byte);
-            if byte == 0 {
+        for byte in bytes {
+            out.push(*byte);
+            if *byte == 0 {
                 out.push(0xff);
             }
         }
     }
     out.extend_from_slice(&[0, 1]);
 }
+fn write_list(out: &mut Vec<u8>, list: &List) {
+    out.push(LIST);
+    for text in &list.0 {
+        match text {
+            None => out.push(NULL_BEHIND_TEXTS),
+            Some(text) => {
+                out.push(TEXT);
+                write_text(out, text);
+            }
+        }
+    }
+    out.push(0);
+}
 
 fn read_text(bytes: &mut &[u8]) -> Option<String> {
-    let mut text = Vec::new();
+    String::from_utf8(read_bytes(bytes)?).ok()
+}
+fn read_bytes(bytes: &mut &[u8]) -> Option<Vec<u8>> {
+    let mut read = Vec::new();
     loop {
         let zero = bytes.iter().position(|byte| *byte == 0)?;
-        text.extend_from_slice(&bytes[..zero]);
+        read.extend_from_slice(&bytes[..zero]);
         let after = *bytes.get(zero + 1)?;
         *bytes = &bytes[zero + 2..];
         match after {
-            1 => return String::from_utf8(text).ok(),
-            0xff => text.push(0),
+            1 => return Some(read),
+            0xff => read.push(0),
             _ => return None,
         }
     }
+}
+fn read_list(bytes: &mut &[u8]) -> Option<List> {
+    let mut texts = Vec::new();
+    loop {
+        let (kind, rest) = bytes.split_first()?;
+        *bytes = rest;
+        texts.push(match *kind {
+            0 => return Some(List(texts)),
+            NULL_BEHIND_TEXTS => None,
+            TEXT => Some(read_text(bytes)?),
+            _ => return None,
+        });
+    }
+}
+/// So many bytes from the front.
+fn read_exactly<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
+    let (read, rest) = bytes.split_first_chunk()?;
+    *bytes = rest;
+    Some(*read)
 }
 
 /// An exponent would make few bytes a number of any size.
@@ -160,6 +253,40 @@ mod tests {
                 .prop_map(|(digits, scale)| decimal::Decimal::from_parts(digits.into(), scale))
                 .prop_map(Cell::Decimal),
             proptest::collection::btree_set("[\u{0}ab]{0,2}", 0..3).prop_map(Cell::Words),
+            any::<bool>().prop_map(Cell::Bool),
+            float(),
+            any::<i32>().prop_map(Cell::Date),
+            (-300..300).prop_map(Cell::Date),
+            proptest::array::uniform16(0_u8..2).prop_map(Cell::Uuid),
+            few_bytes().prop_map(Cell::Bytes),
+            "[\u{0}\u{1}a-cü\u{ff}]{0,5}".prop_map(Cell::Json),
+            list(),
+        ]
+    }
+    fn float() -> impl Strategy<Value = Cell> {
+        let number =
+            prop_oneof![any::<f64>(), any::<u64>().prop_map(f64::from_bits), Just(-0.0), Just(0.0)];
+        number.prop_map(|number| Cell::Float(Float::new(number)))
+    }
+    fn few_bytes() -> impl Strategy<Value = Vec<u8>> {
+        proptest::collection::vec(prop_oneof![Just(0), Just(1), Just(0x61), Just(0xff)], 0..5)
+    }
+    fn list() -> impl Strategy<Value = Cell> {
+        let text = proptest::option::of("[\u{0}\u{1}a-c]{0,2}");
+        proptest::collection::vec(text, 0..4).prop_map(|texts| Cell::List(List(texts)))
+    }
+    /// Two cells of one type, whose order is that of their bytes.
+    fn two() -> impl Strategy<Value = (Cell, Cell)> {
+        let date = || prop_oneof![any::<i32>(), -300..300].prop_map(Cell::Date);
+        let bytes = || few_bytes().prop_map(Cell::Bytes);
+        let uuid = || proptest::array::uniform16(0_u8..2).prop_map(Cell::Uuid);
+        prop_oneof![
+            (any::<bool>().prop_map(Cell::Bool), any::<bool>().prop_map(Cell::Bool)),
+            (float(), float()),
+            (date(), date()),
+            (bytes(), bytes()),
+            (uuid(), uuid()),
+            (list(), list()),
         ]
     }
 
@@ -184,6 +311,13 @@ mod tests {
         }
 
         #[test]
+        fn cells_of_one_type_sort_as_their_bytes((left, right) in two(), behind in cell()) {
+            let key = |cell: &Cell| bytes(&[cell.clone(), behind.clone()]);
+            prop_assert_eq!(key(&left).cmp(&key(&right)), left.cmp(&right));
+            prop_assert!(bytes(&[Cell::Null]) < bytes(&[left]), "null is the smallest");
+        }
+
+        #[test]
         fn what_nobody_wrote_is_not_read_amiss(bytes in proptest::collection::vec(any::<u8>(), 0..12)) {
             // It may be none, and must not panic.
             let _ = read_key(&bytes);
@@ -199,7 +333,7 @@ mod tests {
     #[test]
     fn bytes_as_ever() {
         let decimal = |text: &str| Cell::Decimal(text.parse().expect("a decimal"));
-        let cases: [(Cell, &[u8]); 14] = [
+        let cases: [(Cell, &[u8]); 26] = [
             (Cell::Null, &[1]),
             (Cell::Int(0), &[0x18]),
             (Cell::Int(7), &[0x19, 7]),
@@ -214,6 +348,18 @@ mod tests {
             (decimal("1.50"), &[0x60, b'1', b'.', b'5', 0, 1]),
             (decimal("1e2"), &[0x60, b'1', b'0', b'0', 0, 1]),
             (Cell::Words(BTreeSet::from(["b".to_owned()])), &[0x70, 0x50, b'b', 0, 1, 0]),
+            (Cell::Bool(false), &[2]),
+            (Cell::Bool(true), &[3]),
+            (Cell::Date(0), &[0x48]),
+            (Cell::Date(256), &[0x4a, 1, 0]),
+            (Cell::Date(i32::MIN), &[0x44, 0x80, 0, 0, 0]),
+            (Cell::Float(Float::new(-0.0)), &[0x80, 0x80, 0, 0, 0, 0, 0, 0, 0]),
+            (Cell::Float(Float::new(-1.5)), &[0x80, 0x40, 7, 255, 255, 255, 255, 255, 255]),
+            (Cell::Float(Float::new(f64::NAN)), &[0x80, 0xff, 0xf8, 0, 0, 0, 0, 0, 0]),
+            (Cell::Uuid(*b"0123456789abcdef"), b"\x810123456789abcdef"),
+            (Cell::Bytes(vec![0, 2]), &[0x90, 0, 255, 2, 0, 1]),
+            (Cell::Json("1".into()), &[0x91, b'1', 0, 1]),
+            (Cell::List(List(vec![Some("a".into()), None])), &[0x92, 0x50, b'a', 0, 1, 0x51, 0]),
         ];
         for (cell, want) in cases {
             assert_eq!(bytes(std::slice::from_ref(&cell)), want, "{cell:?}");

@@ -1,5 +1,5 @@
 use super::*;
-use crate::Column;
+use crate::{Column, Float, List, cell::tests::cell};
 use proptest::prelude::*;
 
 const KEY: &[Column] = &[Column::new("group", Type::Text)];
@@ -116,9 +116,28 @@ fn buckets_as_ever() {
         ("red".into(), 0x7265),
         (words(&[]), 0),
         (words(&["red", "a"]), 0x6100),
+        (Cell::Bool(false), 0),
+        (Cell::Bool(true), 1),
+        (float(f64::NEG_INFINITY), 0x3f),
+        (float(-0.0), 0x2_0000),
+        (float(1.0), 0x2_ffc0),
+        (float(1.0 + 1.0 / 64.0), 0x2_ffc1),
+        (float(f64::NAN), 0x3_ffe0),
+        (Cell::Date(-1), -1),
+        (Cell::Date(32), 1),
+        (Cell::Uuid([0x12; 16]), 0x1212),
+        (Cell::Bytes(vec![0xff, 0xfe, 0xfd]), 0xfffe),
+        (Cell::Json("{}".into()), 0x7b7d),
+        (Cell::List(List(vec![])), 0),
+        (Cell::List(["red"].into()), 0x7265),
+        (Cell::List(List(vec![None])), 0x1_0000),
     ] {
         assert_eq!(bucket(&value), want, "{value:?}");
     }
+}
+
+fn float(number: f64) -> Cell {
+    Cell::Float(Float::new(number))
 }
 
 #[test]
@@ -139,6 +158,45 @@ fn a_key_without_the_rows_own_names_no_row() {
 }
 
 proptest! {
+    #[test]
+    fn buckets_of_one_type_are_ordered_as_their_values_are(a in cell(), b in cell()) {
+        if std::mem::discriminant(&a) == std::mem::discriminant(&b) {
+            prop_assert!(a > b || bucket(&a) <= bucket(&b), "{a:?} {b:?}");
+        }
+    }
+
+    #[test]
+    fn buckets_of_floats_are_ordered_as_they_are(a: u64, b: f64, near: f64) {
+        let next = f64::from_bits(near.to_bits().wrapping_add(1));
+        for (a, b) in [(f64::from_bits(a), b), (near, next), (near, -near), (b, near)] {
+            let (a, b) = (float(a), float(b));
+            prop_assert!(a > b || bucket(&a) <= bucket(&b), "{a:?} {b:?}");
+        }
+    }
+
+    /// Whatever a cell is, an expression has a value.
+    #[test]
+    fn expressions_are_total(a in cell(), b in cell(), limit: i64) {
+        let row = [a, b];
+        let parts = Parts::of_row(&[], &row);
+        let (a, b) = (Expr::Own(0), Expr::Own(1));
+        let known = Condition::NotZero(a.clone()).holds(parts);
+        let all = [
+            a.clone().or_zero(),
+            a.clone().minus(b.clone()),
+            a.clone().times(b.clone()),
+            a.clone().day(),
+            a.clone().flag_below(limit),
+            Expr::Words(vec![a.clone(), b.clone()]),
+            Expr::Average { sum: a.into(), count: b.into(), places: 2 },
+        ];
+        for kind in [Type::Int, Type::Decimal, Type::Float] {
+            let sums = all.iter().map(|expr| Aggregate::Sum(kind, expr.clone()).amount(parts));
+            prop_assert_eq!(sums.count(), all.len());
+        }
+        prop_assert!(known || row[0].is_zero());
+    }
+
     #[test]
     fn buckets_are_ordered_as_their_values_are(a: i64, b: i64, near in -3_000_i64..3_000, scale in -2_i16..6) {
         let decimal = |digits: i64| Cell::Decimal(Decimal::from_parts(digits.into(), scale));

@@ -10,6 +10,7 @@ use crate::{
 };
 use aws_sdk_dynamodb::{
     Client,
+    primitives::Blob,
     types::{
         AttributeDefinition, AttributeValue, BillingMode, GlobalSecondaryIndexDescription,
         IndexStatus, KeySchemaElement, PointInTimeRecoveryStatus, ProjectionType,
@@ -228,6 +229,7 @@ fn key(schema: &[KeySchemaElement], kinds: &[AttributeDefinition]) -> String {
 fn nobodys_key(needed: &Needed) -> Attributes {
     let value = |part: &Part| match part.1 {
         ScalarAttributeType::N => AttributeValue::N(i64::MIN.to_string()),
+        ScalarAttributeType::B => AttributeValue::B(Blob::new("\u{1}cdc-doctor")),
         _ => AttributeValue::S("\u{1}cdc-doctor".to_owned()),
     };
     needed.key.iter().map(|part| (part.0.to_owned(), value(part))).collect()

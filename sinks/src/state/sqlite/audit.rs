@@ -99,7 +99,9 @@ impl FileReader {
 fn ascending(column: &Column) -> String {
     let name = quoted(column.name);
     match column.kind {
-        Type::Int | Type::Text | Type::Words => name,
+        Type::Int | Type::Text | Type::Words | Type::Bool | Type::Date | Type::Uuid => name,
+        // Text, as which a `NaN` is kept, comes after every number.
+        Type::Float | Type::Bytes | Type::Json | Type::List => name,
         // A fraction stands between the seconds and the `Z`.
         Type::Time => format!("rtrim({name}, 'Z')"),
         // The more digits before the point, the further from zero; as many of them compare as text.

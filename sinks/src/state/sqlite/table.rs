@@ -1,6 +1,6 @@
 //! A view's table as people read it: its SQL, cells going in, cells coming out.
 use super::super::memory::Rows;
-use crate::{Alert, Cell, Column, Type, View};
+use crate::{Alert, Cell, Column, Float, Type, View};
 use chrono::{DateTime, SecondsFormat};
 use rusqlite::{
     Connection, params_from_iter,
@@ -13,7 +13,8 @@ const OURS: [&str; 2] = ["updated_at", "source_ts_ms"];
 /// What tables of alerts have beside the key and the value that is told.
 const OF_ALERTS: [&str; 2] = ["name", "source_ts_ms"];
 
-/// Numbers as INTEGER; decimals plain, times as RFC 3339 in UTC and words between spaces as TEXT.
+/// Whole numbers and bools (1 and 0) as INTEGER, floats as REAL (but `NaN`, which SQLite does not have, as text), bytes as BLOB;
+/// all others as TEXT, as people read them: decimals plain, times as RFC 3339 in UTC, words between spaces, lists as JSON.
 pub struct Table {
     pub view: View,
     /// Of the view in `cdc_state_views`.
@@ -64,10 +65,9 @@ impl Table {
         let mut columns: Vec<String> = vec![];
         for (at, column) in view.key.iter().chain(view.columns).enumerate() {
             // INTEGER PRIMARY KEY would make up a number for a null key; INT does not.
-            let kind = match column.kind {
-                Type::Int if nullable => "INT",
-                Type::Int => "INTEGER",
-                _ => "TEXT",
+            let kind = match declared(column.kind) {
+                "INTEGER" if nullable => "INT",
+                kind => kind,
             };
             let bound = if at < view.key.len() && !nullable { " NOT NULL" } else { "" };
             columns.push(format!("{} {kind}{bound}", quoted(column.name)));
@@ -86,9 +86,8 @@ impl Table {
     /// The table of the view's alerts, in files that do not have it yet; nothing for a view without alerts.
     pub fn create_alerts_sql(view: &View) -> String {
         let Some((table, columns)) = alert_columns(view) else { return String::new() };
-        let kind = |kind| if kind == Type::Int { "INTEGER" } else { "TEXT" };
         let columns: Vec<String> =
-            columns.iter().map(|c| format!("{} {}", quoted(c.name), kind(c.kind))).collect();
+            columns.iter().map(|c| format!("{} {}", quoted(c.name), declared(c.kind))).collect();
         format!(
             "CREATE TABLE IF NOT EXISTS {table} (name TEXT PRIMARY KEY, {}, source_ts_ms INTEGER NOT NULL) \
              WITHOUT ROWID",
@@ -181,37 +180,46 @@ pub fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
+/// What a column of this type is in SQLite.
+fn declared(kind: Type) -> &'static str {
+    match kind {
+        Type::Int | Type::Bool => "INTEGER",
+        Type::Float => "REAL",
+        Type::Bytes => "BLOB",
+        Type::Text | Type::Decimal | Type::Time | Type::Words => "TEXT",
+        Type::Date | Type::Uuid | Type::Json | Type::List => "TEXT",
+    }
+}
+
 fn value(cell: &Cell) -> Value {
     match cell {
         Cell::Null => Value::Null,
         Cell::Int(n) => Value::Integer(*n),
         Cell::Text(text) => Value::Text(text.clone()),
+        Cell::Bool(is_so) => Value::Integer((*is_so).into()),
+        // SQLite would make NULL of what is no number.
+        Cell::Float(number) if !number.get().is_nan() => Value::Real(number.get()),
+        Cell::Bytes(bytes) => Value::Blob(bytes.clone()),
         other => Value::Text(other.to_string()),
     }
 }
 
 /// Back from the table. Text that does not read as its column's type stays text, and so shows as a difference.
 pub fn cell(value: ValueRef<'_>, kind: Type) -> Cell {
-    let text = match value {
-        ValueRef::Null => return Cell::Null,
-        ValueRef::Integer(n) => return Cell::Int(n),
-        ValueRef::Real(x) => x.to_string(),
-        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
+    let text = match (value, kind) {
+        (ValueRef::Null, _) => return Cell::Null,
+        (ValueRef::Integer(n @ (0 | 1)), Type::Bool) => return Cell::Bool(n == 1),
+        (ValueRef::Integer(n), _) => return Cell::Int(n),
+        (ValueRef::Real(number), Type::Float) => return Cell::Float(Float::new(number)),
+        (ValueRef::Real(number), _) => number.to_string(),
+        (ValueRef::Blob(bytes), Type::Bytes) => return Cell::Bytes(bytes.to_vec()),
+        (ValueRef::Text(bytes) | ValueRef::Blob(bytes), _) => {
             String::from_utf8_lossy(bytes).into_owned()
         }
     };
-    match kind {
-        Type::Int | Type::Text => Cell::Text(text),
-        Type::Decimal => text.parse().map_or(Cell::Text(text), Cell::Decimal),
-        Type::Words => Cell::Words(text.split_whitespace().map(str::to_owned).collect()),
-        Type::Time => match DateTime::parse_from_rfc3339(&text) {
-            Ok(time) => Cell::Time(time.timestamp_micros()),
-            Err(_) => {
-                let far = text.strip_suffix(" us since 1970").and_then(|us| us.parse().ok());
-                far.map_or(Cell::Text(text), Cell::Time)
-            }
-        },
-    }
+    let is_text = !matches!(kind, Type::Int | Type::Bool | Type::Bytes);
+    let read = if is_text { Cell::parse(kind, &text) } else { None };
+    read.unwrap_or(Cell::Text(text))
 }
 
 pub fn rfc3339(ms: i64) -> String {
