@@ -2,8 +2,8 @@
 //! name, and keeps the last row that it applied of each primary key. What a view is about, it does not know.
 //!
 //! As in SQL, null adds nothing, and a row counts in no view that would group it under null. A row of one table may come
-//! before the row of another that it belongs to, and outlive it. A text that was not sent because it did not change
-//! (TOAST) keeps its last value; where none is known it is null, never the placeholder.
+//! before the row of another that it belongs to, and outlive it. A text or another long value that was not sent because it
+//! did not change (TOAST) stays as it was last; where none is known it is null, never the placeholder.
 //!
 //! # State rows
 //!

@@ -4,7 +4,7 @@
 //! This is also the place that says how a topic is named after its table: [`of_topic`], [`before_name`]. Where no table
 //! is known, [`sinks::state::table_of`] tells its name.
 use debezium::{Field, FieldError, Row};
-use std::borrow::Cow;
+use sinks::{Cell, Float, List, Type};
 
 /// What a column's values are, whatever its exact type at the source is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,23 +17,75 @@ pub enum SourceType {
     Decimal,
     /// A moment (`timestamp`, `timestamptz`, `date`).
     Time,
+    /// `boolean`.
+    Bool,
+    /// A floating-point number (`real`, `double precision`). A `numeric` is none: its digits would be lost.
+    Float,
+    /// A day of the calendar (`date`).
+    Date,
+    /// `uuid`: equal in upper and lower case.
+    Uuid,
+    /// A string of bytes (`bytea`).
+    Bytes,
+    /// The text of a JSON value (`json`, `jsonb`), kept as it is sent.
+    Json,
+    /// A list of texts, of one dimension (`text[]`, `varchar[]`, `uuid[]`, arrays of an enum).
+    List,
 }
 
 impl SourceType {
+    /// The type of the cells that its values become.
+    pub const fn cell_type(self) -> Type {
+        match self {
+            Self::Int => Type::Int,
+            Self::Text => Type::Text,
+            Self::Decimal => Type::Decimal,
+            Self::Time => Type::Time,
+            Self::Bool => Type::Bool,
+            Self::Float => Type::Float,
+            Self::Date => Type::Date,
+            Self::Uuid => Type::Uuid,
+            Self::Bytes => Type::Bytes,
+            Self::Json => Type::Json,
+            Self::List => Type::List,
+        }
+    }
+
+    /// Whether PostgreSQL may keep a value beside its row (TOAST), and then not send it with a change of other columns.
+    pub fn may_be_unsent(self) -> bool {
+        match self {
+            Self::Text | Self::Decimal | Self::Bytes | Self::Json | Self::List => true,
+            Self::Int | Self::Time | Self::Bool | Self::Float | Self::Date | Self::Uuid => false,
+        }
+    }
+
+    /// The value of a column of a key: equal keys are equal cells, however they are written. `None`: an infinite time or
+    /// date, which no key has.
+    pub(crate) fn key_cell(self, field: &Field<'_>) -> Result<Option<Cell>, FieldError> {
+        Ok(Some(match self {
+            Self::Int => Cell::Int(field.int()?),
+            Self::Text => Cell::Text(field.text()?.into_owned()),
+            Self::Decimal => Cell::Decimal(field.decimal()?.normalized()),
+            Self::Time => return Ok(field.instant()?.finite_us().map(Cell::Time)),
+            Self::Bool => Cell::Bool(field.boolean()?),
+            Self::Float => Cell::Float(Float::new(field.float()?).canonical()),
+            Self::Date => return Ok(field.date()?.map(Cell::Date)),
+            Self::Uuid => Cell::Uuid(field.uuid()?),
+            Self::Bytes => Cell::Bytes(field.bytes()?),
+            Self::Json => Cell::Json(field.json_text()?.into_owned()),
+            Self::List => Cell::List(List(field.texts()?)),
+        }))
+    }
+
     /// What a column of a key says: one text for equal values, however they are written, and another for all others. A
     /// number is the same as number, as text and as bytes; a text is itself, and `1.0` another than `1`.
     pub(crate) fn identity(self, field: &Field<'_>) -> Result<String, FieldError> {
-        let number = || field.int().map(|number| number.to_string());
-        let read = match self {
-            Self::Int => number(),
-            Self::Decimal => number().or_else(|_| Ok(field.decimal()?.normalized().to_string())),
-            Self::Time => {
-                field.time_us().map(|us| us.to_string()).or_else(|_: FieldError| number())
-            }
-            Self::Text => field.text().map(Cow::into_owned),
-        };
-        // Of another type than declared: what was sent.
-        read.or_else(|_| Ok(field.nullable(Field::json)?.unwrap_or("null").to_owned()))
+        match self.key_cell(field) {
+            Ok(Some(Cell::Time(us))) => Ok(us.to_string()),
+            Ok(Some(cell)) => Ok(cell.to_string()),
+            // Of another type than declared, or infinite: what was sent.
+            Ok(None) | Err(_) => Ok(field.nullable(Field::json)?.unwrap_or("null").to_owned()),
+        }
     }
 }
 

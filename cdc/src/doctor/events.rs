@@ -211,7 +211,7 @@ fn columns(label: &str, table: &SourceTable, record: &Seen, formats: &Formats) -
         let how = match column.kind {
             SourceType::Decimal => decimal(value, field),
             SourceType::Time => time(value, field),
-            SourceType::Int | SourceType::Text => continue,
+            _ => continue,
         };
         if how == DOUBLE {
             rounded.push(name);
@@ -339,6 +339,12 @@ fn remedy(table: &SourceTable, why: &str) -> String {
         }
         Some((column, SourceType::Decimal)) => format!(
             "decimal.handling.mode=string in the connector, or COLUMN_FORMATS={table}.{column}=decimal(SCALE)"
+        ),
+        Some((column, SourceType::Date)) => {
+            format!("COLUMN_FORMATS={table}.{column}=days (or iso), or schemas.enable=true")
+        }
+        Some((column, SourceType::Bytes)) => format!(
+            "COLUMN_FORMATS={table}.{column}=hex (or base64, base64-url-safe), as binary.handling.mode of the connector says"
         ),
         Some((column, SourceType::Time)) => {
             format!("COLUMN_FORMATS={table}.{column}=micros (or millis, nanos, days, iso), or schemas.enable=true")

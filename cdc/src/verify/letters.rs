@@ -8,7 +8,7 @@ use consumers::{
     source_table::{SourceColumn, SourceType},
 };
 use serde_json::Value;
-use sinks::{Cell, Letter, dlq};
+use sinks::{Cell, Letter, Type, dlq};
 use std::collections::HashMap;
 
 /// Letters that are looked at, the newest names first.
@@ -63,14 +63,18 @@ fn keys(letter: &Letter, session: &Session<'_>) -> Vec<Vec<Cell>> {
     images.into_iter().filter_map(|row| cells(row, &columns)).collect()
 }
 
-/// These columns of a row, or of a key. Decimals and times are written in many ways, and nothing is made of them.
+/// These columns of a row, or of a key. Other numbers, times and bytes are written in many ways, and nothing is made of
+/// them.
 fn cells(row: Option<&Value>, columns: &[&SourceColumn]) -> Option<Vec<Cell>> {
     let cell = |column: &&SourceColumn| {
         let value = row?.get(&column.name)?;
         match column.kind {
             SourceType::Int => value.as_i64().map(Cell::Int),
             SourceType::Text => value.as_str().map(Cell::from),
-            SourceType::Decimal | SourceType::Time => None,
+            SourceType::Bool => value.as_bool().map(Cell::Bool),
+            SourceType::Uuid => Cell::parse(Type::Uuid, value.as_str()?),
+            SourceType::Decimal | SourceType::Time | SourceType::Float | SourceType::Date => None,
+            SourceType::Bytes | SourceType::Json | SourceType::List => None,
         }
     };
     columns.iter().map(cell).collect()

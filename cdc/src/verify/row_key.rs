@@ -69,14 +69,8 @@ fn array(list: &List) -> String {
 
 /// The same of a value that the window holds as text. `None`: it is no value of this kind.
 pub fn text_of(kind: SourceType, value: &str) -> Option<String> {
-    text(&match kind {
-        SourceType::Int => Cell::Int(value.parse().ok()?),
-        SourceType::Text => Cell::from(value),
-        SourceType::Decimal => Cell::Decimal(value.parse().ok()?),
-        SourceType::Time => {
-            Cell::Time(DateTime::parse_from_rfc3339(value).ok()?.timestamp_micros())
-        }
-    })
+    // Lists are in no key of a view.
+    text(&Cell::parse(kind.cell_type(), value)?)
 }
 
 #[cfg(test)]
@@ -101,6 +95,23 @@ mod tests {
     fn nothing_null_is_a_key() {
         assert_eq!(RowKey::of(&[Cell::Int(1), Cell::Null]), None);
         assert_eq!(RowKey::of(&[Cell::Words(Default::default())]), None);
+    }
+
+    #[test]
+    fn values_of_every_type_are_texts_that_postgresql_reads() {
+        let list = List(vec![Some("a,\"b\"\\".into()), None, Some("NULL".into())]);
+        assert_eq!(text(&Cell::List(list)).as_deref(), Some(r#"{"a,\"b\"\\",NULL,"NULL"}"#));
+        for (kind, value, one) in [
+            (SourceType::Float, "-0", "0"),
+            (SourceType::Float, "1e20", "1e+20"),
+            (SourceType::Bool, "true", "true"),
+            (SourceType::Date, "2024-05-06", "2024-05-06"),
+            (SourceType::Bytes, "\\xDE", "\\xde"),
+            (SourceType::Json, "{\"a\":  1}", "{\"a\":  1}"),
+        ] {
+            assert_eq!(text_of(kind, value).as_deref(), Some(one), "{kind:?}");
+        }
+        assert_eq!(text_of(SourceType::Uuid, "nobody"), None);
     }
 
     #[test]

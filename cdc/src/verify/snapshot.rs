@@ -7,7 +7,7 @@ use super::{
     window::{Counted, Patch},
 };
 use anyhow::{Context, bail};
-use consumers::source_table::{SourceTable, SourceType};
+use consumers::source_table::SourceTable;
 use futures::TryStreamExt;
 use serde_json::Value;
 use serving::postgres::Dsn;
@@ -38,7 +38,9 @@ impl<'r> Snapshot<'r> {
             client
                 .batch_execute(
                     "begin transaction isolation level repeatable read, read only;\n\
-                     set local timezone = 'UTC'; set local statement_timeout = 0;\n\
+                     set local timezone = 'UTC'; set local datestyle = 'ISO';\n\
+                     set local extra_float_digits = 1; set local bytea_output = 'hex';\n\
+                     set local statement_timeout = 0;\n\
                      set local idle_in_transaction_session_timeout = 0",
                 )
                 .await?;
@@ -89,7 +91,7 @@ impl<'r> Snapshot<'r> {
         let one = |row: &tokio_postgres::Row| {
             let key = numbered(keys, row)?.clone();
             let text = |(at, kind)| row_key::text(&cell(row.get(at), kind));
-            let kinds = counted.iter().map(|column| kind_of(column.kind));
+            let kinds = counted.iter().map(|column| column.kind.cell_type());
             Some((key, (1..).zip(kinds).map(text).collect()))
         };
         Ok(rows.iter().filter_map(one).collect())
@@ -119,16 +121,6 @@ impl<'r> Snapshot<'r> {
 fn numbered<'k>(keys: &[&'k RowKey], row: &tokio_postgres::Row) -> Option<&'k RowKey> {
     let n = usize::try_from(row.get::<_, i64>(0)).ok()?;
     keys.get(n).copied()
-}
-
-/// What a cell of a column is read as.
-const fn kind_of(kind: SourceType) -> Type {
-    match kind {
-        SourceType::Int => Type::Int,
-        SourceType::Text => Type::Text,
-        SourceType::Decimal => Type::Decimal,
-        SourceType::Time => Type::Time,
-    }
 }
 
 /// PostgreSQL's own words, and what to do.

@@ -1,7 +1,11 @@
 //! What records show of the connector's settings, said once for each topic and column: `cdc doctor` sees the settings,
 //! a service and whoever reads files see only this.
 use super::{Action, Engine};
-use crate::{handler::Handler, source::Record};
+use crate::{
+    handler::Handler,
+    source::Record,
+    source_table::{SourceColumn, SourceType},
+};
 use debezium::{Change, Doubt, DoubtKind};
 use std::collections::BTreeMap;
 
@@ -38,7 +42,7 @@ impl<H: Handler> Engine<H> {
             let lane = self.lanes.get(record.partition);
             let is_read = || {
                 let columns = lane.into_iter().flat_map(|lane| &lane.table.columns);
-                columns.into_iter().any(|column| column.name == doubt.column)
+                columns.into_iter().any(|column| is_doubtful(column, doubt))
             };
             if self.notices.is_due(topic, doubt, change, is_read) {
                 let (found, fix) = said(doubt.kind);
@@ -50,6 +54,12 @@ impl<H: Handler> Engine<H> {
             }
         }
     }
+}
+
+/// Whether the doubt is one about this column: what is read as a floating-point number loses nothing as one.
+pub fn is_doubtful(column: &SourceColumn, doubt: &Doubt) -> bool {
+    let is_float = column.kind == SourceType::Float && doubt.kind == DoubtKind::Floating;
+    column.name == doubt.column && !is_float
 }
 
 /// Of a column whose record bears the doubt out: what it may mean, and what to do.

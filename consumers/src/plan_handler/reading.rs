@@ -5,8 +5,7 @@ use crate::{
     source_table::{SourceColumn, SourceTable, SourceType},
 };
 use debezium::{Change, Field, Instant, Kept, Op, Row};
-use sinks::{Cell, Decimal, word_bytes};
-use std::borrow::Cow;
+use sinks::{Cell, Decimal, Float, List, word_bytes};
 
 /// Largest quantity of one line, either way: what PostgreSQL's `integer` holds. An `i64` then holds the sum of any
 /// 2,147,483,648 lines and a stock within [`STOCK_MAX`] minus it, so sums neither overflow nor saturate.
@@ -18,7 +17,7 @@ pub const STOCK_MAX: i64 = i64::MAX / 2;
 /// keep to it is a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bound {
-    /// A text of at most so many bytes.
+    /// A text, a string of bytes, a JSON text or a list of texts, of at most so many bytes.
     Bytes(usize),
     /// A text that takes, with its words, at most so many bytes.
     BytesWithWords(usize),
@@ -33,20 +32,22 @@ pub enum Bound {
 }
 
 impl Bound {
-    /// Of the columns that can keep to it.
-    fn kind(self) -> SourceType {
+    /// Whether columns of this type can keep to it.
+    fn is_for(self, kind: SourceType) -> bool {
+        use SourceType::{Bytes, Decimal, Int, Json, List, Text, Time};
         match self {
-            Self::Bytes(_) | Self::BytesWithWords(_) | Self::LowerBytes(_) => SourceType::Text,
-            Self::Size(_) => SourceType::Int,
-            Self::Digits(_) => SourceType::Decimal,
-            Self::Day => SourceType::Time,
+            Self::Bytes(_) => matches!(kind, Text | Bytes | Json | List),
+            Self::BytesWithWords(_) | Self::LowerBytes(_) => kind == Text,
+            Self::Size(_) => kind == Int,
+            Self::Digits(_) => kind == Decimal,
+            Self::Day => kind == Time,
         }
     }
 }
 
 /// A source table, and how its columns are read.
 ///
-/// A time that is `infinity` or `-infinity` is no moment, and counts as null.
+/// A time that is `infinity` or `-infinity` is no moment, such a date is no day, and both count as null.
 #[derive(Debug, Clone)]
 pub struct Table {
     /// Its names, key and columns.
@@ -73,7 +74,7 @@ impl Table {
         let at = self.source.columns.iter().position(|column| column.alias == alias);
         let at = at.unwrap_or_else(|| panic!("{}: no column {alias}", self.source.alias));
         let kind = self.source.columns[at].kind;
-        assert_eq!(kind, bound.kind(), "{}.{alias}: {bound:?}", self.source.alias);
+        assert!(bound.is_for(kind), "{}.{alias}: {bound:?} of {kind:?}", self.source.alias);
         self.bounds[at].push(bound);
         self
     }
@@ -105,26 +106,55 @@ impl Table {
     }
 }
 
+/// The value, or word that it was not sent because it did not change.
 fn cell(
     field: &Field<'_>,
     kind: SourceType,
     bounds: &[Bound],
     name: &Name<'_>,
 ) -> Result<Kept<Cell>, Reject> {
-    let cell: Cell = match kind {
-        SourceType::Text => return text(field, bounds, name),
-        SourceType::Int => whole(field, bounds, name)?.into(),
-        SourceType::Decimal => decimal(field, bounds, name)?.into(),
-        SourceType::Time => {
-            let us = field.nullable(Field::instant)?.and_then(Instant::finite_us);
-            let needs_day = bounds.contains(&Bound::Day);
-            if needs_day && us.is_some_and(|us| sinks::day(us).is_none()) {
-                return Err(name.reject("outside the years 1 to 9999"));
-            }
-            us.map_or(Cell::Null, Cell::Time)
+    if !kind.may_be_unsent() {
+        return sent(field, kind, bounds, name).map(Kept::New);
+    }
+    match field.kept(|_| Ok(()))? {
+        Kept::New(()) => sent(field, kind, bounds, name).map(Kept::New),
+        Kept::Unchanged => Ok(Kept::Unchanged),
+    }
+}
+
+fn sent(
+    field: &Field<'_>,
+    kind: SourceType,
+    bounds: &[Bound],
+    name: &Name<'_>,
+) -> Result<Cell, Reject> {
+    let cell = match kind {
+        SourceType::Text => field.nullable(Field::text)?.map(|text| Cell::Text(text.into_owned())),
+        SourceType::Int => whole(field, bounds, name)?.map(Cell::Int),
+        SourceType::Decimal => decimal(field, bounds, name)?.map(Cell::Decimal),
+        SourceType::Time => time(field, bounds, name)?.map(Cell::Time),
+        SourceType::Bool => field.nullable(Field::boolean)?.map(Cell::Bool),
+        SourceType::Float => field.nullable(Field::float)?.map(|x| Cell::Float(Float::new(x))),
+        SourceType::Date => field.nullable(Field::date)?.flatten().map(Cell::Date),
+        SourceType::Uuid => field.nullable(Field::uuid)?.map(Cell::Uuid),
+        SourceType::Bytes => field.nullable(Field::bytes)?.map(Cell::Bytes),
+        SourceType::Json => {
+            field.nullable(Field::json_text)?.map(|text| Cell::Json(text.into_owned()))
         }
+        SourceType::List => field.nullable(Field::texts)?.map(|texts| Cell::List(List(texts))),
     };
-    Ok(Kept::New(cell))
+    let Some(cell) = cell else { return Ok(Cell::Null) };
+    bounds.iter().try_for_each(|bound| fits(&cell, *bound, name))?;
+    Ok(cell)
+}
+
+fn time(field: &Field<'_>, bounds: &[Bound], name: &Name<'_>) -> Result<Option<i64>, Reject> {
+    let us = field.nullable(Field::instant)?.and_then(Instant::finite_us);
+    let needs_day = bounds.contains(&Bound::Day);
+    if needs_day && us.is_some_and(|us| sinks::day(us).is_none()) {
+        return Err(name.reject("outside the years 1 to 9999"));
+    }
+    Ok(us)
 }
 
 /// The row as it is now; `None`: deleted. Create, update and snapshot read are one thing.
@@ -179,20 +209,11 @@ fn key_cells(fields: &[Field<'_>], table: &SourceTable) -> Result<Vec<Cell>, Rej
     Ok(key)
 }
 
-/// Equal keys are equal cells, however they are written.
 fn key_cell(field: &Field<'_>, column: &SourceColumn, table: &SourceTable) -> Result<Cell, Reject> {
-    Ok(match column.kind {
-        SourceType::Int => Cell::Int(field.int()?),
-        SourceType::Text => Cell::Text(field.text()?.into_owned()),
-        SourceType::Decimal => Cell::Decimal(field.decimal()?.normalized()),
-        SourceType::Time => match field.instant()?.finite_us() {
-            Some(us) => Cell::Time(us),
-            None => {
-                let name = Name(&table.name, &column.name);
-                return Err(name.reject("an infinite time cannot be in a key"));
-            }
-        },
-    })
+    let name = Name(&table.name, &column.name);
+    let what = if column.kind == SourceType::Date { "date" } else { "time" };
+    let infinite = || name.reject(format_args!("an infinite {what} cannot be in a key"));
+    column.kind.key_cell(field)?.ok_or_else(infinite)
 }
 
 /// Of a column, for messages: `table.column`.
@@ -203,25 +224,15 @@ impl Name<'_> {
     }
 }
 
-/// A text, or word that it was not sent because it did not change.
-fn text(field: &Field<'_>, bounds: &[Bound], name: &Name<'_>) -> Result<Kept<Cell>, Reject> {
-    let Kept::New(text) = field.kept(|f| f.nullable(Field::text))? else {
-        return Ok(Kept::Unchanged);
-    };
-    if let Some(text) = &text {
-        bounds.iter().try_for_each(|bound| fits(text, *bound, name))?;
-    }
-    Ok(Kept::New(text.map(Cow::into_owned).into()))
-}
-
-fn fits(text: &str, bound: Bound, name: &Name<'_>) -> Result<(), Reject> {
-    let length = text.len();
-    match bound {
-        Bound::Bytes(max) if length > max => Err(name.reject(format_args!(
+/// Bounds of texts, and of what else takes as many bytes as it has; numbers and times have their own.
+fn fits(cell: &Cell, bound: Bound, name: &Name<'_>) -> Result<(), Reject> {
+    let length = cell.size();
+    match (bound, cell) {
+        (Bound::Bytes(max), _) if length > max => Err(name.reject(format_args!(
             "{length} bytes are too large, the view holds {max}; shorten it at the source"
         ))),
         // In lower case it is at most three times as long, and a word of one letter costs four times its letter.
-        Bound::BytesWithWords(max) if length.saturating_mul(8) > max => {
+        (Bound::BytesWithWords(max), Cell::Text(text)) if length.saturating_mul(8) > max => {
             let (words, bytes) = word_bytes(text);
             if length + bytes <= max {
                 return Ok(());
@@ -231,9 +242,10 @@ fn fits(text: &str, bound: Bound, name: &Name<'_>) -> Result<(), Reject> {
                 length + bytes
             )))
         }
-        Bound::LowerBytes(max) if text.to_lowercase().len() > max => Err(name.reject(
-            format_args!("too large: an index's key holds {max} bytes; shorten it at the source"),
-        )),
+        (Bound::LowerBytes(max), Cell::Text(text)) if text.to_lowercase().len() > max => Err(name
+            .reject(format_args!(
+                "too large: an index's key holds {max} bytes; shorten it at the source"
+            ))),
         _ => Ok(()),
     }
 }

@@ -93,6 +93,14 @@ fn values(judge: &mut Judge<'_>, placeholder: &str) {
             "decimal.handling.mode=string, or COLUMN_FORMATS=TABLE.COLUMN=decimal(SCALE) for each of them",
         );
     }
+    let binary = judge.or("binary.handling.mode", "bytes").to_owned();
+    let bytes = columns(judge.tables(), |kind| kind == SourceType::Bytes);
+    if binary != "bytes" && !bytes.is_empty() {
+        judge.warning(
+            format!("binary.handling.mode={binary}: {} arrives as text", bytes.join(", ")),
+            format!("leave binary.handling.mode out, or COLUMN_FORMATS=TABLE.COLUMN={binary} for each of them"),
+        );
+    }
     let times: Vec<String> = columns(judge.tables(), |kind| kind == SourceType::Time);
     if judge.or("time.precision.mode", "adaptive") == "connect" && !times.is_empty() {
         judge.warning(

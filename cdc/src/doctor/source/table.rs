@@ -304,6 +304,13 @@ fn word(kind: SourceType) -> &'static str {
         SourceType::Text => "text",
         SourceType::Decimal => "a decimal",
         SourceType::Time => "an instant",
+        SourceType::Bool => "true or false",
+        SourceType::Float => "a floating-point number",
+        SourceType::Date => "a date",
+        SourceType::Uuid => "a UUID",
+        SourceType::Bytes => "bytes",
+        SourceType::Json => "JSON",
+        SourceType::List => "a list of texts",
     }
 }
 
@@ -320,7 +327,24 @@ fn fits(kind: &str, read_as: SourceType) -> bool {
             is_int || ["numeric", "money", "real", "double precision"].contains(&base)
         }
         SourceType::Time => kind.starts_with("timestamp") || base == "date",
+        SourceType::Bool => base == "boolean" || kind == "bit(1)",
+        SourceType::Float => ["real", "double precision"].contains(&base),
+        SourceType::Date => kind == "date",
+        SourceType::Uuid => kind == "uuid",
+        SourceType::Bytes => kind == "bytea",
+        // Debezium sends an hstore as the text of JSON as well.
+        SourceType::Json => ["json", "jsonb", "hstore"].contains(&kind),
+        SourceType::List => kind.strip_suffix("[]").is_some_and(is_text_in_lists),
     }
+}
+
+/// Whether Debezium sends an element of this type as a text that says the value.
+fn is_text_in_lists(kind: &str) -> bool {
+    const OTHERS: [&str; 12] = [
+        "smallint", "integer", "bigint", "numeric", "real", "double", "money", "boolean", "bytea",
+        "date", "time", "bit",
+    ];
+    !kind.ends_with("[]") && !OTHERS.iter().any(|other| kind.starts_with(other))
 }
 
 #[cfg(test)]
@@ -433,5 +457,39 @@ mod tests {
         assert_eq!(judged(Nulls::Kept), None);
         assert_eq!(judged(Nulls::Unknown), Some(Status::Warning));
         assert_eq!(judged(Nulls::Replaced), Some(Status::Problem));
+    }
+
+    #[test]
+    fn types_of_the_source_fit_what_they_are_read_as() {
+        use SourceType::{Bool, Bytes, Date, Float, Json, List, Text, Time, Uuid};
+        for (read_as, fitting, others) in [
+            (Bool, &["boolean", "bit(1)"][..], &["bit(8)", "integer"][..]),
+            (Float, &["real", "double precision"], &["numeric(10,2)", "money", "text"]),
+            (Date, &["date"], &["timestamp(3) without time zone", "date[]"]),
+            (Time, &["date", "timestamp with time zone"], &["time without time zone"]),
+            (Uuid, &["uuid"], &["text", "uuid[]"]),
+            (Bytes, &["bytea"], &["text", "bytea[]"]),
+            (Json, &["json", "jsonb", "hstore"], &["text", "jsonb[]"]),
+            (
+                List,
+                &["text[]", "character varying(20)[]", "uuid[]", "mood[]"],
+                &[
+                    "text",
+                    "integer[]",
+                    "numeric(10,2)[]",
+                    "bytea[]",
+                    "date[]",
+                    "double precision[]",
+                ],
+            ),
+            (Text, &["text", "uuid", "jsonb"], &["bytea", "boolean", "text[]"]),
+        ] {
+            for kind in fitting {
+                assert!(fits(kind, read_as), "{kind} as {}", word(read_as));
+            }
+            for kind in others {
+                assert!(!fits(kind, read_as), "{kind} as {}", word(read_as));
+            }
+        }
     }
 }

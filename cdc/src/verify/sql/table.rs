@@ -53,39 +53,41 @@ impl Column {
     }
     /// This value of the column, as views see it.
     fn seen(&self, value: &str) -> String {
-        // Through text: a `double precision` then reads as Debezium writes it.
-        let through = if self.kind == SourceType::Decimal { "::text" } else { "" };
+        // Through text: a `real` or `double precision` then reads as Debezium writes it.
+        let is_number = matches!(self.kind, SourceType::Decimal | SourceType::Float);
+        let through = if is_number { "::text" } else { "" };
         format!("{value}{through}::{}", view_type(self.kind))
     }
     /// What the snapshot has, as views see it.
     fn base(&self) -> String {
         self.seen(&format!("t.{}", self.yours))
     }
-    /// Whether PostgreSQL may keep its value beside the row, and then not send it with a change of other columns.
-    fn may_be_unsent(&self) -> bool {
-        matches!(self.kind, SourceType::Text | SourceType::Decimal)
-    }
     /// Where the patch has it as column `n`: what was not sent, because it did not change, stands in the snapshot.
     fn touched(&self, n: usize) -> String {
-        if !self.may_be_unsent() {
+        if !self.kind.may_be_unsent() {
             return format!("p.c{n}");
         }
         format!("case when p.kept{n} then {} else p.c{n} end", self.base())
     }
     /// The same, as a list of JSON objects declares it.
     fn declared(&self, n: usize) -> String {
-        let kept = if self.may_be_unsent() { format!(", kept{n} boolean") } else { String::new() };
+        let kept =
+            if self.kind.may_be_unsent() { format!(", kept{n} boolean") } else { String::new() };
         format!("c{n} {}{kept}", view_type(self.kind))
     }
-    /// What the snapshot has as the text that a cell is read from; times are µs since 1970. An infinite one is null.
+    /// What the snapshot has as the text that a cell is read from; times are µs since 1970, lists are JSON. An infinite time
+    /// or date is null.
     fn shown(&self) -> String {
         let base = self.base();
         match self.kind {
             SourceType::Time => format!(
                 "case when isfinite({base}) then (extract(epoch from {base})::numeric * 1000000)::bigint::text end"
             ),
-            SourceType::Text => base,
-            SourceType::Int | SourceType::Decimal => format!("{base}::text"),
+            SourceType::Text | SourceType::Json => base,
+            SourceType::Date => format!("case when isfinite({base}) then {base}::text end"),
+            SourceType::List => format!("to_json({base})::text"),
+            SourceType::Int | SourceType::Decimal | SourceType::Float => format!("{base}::text"),
+            SourceType::Bool | SourceType::Uuid | SourceType::Bytes => format!("{base}::text"),
         }
     }
 }
@@ -94,9 +96,16 @@ impl Column {
 const fn view_type(kind: SourceType) -> &'static str {
     match kind {
         SourceType::Int => "bigint",
-        SourceType::Text => "text",
+        // JSON as the source shows it, which is what Debezium sends.
+        SourceType::Text | SourceType::Json => "text",
         SourceType::Decimal => "numeric",
         SourceType::Time => "timestamptz",
+        SourceType::Bool => "boolean",
+        SourceType::Float => "double precision",
+        SourceType::Date => "date",
+        SourceType::Uuid => "uuid",
+        SourceType::Bytes => "bytea",
+        SourceType::List => "text[]",
     }
 }
 

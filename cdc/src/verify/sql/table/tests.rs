@@ -1,3 +1,5 @@
+mod types;
+
 use super::super::super::snapshot::Snapshot;
 use super::super::wanted;
 use super::*;
