@@ -342,7 +342,7 @@ pub(super) fn logs(seed: u64, supports: &Supports, length: u64) -> Vec<Log> {
         }
         wide_keys(log, &mut more, supports);
         merged::writes(log, &mut most, supports);
-        types::fill(log, &mut typed, supports.rows, supports.totals);
+        types::fill(log, &mut typed, supports);
     }
     logs
 }

@@ -1,5 +1,5 @@
 //! Views with a column of every type, and with keys of every type that a key may have.
-use super::{Dice, Log, Record, source_ts_ms};
+use super::{Dice, Log, Record, Supports, source_ts_ms};
 use crate::{Cell, Column, Float, List, Merge, Op, Type, View, Write};
 use std::collections::BTreeMap;
 use views::Decimal;
@@ -10,7 +10,7 @@ const BY_DATE: &str = "rows_by_date";
 const BY_BYTES: &str = "rows_by_bytes";
 /// Rows under a key of all these types.
 const BY_ALL: &str = "rows_by_all";
-/// Totals under a key of which each column may be null.
+/// Totals under a key of which each column may be null, where the sink has such keys.
 const EXTREMES: &str = "extremes";
 
 const IS: Column = Column::new("is", Type::Bool);
@@ -63,16 +63,19 @@ pub fn totals() -> View {
 }
 
 /// Gives each record writes into these views. A key lives in the partition of its number's parity.
-pub(super) fn fill(log: &mut Log, dice: &mut Dice, with_rows: bool, with_totals: bool) {
+pub(super) fn fill(log: &mut Log, dice: &mut Dice, supports: &Supports) {
     let (index, tag) = (u64::try_from(log.partition.index).unwrap_or_default(), log.tag);
     let mut counts: BTreeMap<Vec<Cell>, i64> = BTreeMap::new();
     for Record { offset, writes } in &mut log.records {
         let number = dice.roll(3) * 2 + index;
         let gone = dice.roll(4) == 0;
         let more = match tag {
-            'p' if with_rows => a_row(dice, number, gone),
-            'd' if with_totals => {
-                let key = nullable_key(dice);
+            'p' if supports.rows => a_row(dice, number, gone),
+            'd' if supports.totals => {
+                let mut key = key_of_all(dice);
+                if supports.null_keys {
+                    key = key.into_iter().map(|cell| or_null(dice, 3, cell)).collect();
+                }
                 let count = counts.entry(key.clone()).or_default();
                 *count = if gone { 0 } else { *count + 1 };
                 vec![(EXTREMES, key, Op::Share(share(dice, *count)))]
@@ -120,12 +123,8 @@ fn every(dice: &mut Dice) -> Vec<Cell> {
         Cell::Json(json.to_owned()),
         list(dice),
     ];
-    let or_null = |cell| match cell {
-        Cell::Words(_) => cell,
-        _ if dice.roll(6) == 0 => Cell::Null,
-        _ => cell,
-    };
-    row.into_iter().map(or_null).collect()
+    let is_kept = |cell: &Cell| matches!(cell, Cell::Words(_));
+    row.into_iter().map(|cell| if is_kept(&cell) { cell } else { or_null(dice, 6, cell) }).collect()
 }
 
 /// Any float: also those that no number of DynamoDB is.
@@ -169,16 +168,19 @@ fn list(dice: &mut Dice) -> Cell {
     Cell::List(List((0..length).map(pick).collect()))
 }
 
-fn nullable_key(dice: &mut Dice) -> Vec<Cell> {
+fn key_of_all(dice: &mut Dice) -> Vec<Cell> {
     let number = dice.roll(2);
-    let key = vec![
+    vec![
         plain_float(dice, number),
         date(number),
         uuid(number),
         Cell::Bool(dice.roll(2) == 0),
         bytes(dice),
-    ];
-    key.into_iter().map(|cell| if dice.roll(3) == 0 { Cell::Null } else { cell }).collect()
+    ]
+}
+/// Null once in so many times.
+fn or_null(dice: &mut Dice, times: u64, cell: Cell) -> Cell {
+    if dice.roll(times) == 0 { Cell::Null } else { cell }
 }
 fn share(dice: &mut Dice, count: i64) -> Vec<Cell> {
     if count == 0 {
