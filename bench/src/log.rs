@@ -16,8 +16,8 @@ const PROPERTIES: [(&str, &str); 6] = [
     ("enable.auto.commit", "false"),
     ("fetch.queue.backoff.ms", "10"),
     ("queued.max.messages.kbytes", "16384"),
-    ("fetch.max.bytes", "16777216"),
-    ("max.partition.fetch.bytes", "4194304"),
+    ("fetch.max.bytes", "8388608"),
+    ("max.partition.fetch.bytes", "1048576"),
 ];
 
 /// Calls `visit` with every record that the topics hold now, and returns how many there were. The topics must have no

@@ -34,7 +34,7 @@ pub struct Policy {
     pub linger_ms: Millis,
     /// Of all partitions together: records read and not yet durable.
     pub buffer_bytes_max: usize,
-    /// Rows touched lately, a partition.
+    /// Of all partitions together: rows touched lately, which need not be fetched again.
     pub cache_bytes_max: usize,
     pub backoff_base_ms: Millis,
     pub backoff_ms_max: Millis,
@@ -63,7 +63,7 @@ impl Default for Policy {
             batch_bytes_max: 8 << 20,
             linger_ms: 100,
             buffer_bytes_max: 64 << 20,
-            cache_bytes_max: 16 << 20,
+            cache_bytes_max: 64 << 20,
             backoff_base_ms: 100,
             backoff_ms_max: 30_000,
             breaker_failures: 5,

@@ -121,7 +121,7 @@ const SETTINGS: &[Setting<Service>] = &[
     setting!("linger-ms" "LINGER_MS" "MS" Is("100"), ALL, PACE, "How long a batch that is not full waits for more"),
     setting!("buffer-bytes" "BUFFER_BYTES" "N" Is("67108864"), ALL, PACE,
         "Read and not yet durable, all partitions together; beyond it reading pauses"),
-    setting!("cache-bytes" "CACHE_BYTES" "N" Is("16777216"), ALL, PACE, "Memory for rows touched lately, for each partition, about"),
+    setting!("cache-bytes" "CACHE_BYTES" "N" Is("67108864"), ALL, PACE, "Memory for rows touched lately, of all partitions together, about"),
 
     setting!("breaker-failures" "BREAKER_FAILURES" "N" Is("5"), ALL, RETRIES,
         "This many failures in a row, of all partitions together, and nothing is sent until a single try has worked"),
@@ -154,7 +154,7 @@ const TUNED: &[(&str, &[(&str, &str)])] = &[
             ("batch-bytes", "33554432"),
             ("linger-ms", "500"),
             ("buffer-bytes", "268435456"),
-            ("cache-bytes", "67108864"),
+            ("cache-bytes", "268435456"),
         ],
     ),
     ("latency", &[("linger-ms", "5")]),

@@ -120,7 +120,7 @@ impl<H: Handler> Engine<H> {
                 self.halt(&ticket.partition, &why);
             }
             Err(error) => {
-                self.react(now, ticket, Phase::Fetching { pending, keys, followed }, error)
+                self.react(now, ticket, Phase::Fetching { pending, keys, followed }, error);
             }
         }
     }
@@ -213,8 +213,9 @@ impl<H: Handler> Engine<H> {
         ticket: Ticket,
         result: Result<Receipt, SinkError>,
     ) {
-        let (lanes, buffer, cache) =
-            (self.lanes.len().max(1), self.policy.buffer_bytes_max, self.policy.cache_bytes_max);
+        let lanes = self.lanes.len().max(1);
+        let (buffer, cache) =
+            (self.policy.buffer_bytes_max / lanes, self.policy.cache_bytes_max / lanes);
         let Some(lane) = self.live(&ticket) else { return };
         let phase = std::mem::replace(&mut lane.phase, Phase::Open);
         let Phase::Committing { batch, letters } = phase else {
@@ -235,7 +236,7 @@ impl<H: Handler> Engine<H> {
         lane.refused.retain(|offset, _| *offset >= next);
         lane.settle();
         lane.rows.shrink(cache);
-        let resume = lane.paused && lane.buffered <= buffer / lanes / 2;
+        let resume = lane.paused && lane.buffered <= buffer / 2;
         lane.paused &= !resume;
         self.counters.batches += 1;
         self.counters.writes += batch.writes.len() as u64;

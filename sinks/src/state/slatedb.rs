@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 pub use slatedb::object_store;
 use slatedb::{
     CloseReason, Db, ErrorKind,
-    config::CompactorOptions,
+    config::{CompactionWorkerOptions, CompactorOptions},
     db_cache::{
         DbCache,
         foyer::{FoyerCache, FoyerCacheOptions},
@@ -67,7 +67,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            cache_bytes_max: 128 << 20,
+            cache_bytes_max: 64 << 20,
             unflushed_bytes_max: 32 << 20,
             table_bytes: 8 << 20,
             reads_at_once_max: 32,
@@ -258,6 +258,15 @@ impl SlateDb {
             compactor_options: Some(CompactorOptions {
                 poll_interval: Duration::from_secs(10),
                 max_concurrent_compactions: 1,
+                // Every lane compacts for itself, and reads ahead in each table that goes into a compaction: the
+                // defaults take 8 MiB a table.
+                worker: Some(CompactionWorkerOptions {
+                    max_concurrent_compactions: 1,
+                    max_subcompactions: 1,
+                    max_fetch_tasks: 1,
+                    bytes_to_fetch: 1 << 20,
+                    ..CompactionWorkerOptions::default()
+                }),
                 ..CompactorOptions::default()
             }),
             ..slatedb::Settings::default()

@@ -40,8 +40,8 @@ const DEFAULTS: [(&str, &str); 14] = [
     // The default of 1000 costs two thirds of the throughput.
     ("fetch.queue.backoff.ms", "10"),
     ("queued.max.messages.kbytes", "16384"),
-    ("fetch.max.bytes", "16777216"),
-    ("max.partition.fetch.bytes", "4194304"),
+    ("fetch.max.bytes", "8388608"),
+    ("max.partition.fetch.bytes", "1048576"),
     ("fetch.wait.max.ms", "250"),
     // A topic that Debezium makes with its first change, and partitions that are added, are found this soon. The default
     // is five minutes.
