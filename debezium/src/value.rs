@@ -51,7 +51,11 @@ impl Placeholder<'_> {
             return false;
         }
         let is_one = |raw: &str| match json::string(raw) {
-            Some(text) => text == self.text || (may_be_bytes && self.is_of_bytes(&text)),
+            Some(text) => {
+                text == self.text
+                    || (may_be_bytes && self.is_of_bytes(&text))
+                    || self.is_of_map(&text)
+            }
             None => false,
         };
         match raw.as_bytes() {
@@ -72,6 +76,16 @@ impl Placeholder<'_> {
         // The length tells nearly all other lists.
         text.is_some_and(|text| {
             text.len() == uuid::TEXT_BYTES && uuid::is_named(text, self.text.as_bytes())
+        })
+    }
+    /// A map (hstore) as the text of JSON, as Debezium writes it: the word is name and value. A `jsonb` would have a space
+    /// behind the colon.
+    fn is_of_map(&self, text: &str) -> bool {
+        let inside = text.strip_prefix('{').and_then(|text| text.strip_suffix('}'));
+        let halves = inside.and_then(|text| text.split_at_checked(text.len() / 2));
+        halves.is_some_and(|(name, value)| {
+            let is_word = |half: &str| json::string(half).is_some_and(|text| text == self.text);
+            value.strip_prefix(':').is_some_and(is_word) && is_word(name)
         })
     }
     fn is_of_bytes(&self, text: &str) -> bool {
