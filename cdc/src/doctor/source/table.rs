@@ -327,13 +327,12 @@ fn fits(kind: &str, read_as: SourceType) -> bool {
             is_int || ["numeric", "money", "real", "double precision"].contains(&base)
         }
         SourceType::Time => kind.starts_with("timestamp") || base == "date",
-        SourceType::Bool => base == "boolean" || kind == "bit(1)",
+        SourceType::Bool => base == "boolean",
         SourceType::Float => ["real", "double precision"].contains(&base),
         SourceType::Date => kind == "date",
         SourceType::Uuid => kind == "uuid",
         SourceType::Bytes => kind == "bytea",
-        // Debezium sends an hstore as the text of JSON as well.
-        SourceType::Json => ["json", "jsonb", "hstore"].contains(&kind),
+        SourceType::Json => ["json", "jsonb"].contains(&kind),
         SourceType::List => kind.strip_suffix("[]").is_some_and(is_text_in_lists),
     }
 }
@@ -463,13 +462,13 @@ mod tests {
     fn types_of_the_source_fit_what_they_are_read_as() {
         use SourceType::{Bool, Bytes, Date, Float, Json, List, Text, Time, Uuid};
         for (read_as, fitting, others) in [
-            (Bool, &["boolean", "bit(1)"][..], &["bit(8)", "integer"][..]),
+            (Bool, &["boolean"][..], &["bit(1)", "integer"][..]),
             (Float, &["real", "double precision"], &["numeric(10,2)", "money", "text"]),
             (Date, &["date"], &["timestamp(3) without time zone", "date[]"]),
             (Time, &["date", "timestamp with time zone"], &["time without time zone"]),
             (Uuid, &["uuid"], &["text", "uuid[]"]),
             (Bytes, &["bytea"], &["text", "bytea[]"]),
-            (Json, &["json", "jsonb", "hstore"], &["text", "jsonb[]"]),
+            (Json, &["json", "jsonb"], &["text", "jsonb[]", "hstore"]),
             (
                 List,
                 &["text[]", "character varying(20)[]", "uuid[]", "mood[]"],

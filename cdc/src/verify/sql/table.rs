@@ -53,9 +53,11 @@ impl Column {
     }
     /// This value of the column, as views see it.
     fn seen(&self, value: &str) -> String {
-        // Through text: a `real` or `double precision` then reads as Debezium writes it.
-        let is_number = matches!(self.kind, SourceType::Decimal | SourceType::Float);
-        let through = if is_number { "::text" } else { "" };
+        // Through text: a `real` or `double precision` then reads as Debezium writes it, and so do the elements of a list,
+        // which a cast would shorten (`char(n)`) or lengthen (`inet`).
+        let is_cast =
+            matches!(self.kind, SourceType::Decimal | SourceType::Float | SourceType::List);
+        let through = if is_cast { "::text" } else { "" };
         format!("{value}{through}::{}", view_type(self.kind))
     }
     /// What the snapshot has, as views see it.

@@ -27,7 +27,7 @@ fn columns_are_read_as_views_hold_them() {
         "k1 uuid, k2 double precision, c1 double precision, c2 boolean, c3 date, c4 bytea, kept4 boolean, c5 text, kept5 boolean",
         "c7 text[], kept7 boolean",
         r#"t."who"::uuid as "who", t."rate"::text::double precision as "rate", t."single"::text::double precision as "single""#,
-        r#"t."known"::text as "known", t."tags"::text[] as "tags""#,
+        r#"t."known"::text as "known", t."tags"::text::text[] as "tags""#,
         r#"p.k1::uuid, p.k2::text::double precision, p.c1, p.c2, p.c3, case when p.kept4 then t."hash"::bytea else p.c4 end"#,
     ] {
         assert!(sql.contains(part), "{part}\n{sql}");
