@@ -77,6 +77,14 @@ fn a_plan_makes_what_its_view_is_made_of() {
 }
 
 #[test]
+#[should_panic(expected = "v: a sum of values that are no exact numbers")]
+fn a_plan_sums_no_floats() {
+    let aggregates = vec![Aggregate::Sum(Type::Float, Expr::Own(0))];
+    let part = Part { table: 0, filter: Condition::Always, key: vec![Expr::Own(0)], aggregates };
+    let _ = Plan::new(View::totals("v", KEY, &[Merge::Sum], N), None, vec![part]);
+}
+
+#[test]
 fn sums_of_which_no_row_is_a_part_are_0() {
     let part = |aggregates| Part {
         table: 0,
