@@ -85,6 +85,14 @@ impl Merge {
             Self::Min => "min",
         }
     }
+
+    /// Whether a share's column says nothing: a sum of 0, or no greatest or smallest value.
+    pub fn is_nothing(self, column: &Cell) -> bool {
+        match self {
+            Self::Sum => column.is_zero(),
+            Self::Max | Self::Min => *column == Cell::Null,
+        }
+    }
 }
 
 /// By what people look rows up, beside the key. Declared, and never guessed from the names of columns: a sink that
@@ -276,6 +284,11 @@ impl View {
         self.own.is_some() && !self.totals.is_empty()
     }
 
+    /// Whether a share says nothing: it counts as one that is not there.
+    pub fn is_nothing(&self, share: &[Cell]) -> bool {
+        share.iter().zip(self.totals).all(|(column, how)| how.is_nothing(column))
+    }
+
     /// Merges the partitions' shares of one key; empty for views without shares.
     pub fn total<'a>(&self, shares: impl Iterator<Item = &'a [Cell]>) -> Vec<Cell> {
         let mut total = vec![Cell::Null; self.totals.len()];
@@ -367,6 +380,14 @@ mod tests {
         let star = View::rows("v", &[ID], &[N]).with_totals(&[Merge::Sum]);
         assert_eq!((star.rules.earlier)("rows"), None, "it is no view of rows");
         assert_eq!(text(star), "star; merge=sum");
+    }
+
+    #[test]
+    fn a_greatest_value_of_0_says_something() {
+        let view = View::totals("v", &[ID], &[Merge::Sum, Merge::Max], &[N, N]);
+        assert!(view.is_nothing(&[]) && view.is_nothing(&[Cell::Int(0), Cell::Null]));
+        assert!(!view.is_nothing(&[Cell::Int(0), Cell::Int(0)]));
+        assert!(!view.is_nothing(&[Cell::Int(1), Cell::Null]));
     }
 
     #[test]

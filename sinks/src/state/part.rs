@@ -32,7 +32,7 @@ impl Part {
         match &write.op {
             Op::Put(own) => self.own = Some(own.clone()),
             Op::Delete => self.own = None,
-            Op::Share(share) if share.iter().all(Cell::is_zero) => {
+            Op::Share(share) if view.is_nothing(share) => {
                 self.shares.remove(&lane);
             }
             Op::Share(share) => {

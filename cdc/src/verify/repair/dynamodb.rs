@@ -14,7 +14,7 @@ use consumers::{
     service,
 };
 use sinks::{
-    Cell, Key, Partition, SinkError, View, decode_row,
+    Cell, Key, Merge, Partition, SinkError, View, decode_row,
     dynamodb::{DynamoDb, Entry, Mend, Mended, Seen},
     key_text,
     objects::Place,
@@ -241,10 +241,12 @@ impl Job<'_, '_> {
             let share = share(glance, &share_key(self.view.name, key))?;
             let entry = match item.and_then(|item| item.entries.get(name)) {
                 Some(Some(entry)) if entry.offset >= next => return Ok(Plan::Later),
-                Some(Some(entry)) if is_same(&entry.share, &share) => Some(entry.clone()),
+                Some(Some(entry)) if is_same(self.view.totals, &entry.share, &share) => {
+                    Some(entry.clone())
+                }
                 // Nothing at or below it comes again: all of it is in the share.
                 Some(_) => Some(Entry { offset: next - 1, share }),
-                None if !is_same(&[], &share) || owner == Some(partition) => {
+                None if !self.view.is_nothing(&share) || owner == Some(partition) => {
                     Some(Entry { offset: next - 1, share })
                 }
                 None => None,
@@ -290,13 +292,13 @@ fn share(glance: &Glance, key: &Key) -> anyhow::Result<Vec<Cell>> {
     decode_row(row).context("a share of the state")
 }
 
-/// Whether two shares say the same: a column that is not there says nothing, as a sum of 0 does.
-fn is_same(a: &[Cell], b: &[Cell]) -> bool {
-    let columns = 0..a.len().max(b.len());
-    let is_nothing = |cell: Option<&Cell>| cell.is_none_or(Cell::is_zero);
-    columns
-        .into_iter()
-        .all(|at| a.get(at) == b.get(at) || is_nothing(a.get(at)) && is_nothing(b.get(at)))
+/// Whether two shares of columns that are merged so say the same: a column that is not there says nothing, as a sum of 0
+/// does.
+fn is_same(totals: &[Merge], a: &[Cell], b: &[Cell]) -> bool {
+    totals.iter().enumerate().all(|(at, how)| {
+        let is_nothing = |cell: Option<&Cell>| cell.is_none_or(|cell| how.is_nothing(cell));
+        a.get(at) == b.get(at) || is_nothing(a.get(at)) && is_nothing(b.get(at))
+    })
 }
 
 #[cfg(test)]
@@ -305,22 +307,25 @@ mod tests {
 
     #[test]
     fn shares_that_say_nothing_are_the_same() {
+        let totals = [Merge::Sum, Merge::Sum, Merge::Max];
         let same: [(&[Cell], &[Cell]); 4] = [
             (&[], &[]),
-            (&[], &[Cell::Int(0), Cell::Null]),
+            (&[], &[Cell::Int(0), Cell::Null, Cell::Null]),
             (&[Cell::Null, Cell::Int(7)], &[Cell::Int(0), Cell::Int(7)]),
             (&[Cell::Int(7)], &[Cell::Int(7), Cell::Null]),
         ];
         for (a, b) in same {
-            assert!(is_same(a, b) && is_same(b, a), "{a:?}, {b:?}");
+            assert!(is_same(&totals, a, b) && is_same(&totals, b, a), "{a:?}, {b:?}");
         }
-        let other: [(&[Cell], &[Cell]); 3] = [
+        let other: [(&[Cell], &[Cell]); 4] = [
             (&[], &[Cell::Int(1)]),
             (&[Cell::Int(7)], &[Cell::Int(8)]),
             (&[Cell::Null, Cell::Int(7)], &[Cell::Int(7), Cell::Null]),
+            // A greatest value of 0 is one.
+            (&[], &[Cell::Int(0), Cell::Null, Cell::Int(0)]),
         ];
         for (a, b) in other {
-            assert!(!is_same(a, b) && !is_same(b, a), "{a:?}, {b:?}");
+            assert!(!is_same(&totals, a, b) && !is_same(&totals, b, a), "{a:?}, {b:?}");
         }
     }
 }
