@@ -68,12 +68,14 @@ impl PlanHandler {
     ///
     /// # Panics
     /// If rows would be taken for others: a table has no key, two tables have one tag, two views one name, or a view's
-    /// name has a zero character, which ends it in the keys of state rows. Also if a plan names a table that is not there.
+    /// name has a zero character, which ends it in the keys of state rows. Also if a plan names a table that is not there,
+    /// or a table's tag is none of a to z.
     pub fn new(tables: Vec<Table>, plans: Vec<Plan>, fingerprint: String) -> Self {
         let mut tags = HashSet::new();
         for Table { source, .. } in &tables {
             assert!(!source.key.is_empty(), "{}: the table has no key", source.alias);
             assert!(tags.insert(source.tag), "{}: another table has its tag", source.alias);
+            assert!(source.tag.is_ascii_lowercase(), "{}: its tag is none of a to z", source.alias);
         }
         let mut names = HashSet::new();
         for plan in &plans {

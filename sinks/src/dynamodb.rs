@@ -37,6 +37,7 @@ use aws_sdk_dynamodb::config::{
 use futures::{StreamExt, stream};
 use key::Address;
 use keyed::{Ask, Shape, Step, Writer};
+use request::{Action, Change, Request, When};
 use seen::{ItemCache, Names};
 use shape::shape_of;
 use std::{
@@ -247,6 +248,11 @@ impl DynamoDb {
                 Step::TwoOwners { offset, owner } => {
                     return Err(lane.two_owners(table.view.name, offset, &owner).into());
                 }
+                // What others put into the item may have to do with it.
+                Step::Refused(_) if !fresh && table.shape.has_entries() => {
+                    (seen, fresh) = (self.look_at(&writer, table, &key).await?, true);
+                    continue;
+                }
                 Step::Refused(why) => return Ok(refusal(&ask, &why)),
                 Step::Done => {
                     let mut due = seen.map(|sight| sight.due).unwrap_or_default();
@@ -264,6 +270,9 @@ impl DynamoDb {
             };
             let name = writer.alert(ask.offsets.last().copied().unwrap_or(-1));
             let item = match wire::send(&self.client, &table.name, &key, &request).await? {
+                Answer::Refused(_) if !fresh && table.shape.has_entries() => {
+                    self.look_at(&writer, table, &key).await?
+                }
                 Answer::Refused(reason) => return Ok(refusal(&ask, &reason)),
                 Answer::Done(item) => {
                     let sight = self.sight(&writer, table, &item)?;
@@ -283,6 +292,27 @@ impl DynamoDb {
             table.name
         );
         Err(SinkError::Transient(anyhow!(why)))
+    }
+    /// The item as it is, hidden or not. Asked by an update whose condition never holds: services need no right to read.
+    async fn look_at(
+        &self,
+        writer: &Writer<'_>,
+        table: &Table,
+        key: &Address,
+    ) -> Result<Option<keyed::Sight>, SinkError> {
+        let request = Request {
+            action: Action::Update(vec![Change::Set(keyed::GEN, self.generation.into())]),
+            condition: When::All(vec![
+                When::Present(keyed::GEN.into()),
+                When::Missing(keyed::GEN.into()),
+            ]),
+        };
+        let item = match wire::send(&self.client, &table.name, key, &request).await? {
+            Answer::Done(item) => Some(item),
+            Answer::Failed(item) => item,
+            Answer::Refused(_) => None,
+        };
+        item.map(|item| self.sight(writer, table, &item)).transpose()
     }
     fn sight(
         &self,
@@ -330,6 +360,10 @@ impl DynamoDb {
 impl Sink for DynamoDb {
     async fn write(&self, batch: &Batch) -> Result<Receipt, SinkError> {
         let lane = self.lane(batch);
+        if !keyed::is_entry(&lane.entry) {
+            let why = format!("{}: its table's tag is none of a to z", batch.partition);
+            return Err(SinkError::Fatal(anyhow!(why)));
+        }
         self.let_go(&lane, lane.owed_until(batch.span.start)).await?;
         let (asks, mut refused) = self.coalesce(&batch.writes)?;
         let stop = AtomicBool::new(false);

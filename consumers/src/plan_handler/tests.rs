@@ -525,3 +525,11 @@ fn equal_keys_are_read_as_equal_cells() {
     let why = key("1.5", "infinity").expect_err("no key");
     assert_eq!(why, "rates.since: an infinite time cannot be in a key");
 }
+
+/// DynamoDB's items name a partition by the tag and a number.
+#[test]
+#[should_panic(expected = "orders: its tag is none of a to z")]
+fn a_tables_tag_is_a_small_letter() {
+    let table = Table::new(SourceTable::new("orders", 'O').key("id", SourceType::Int));
+    let _ = PlanHandler::new(vec![table], vec![], "rules 1".into());
+}

@@ -75,7 +75,8 @@ impl DynamoDb {
             .consistent_read(true)
             .segment(segment)
             .total_segments(segments)
-            .filter_expression(format!("attribute_exists({})", table.shape.shown_by()))
+            .filter_expression("attribute_exists(#shown)")
+            .expression_attribute_names("#shown", table.shape.shown_by())
             .set_exclusive_start_key(from.map(|cursor| cursor.0))
             .send()
             .await

@@ -25,7 +25,8 @@ impl DynamoDb {
                 .scan()
                 .table_name(&table.name)
                 .consistent_read(true)
-                .filter_expression(format!("attribute_exists({})", table.shape.shown_by()))
+                .filter_expression("attribute_exists(#shown)")
+                .expression_attribute_names("#shown", table.shape.shown_by())
                 .set_exclusive_start_key(from)
                 .send()
                 .await

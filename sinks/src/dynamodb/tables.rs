@@ -99,7 +99,7 @@ fn index_of(view: &View, index: &Index) -> Result<NeededIndex, SinkError> {
     };
     let no_key = |name: &str| {
         SinkError::Fatal(anyhow!(
-            "view `{}`: index `{}` is declared over the column `{name}`, which is no number, text or bytes in DynamoDB",
+            "view `{}`: index `{}` is declared over the column `{name}`, which is not always a number, a text or bytes in DynamoDB",
             view.name,
             index.name
         ))
@@ -110,7 +110,10 @@ fn index_of(view: &View, index: &Index) -> Result<NeededIndex, SinkError> {
     };
     let part = |key: &IndexKey| match key {
         IndexKey::Column(name) => match column(name)? {
-            Column { kind: Type::Bool | Type::Words | Type::List, .. } => Err(no_key(name)),
+            // Not every float is a number in DynamoDB.
+            Column { kind: Type::Bool | Type::Float | Type::Words | Type::List, .. } => {
+                Err(no_key(name))
+            }
             column => Ok(key_part(column)),
         },
         IndexKey::Lower { name, of } => column(of).map(|_| (*name, ScalarAttributeType::S)),

@@ -119,8 +119,12 @@ impl Text {
     fn values(&mut self) -> Option<Attributes> {
         Some(std::mem::take(&mut self.values)).filter(|values| !values.is_empty())
     }
+    /// What the name is called in expressions: a number, since these take few characters.
     fn name(&mut self, name: &str) -> String {
-        let alias = format!("#{name}");
+        if let Some((alias, _)) = self.names.iter().find(|(_, known)| *known == name) {
+            return alias.clone();
+        }
+        let alias = format!("#n{}", self.names.len());
         self.names.insert(alias.clone(), name.to_owned());
         alias
     }

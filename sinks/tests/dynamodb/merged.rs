@@ -16,7 +16,7 @@ fn view() -> View {
     const COLUMNS: &[Column] = &[
         Column::new("orders", Type::Int),
         Column::new("worth", Type::Decimal),
-        Column::new("largest", Type::Int),
+        Column::new("largest order", Type::Int),
         Column::new("few", Type::Int),
     ];
     const MERGE: &[Merge] = &[Merge::Sum, Merge::Sum, Merge::Max];
@@ -125,4 +125,31 @@ async fn a_repair_is_made_of_shares_and_loses_to_a_writer() {
     assert_eq!(moved, Mended::Moved);
     let row = vec![9.into(), worth(9), 4.into(), Cell::Null];
     assert_eq!(rows(&shop).await, BTreeMap::from([(key, row)]));
+}
+
+/// What a partition remembers of others' shares may be long gone, and a process that has just begun knows none: only the
+/// item as it stands says that a write does not fit.
+#[tokio::test]
+async fn only_the_item_as_it_stands_refuses_a_write() {
+    let Some(shop) = Shop::open("stale", vec![view()]).await else { return };
+    let of = |index: i32, offset: i64, worth: &str| {
+        let worth: Decimal = worth.parse().expect("a number");
+        let op = Op::Share(vec![5.into(), worth.into(), 1.into()]);
+        let write = Write { offset, source_ts_ms: 0, view: VIEW, key: vec!["north".into()], op };
+        batch("orders", index, offset, offset + 1, vec![write])
+    };
+    let (here, there) = (shop.sink(), shop.sink());
+    write(&there, &of(1, 0, "1e37")).await;
+    write(&here, &of(0, 0, "1")).await;
+    write(&there, &of(1, 1, "2")).await;
+    // With what was there when this process looked last, it would be a number of 40 digits.
+    write(&here, &of(0, 1, "0.25")).await;
+    write(&here, &of(0, 2, "0")).await;
+    write(&there, &of(1, 2, "-1e37")).await;
+    write(&shop.sink(), &of(0, 3, "10000000000000000000000000000000000000.75")).await;
+    let worth: Decimal = "0.75".parse().expect("a number");
+    let row = vec![10.into(), worth.into(), 1.into(), Cell::Null];
+    assert_eq!(rows(&shop).await, BTreeMap::from([(vec!["north".into()], row)]));
+    let refused = there.write(&of(1, 3, "1")).await;
+    assert!(matches!(refused, Err(sinks::SinkError::Refused(_))), "{refused:?}");
 }

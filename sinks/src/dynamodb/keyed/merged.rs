@@ -30,11 +30,14 @@ pub const VERSION: &str = "v";
 /// The owner's part as [`encode_row`] has it; not there where there is none.
 pub const OWN_PART: &str = "own_part";
 
+/// What an entry takes in memory beside its share: its name, the share's allocation, its place in the map.
+const ENTRY_BYTES: usize = 120;
+
 /// Of DynamoDB, for the text of an update.
 const EXPRESSION_BYTES_MAX: usize = 4096;
-/// What an update says beside the shown columns, at most; and beside the name of a column.
+/// What an update says beside the shown columns, at most; and of each column, which it names by a number.
 const EXPRESSION_BYTES: usize = 300;
-const EXPRESSION_BYTES_EACH: usize = " = :v123, #".len();
+const EXPRESSION_BYTES_EACH: usize = "#n123 = :v123, ".len();
 
 /// Items of merged shares, and of an owner's part where the view has one.
 #[derive(Debug, Clone)]
@@ -81,7 +84,9 @@ impl Held {
     /// About how many bytes it takes.
     pub(in crate::dynamodb) fn size(&self) -> usize {
         let row = |row: &[Cell]| row.iter().map(Cell::size).sum::<usize>();
-        let entries = self.entries.values().map(|entry| 16 + row(&entry.share));
+        let cells = |row: &[Cell]| size_of_val(row);
+        let entry = |entry: &Entry| ENTRY_BYTES + cells(&entry.share) + row(&entry.share);
+        let entries = self.entries.values().map(entry);
         entries.sum::<usize>() + self.own.as_deref().map_or(0, row)
     }
 }
@@ -98,17 +103,23 @@ impl Merged {
         });
         let made: BTreeSet<&'static str> = made.collect();
         let shown: Vec<&'static str> = columns.iter().copied().chain(made).chain([LIVE]).collect();
-        let text: usize = shown.iter().map(|name| name.len() + EXPRESSION_BYTES_EACH).sum();
-        if text > EXPRESSION_BYTES_MAX - EXPRESSION_BYTES {
+        let most = (EXPRESSION_BYTES_MAX - EXPRESSION_BYTES) / EXPRESSION_BYTES_EACH;
+        if shown.len() > most {
+            let (columns, others) = (columns.len(), shown.len() - columns.len());
             return Err(format!(
-                "the names of its {} columns are too long for one update",
-                columns.len()
+                "it has {columns} columns, and one update sets {} at most",
+                most - others
             ));
         }
         Ok(Self { view: view.clone(), columns, indexed, shown })
     }
 
     fn row(&self, held: &Held) -> Option<Vec<Cell>> {
+        // As there is no group of no rows, there is no row of no shares.
+        let mut shares = held.entries.values().map(|entry| &entry.share);
+        if self.view.is_totals() && shares.all(|share| self.view.is_nothing(share)) {
+            return None;
+        }
         let total = self.view.total(held.entries.values().map(|entry| entry.share.as_slice()));
         self.view.show(held.own.as_deref(), &total)
     }

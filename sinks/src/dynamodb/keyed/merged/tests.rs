@@ -114,6 +114,23 @@ fn what_is_there_is_not_sent_again() {
     assert!(matches!(writer.next(&mut next, Some(&sight)), Step::Send(_)), "without effect");
 }
 
+#[test]
+fn no_shares_make_no_row() {
+    let columns = const { &[Column::new("n", Type::Int)] };
+    let view = View::totals("t", ID, &[Merge::Sum], columns).existing(Condition::Always);
+    let merged = Merged::of(&view).expect("few columns");
+    let row = |shares: [Vec<Cell>; 2]| {
+        let mut held = Held::default();
+        for (at, share) in shares.into_iter().enumerate() {
+            held.entries.insert(format!("o{at}"), Entry { offset: 7, share });
+        }
+        merged.row(&held)
+    };
+    assert_eq!(merged.row(&Held::default()), None);
+    assert_eq!(row([vec![], vec![0.into()]]), None, "as in a table of a database");
+    assert_eq!(row([vec![], vec![2.into()]]), Some(vec![2.into()]));
+}
+
 /// It would be refused for good, whatever the writer does.
 #[test]
 fn what_does_not_fit_into_an_item_is_refused_by_name() {
