@@ -135,12 +135,6 @@ impl Bytes {
                 self.count(words.len());
                 words.iter().for_each(|word| self.text(word));
             }
-            other => self.other(other),
-        }
-    }
-    /// The types that came later.
-    fn other(&mut self, cell: &Cell) {
-        match cell {
             Cell::Bool(is_so) => self.put(&[6, u8::from(*is_so)]),
             Cell::Float(number) => {
                 self.put(&[7]);
@@ -167,7 +161,6 @@ impl Bytes {
                 self.count(list.0.len());
                 list.0.iter().for_each(|text| self.option(text.as_deref(), Self::text));
             }
-            _ => {}
         }
     }
 

@@ -47,43 +47,26 @@ const DATE_BYTES: u8 = 4;
 
 /// Writes the key behind what is in `out`.
 pub fn write_key(out: &mut Vec<u8>, key: &[Cell]) {
-    for cell in key {
-        match cell {
-            Cell::Null => out.push(NULL),
-            Cell::Int(number) => write_number(out, INT, *number),
-            Cell::Time(us) => write_number(out, TIME, *us),
-            Cell::Text(text) => {
-                out.push(TEXT);
-                write_text(out, text);
-            }
-            Cell::Decimal(decimal) => {
-                out.push(DECIMAL);
-                write_text(out, &decimal.normalized().to_plain_string());
-            }
-            Cell::Words(words) => {
-                out.push(WORDS);
-                words.iter().for_each(|word| {
-                    out.push(TEXT);
-                    write_text(out, word);
-                });
-                out.push(0);
-            }
-            other => write_other(out, other),
-        }
-    }
+    key.iter().for_each(|cell| write_cell(out, cell));
 }
 
-/// The types that came later.
-fn write_other(out: &mut Vec<u8>, cell: &Cell) {
+fn write_cell(out: &mut Vec<u8>, cell: &Cell) {
     let mut tagged = |kind: u8, bytes: &[u8]| {
         out.push(kind);
         write_bytes(out, bytes);
     };
     match cell {
+        Cell::Null => out.push(NULL),
+        Cell::Int(number) => write_number(out, INT, *number),
+        Cell::Time(us) => write_number(out, TIME, *us),
+        Cell::Date(days) => write_number(out, DATE, (*days).into()),
+        Cell::Text(text) => tagged(TEXT, text.as_bytes()),
+        Cell::Decimal(decimal) => {
+            tagged(DECIMAL, decimal.normalized().to_plain_string().as_bytes());
+        }
         Cell::Bytes(bytes) => tagged(BYTES, bytes),
         Cell::Json(text) => tagged(JSON, text.as_bytes()),
         Cell::Bool(is_so) => out.push(if *is_so { TRUE } else { FALSE }),
-        Cell::Date(days) => write_number(out, DATE, (*days).into()),
         Cell::Float(number) => {
             out.push(FLOAT);
             out.extend(number.ordered().to_be_bytes());
@@ -92,8 +75,15 @@ fn write_other(out: &mut Vec<u8>, cell: &Cell) {
             out.push(UUID);
             out.extend_from_slice(uuid);
         }
+        Cell::Words(words) => {
+            out.push(WORDS);
+            words.iter().for_each(|word| {
+                out.push(TEXT);
+                write_text(out, word);
+            });
+            out.push(0);
+        }
         Cell::List(list) => write_list(out, list),
-        _ => {}
     }
 }
 
