@@ -140,13 +140,12 @@ impl Plan {
             assert_eq!(key.len(), view.key.len(), "{name}: columns of the key");
         }
         let plan = Self { view, own, parts };
-        let is_summed = |kind: &Type| matches!(kind, Type::Int | Type::Decimal);
-        let mut sums = plan.aggregates().filter_map(|aggregate| match aggregate {
-            Aggregate::Sum(kind, _) => Some(kind),
-            _ => None,
-        });
-        assert!(sums.all(is_summed), "{name}: a sum of values that are no exact numbers");
-        drop(sums);
+        let is_inexact = |kind: &Type| !matches!(kind, Type::Int | Type::Decimal);
+        let is_inexact_sum = |aggregate: &Aggregate| matches!(aggregate, Aggregate::Sum(kind, _) if is_inexact(kind));
+        assert!(
+            !plan.aggregates().any(is_inexact_sum),
+            "{name}: a sum of values that are no exact numbers"
+        );
         let merge: Vec<Merge> = plan.aggregates().map(Aggregate::merge).collect();
         assert_eq!(merge, plan.view.totals, "{name}: columns of the shares");
         plan
