@@ -241,6 +241,8 @@ impl DynamoDb {
         let mut seen = lane.seen(at);
         let mut crossed = None;
         let mut fresh = false;
+        // What others put into the item may be the reason of a refusal: so the item is looked at before one counts.
+        let may_be_stale = |fresh: bool| !fresh && table.shape.has_entries();
         for _ in 0..ATTEMPTS_MAX {
             let request = match writer.next(&mut ask, seen.as_ref()) {
                 Step::Send(request) => request,
@@ -248,8 +250,7 @@ impl DynamoDb {
                 Step::TwoOwners { offset, owner } => {
                     return Err(lane.two_owners(table.view.name, offset, &owner).into());
                 }
-                // What others put into the item may have to do with it.
-                Step::Refused(_) if !fresh && table.shape.has_entries() => {
+                Step::Refused(_) if may_be_stale(fresh) => {
                     (seen, fresh) = (self.look_at(&writer, table, &key).await?, true);
                     continue;
                 }
@@ -270,7 +271,7 @@ impl DynamoDb {
             };
             let name = writer.alert(ask.offsets.last().copied().unwrap_or(-1));
             let item = match wire::send(&self.client, &table.name, &key, &request).await? {
-                Answer::Refused(_) if !fresh && table.shape.has_entries() => {
+                Answer::Refused(_) if may_be_stale(fresh) => {
                     self.look_at(&writer, table, &key).await?
                 }
                 Answer::Refused(reason) => return Ok(refusal(&ask, &reason)),

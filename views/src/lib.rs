@@ -13,7 +13,7 @@ mod view;
 mod words;
 
 pub use cell::{Cell, Float, List};
-pub use decimal::Decimal;
+pub use decimal::{Decimal, varint};
 pub use expr::{Condition, Expr, Parts, day};
 pub use key::{canonical_key, read_key, write_key};
 pub use plan::Plan;

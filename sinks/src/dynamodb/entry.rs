@@ -2,10 +2,11 @@
 //!
 //! In an item with one sum: the last offset applied as varint, the share as zigzag varint. In an item of merged shares:
 //! the last offset applied as varint, then the whole share as [`encode_row`] has it. Never changed, since items hold
-//! them. A varint has 7 bits a byte, the lowest first, and bit 7 says that more follow.
+//! them. Varints are those of [`views::varint`].
 #![deny(clippy::disallowed_methods)]
 
 use crate::{Cell, decode_row, encode_row};
+use views::varint::{read_signed, read_varint, write_signed, write_varint};
 
 /// What one partition says in an item that has an entry of each.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,51 +20,30 @@ impl Entry {
     /// The entry of an item of merged shares as it is stored. One value has one form.
     pub fn write(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(16);
-        put_varint(&mut out, self.offset as u64);
+        write_varint(&mut out, self.offset.cast_unsigned());
         out.extend(encode_row(&self.share));
         out
     }
     /// What [`Entry::write`] stored; `None`: it did not.
     pub fn read(stored: &[u8]) -> Option<Self> {
-        let mut rest = stored.iter();
-        let offset = take_varint(&mut rest)? as i64;
-        let entry = Self { offset, share: decode_row(rest.as_slice())? };
-        (offset >= 0 && entry.write() == stored).then_some(entry)
+        let (offset, share) = read_varint(stored)?;
+        let entry = Self { offset: i64::try_from(offset).ok()?, share: decode_row(share)? };
+        (entry.write() == stored).then_some(entry)
     }
 }
 
 /// The entry of an item with one sum: 2 to 20 bytes. One value has one form, so entries compare as bytes.
 pub fn write_entry(offset: i64, share: i64) -> Vec<u8> {
     let mut out = Vec::with_capacity(8);
-    put_varint(&mut out, offset as u64);
-    put_varint(&mut out, ((share << 1) ^ (share >> 63)) as u64);
+    write_varint(&mut out, offset.cast_unsigned());
+    write_signed(&mut out, share);
     out
 }
 /// What [`write_entry`] stored; `None`: it did not.
 pub fn read_entry(bytes: &[u8]) -> Option<(i64, i64)> {
-    let mut rest = bytes.iter();
-    let (offset, share) = (take_varint(&mut rest)?, take_varint(&mut rest)?);
-    let entry = (offset as i64, (share >> 1) as i64 ^ -((share & 1) as i64));
-    (write_entry(entry.0, entry.1) == bytes).then_some(entry)
-}
-
-fn put_varint(out: &mut Vec<u8>, mut n: u64) {
-    while n >= 0x80 {
-        out.push(n as u8 | 0x80);
-        n >>= 7;
-    }
-    out.push(n as u8);
-}
-fn take_varint(rest: &mut std::slice::Iter<'_, u8>) -> Option<u64> {
-    let mut n = 0u64;
-    for shift in (0..64).step_by(7) {
-        let byte = *rest.next()?;
-        n |= u64::from(byte & 0x7f) << shift;
-        if byte < 0x80 {
-            return Some(n);
-        }
-    }
-    None
+    let (offset, share) = read_varint(bytes)?;
+    let (share, rest) = read_signed(share)?;
+    rest.is_empty().then_some((offset.cast_signed(), share))
 }
 
 #[cfg(test)]
