@@ -116,6 +116,15 @@ pub enum IndexKey {
     /// The same text in every row, as an attribute `name`: for an index over all rows.
     Same { name: &'static str, text: &'static str },
 }
+impl IndexKey {
+    /// The attribute that is made for the index; `None`: it is a shown column.
+    pub fn made(&self) -> Option<&'static str> {
+        match self {
+            Self::Column(_) => None,
+            Self::Lower { name, .. } | Self::Same { name, .. } => Some(*name),
+        }
+    }
+}
 
 /// When a row raises an alert: once, each time it comes to be flagged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,7 +151,7 @@ pub struct Rules {
 ///
 /// The *owner's part* of a row is what the partition says in which the row's own record is: it is put and deleted
 /// whole. A *share* is what one partition says about a key that any partition may add to; shares are merged column by
-/// column. The row that people see is made of both, by [`View::show`].
+/// column. The row that people see is made of both, by [`View::row`].
 ///
 /// ```
 /// use views::{Cell, Column, Expr, Merge, Type, View};
@@ -155,10 +164,11 @@ pub struct Rules {
 /// let customers = View::rows("customers", &[ID], &[NAME])
 ///     .with_totals(&[Merge::Sum])
 ///     .showing(&[NAME, ORDERS], vec![Expr::Own(0), Expr::Total(0).or_zero()]);
-/// let total = customers.total([[Cell::Int(2)], [Cell::Int(3)]].iter().map(|share| &share[..]));
-/// let shown = customers.show(Some(&["Ada".into()]), &total);
+/// let shares = [[Cell::Int(2)], [Cell::Int(3)]];
+/// let shares = || shares.iter().map(|share| &share[..]);
+/// let shown = customers.row(Some(&["Ada".into()]), shares());
 /// assert_eq!(shown, Some(vec!["Ada".into(), Cell::Int(5)]));
-/// assert_eq!(customers.show(None, &total), None, "orders of a customer that is not there yet");
+/// assert_eq!(customers.row(None, shares()), None, "orders of a customer that is not there yet");
 /// ```
 #[derive(Debug, Clone)]
 pub struct View {
@@ -308,7 +318,21 @@ impl View {
         total
     }
 
-    /// The row that people see, or `None` where there is none. `own`: the owner's part; `total`: of [`View::total`].
+    /// The row that people see, or `None` where there is none. `own`: the owner's part; `shares`: one of each partition
+    /// that has any.
+    pub fn row<'a>(
+        &self,
+        own: Option<&[Cell]>,
+        shares: impl Iterator<Item = &'a [Cell]> + Clone,
+    ) -> Option<Vec<Cell>> {
+        // As there is no group of no rows, there is no row of no shares.
+        if self.is_totals() && shares.clone().all(|share| self.is_nothing(share)) {
+            return None;
+        }
+        self.show(own, &self.total(shares))
+    }
+
+    /// The row that people see, as [`View::row`] makes it of shares that are merged: `total` is of [`View::total`].
     pub fn show(&self, own: Option<&[Cell]>, total: &[Cell]) -> Option<Vec<Cell>> {
         if self.own.is_some() && own.is_none() {
             return None;
@@ -380,6 +404,18 @@ mod tests {
         let star = View::rows("v", &[ID], &[N]).with_totals(&[Merge::Sum]);
         assert_eq!((star.rules.earlier)("rows"), None, "it is no view of rows");
         assert_eq!(text(star), "star; merge=sum");
+    }
+
+    #[test]
+    fn no_shares_make_no_row_of_totals() {
+        let mut view = View::totals("v", &[ID], &[Merge::Sum], &[N]);
+        view.exists = Condition::Always;
+        let row = |shares: &[&[Cell]]| view.row(None, shares.iter().copied());
+        assert_eq!(row(&[]), None);
+        assert_eq!(row(&[&[], &[Cell::Int(0)]]), None);
+        assert_eq!(row(&[&[], &[Cell::Int(2)]]), Some(vec![Cell::Int(2)]));
+        let star = View::rows("v", &[ID], &[N]).with_totals(&[Merge::Sum]);
+        assert_eq!(star.row(Some(&[Cell::Int(1)]), [].into_iter()), Some(vec![Cell::Int(1)]));
     }
 
     #[test]

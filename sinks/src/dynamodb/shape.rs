@@ -49,11 +49,7 @@ fn names_of(view: &View) -> impl Iterator<Item = &'static str> {
 }
 /// The attributes that indexes are made by, beside those of columns.
 fn made_by(view: &View) -> impl Iterator<Item = &'static str> {
-    let keys = view.indexes.iter().flat_map(|index| index.key);
-    keys.filter_map(|key| match key {
-        IndexKey::Column(_) => None,
-        IndexKey::Lower { name, .. } | IndexKey::Same { name, .. } => Some(*name),
-    })
+    view.indexes.iter().flat_map(|index| index.key).filter_map(IndexKey::made)
 }
 /// Whether items have an attribute of this name that says something else.
 fn is_ours(view: &View, shape: &Shape, name: &str) -> bool {

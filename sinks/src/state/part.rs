@@ -50,8 +50,7 @@ impl Part {
 
     /// Makes the shown row of the parts.
     pub fn show(&mut self, view: &View) {
-        let total = view.total(self.shares.values().map(Vec::as_slice));
-        self.shown = view.show(self.own.as_deref(), &total);
+        self.shown = view.row(self.own.as_deref(), self.shares.values().map(Vec::as_slice));
     }
 
     /// Nothing in it that a later write needs. The part of a row with owner and shares stays for good: shares outlive and

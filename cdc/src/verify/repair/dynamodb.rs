@@ -269,8 +269,8 @@ impl Job<'_, '_> {
 
     /// Whether the states have the row that the source has.
     fn agrees(&self, mend: &Mend) -> bool {
-        let total = self.view.total(mend.entries.values().map(|entry| entry.share.as_slice()));
-        mend.row == self.view.show(mend.own.as_deref(), &total)
+        let shares = mend.entries.values().map(|entry| entry.share.as_slice());
+        mend.row == self.view.row(mend.own.as_deref(), shares)
     }
 
     /// Whether the item is as planned already.

@@ -97,11 +97,7 @@ impl Merged {
         let columns: Vec<&'static str> = view.columns.iter().map(|column| column.name).collect();
         let indexed: Vec<IndexKey> =
             view.indexes.iter().flat_map(|index| index.key).copied().collect();
-        let made = indexed.iter().filter_map(|key| match key {
-            IndexKey::Column(_) => None,
-            IndexKey::Lower { name, .. } | IndexKey::Same { name, .. } => Some(*name),
-        });
-        let made: BTreeSet<&'static str> = made.collect();
+        let made: BTreeSet<&'static str> = indexed.iter().filter_map(IndexKey::made).collect();
         let shown: Vec<&'static str> = columns.iter().copied().chain(made).chain([LIVE]).collect();
         let most = (EXPRESSION_BYTES_MAX - EXPRESSION_BYTES) / EXPRESSION_BYTES_EACH;
         if shown.len() > most {
@@ -115,13 +111,8 @@ impl Merged {
     }
 
     fn row(&self, held: &Held) -> Option<Vec<Cell>> {
-        // As there is no group of no rows, there is no row of no shares.
-        let mut shares = held.entries.values().map(|entry| &entry.share);
-        if self.view.is_totals() && shares.all(|share| self.view.is_nothing(share)) {
-            return None;
-        }
-        let total = self.view.total(held.entries.values().map(|entry| entry.share.as_slice()));
-        self.view.show(held.own.as_deref(), &total)
+        let shares = held.entries.values().map(|entry| entry.share.as_slice());
+        self.view.row(held.own.as_deref(), shares)
     }
 
     /// The attributes that readers ought to see of this item. An error names what cannot be read.
