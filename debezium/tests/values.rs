@@ -1,7 +1,10 @@
 //! Values, exact or an error: against a plain model, in every encoding.
+mod column;
+
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bigdecimal::{BigDecimal, num_bigint::BigInt};
-use debezium::{Decoder, Envelope, Field, FieldError, Formats, Instant, Kept, Limits};
+use column::named;
+use debezium::{Field, FieldError, Formats, Instant, Kept};
 use decimal::Decimal;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -22,28 +25,7 @@ fn read_with<T>(
     column: &str,
     reader: impl FnOnce(&Field) -> Result<T, FieldError>,
 ) -> Result<T, String> {
-    let event = format!(
-        r#"{{"op":"c","source":{{"table":"t","ts_ms":1}},"after":{{"a":0,"c":{column}}}}}"#
-    );
-    let record = match schema {
-        None => event,
-        Some(mut field) => {
-            field["field"] = "c".into();
-            let schema = json!({"type": "struct", "fields": [
-                {"field": "after", "type": "struct", "fields": [{"field": "a", "type": "int32"}, field]},
-            ]});
-            format!(r#"{{"schema":{schema},"payload":{event}}}"#)
-        }
-    };
-    let mut decoder = Decoder::new(formats(Formats::default()), Limits::default());
-    let envelope = decoder.decode("topic", None, Some(record.as_bytes())).unwrap();
-    let Envelope::Change(change) = envelope else { panic!("{record}") };
-    let [field] = change.after.as_ref().unwrap().fields(["c"]).unwrap();
-    let result = reader(&field).map_err(|e| e.to_string());
-    if let Err(error) = &result {
-        assert!(error.starts_with("t.c: "), "{error}");
-    }
-    result
+    column::read(formats(Formats::default()), schema, column, reader)
 }
 fn decimal(formats: &str, schema: Option<Value>, column: &str) -> Result<Decimal, String> {
     read(formats, schema, column, |f| f.decimal())
@@ -54,9 +36,6 @@ fn time(formats: &str, schema: Option<Value>, column: &str) -> Result<i64, Strin
 fn said(result: Result<impl std::fmt::Debug, String>, part: &str) {
     let error = result.unwrap_err();
     assert!(error.contains(part), "{error:?} does not say {part:?}");
-}
-fn named(kind: &str, name: &str) -> Option<Value> {
-    Some(json!({"type": kind, "name": name}))
 }
 fn connect_decimal(scale: i64) -> Option<Value> {
     let name = "org.apache.kafka.connect.data.Decimal";
