@@ -21,6 +21,33 @@ case ${1:-} in
 esac
 
 say() { printf '\n== %s (%s s)\n' "$*" "$SECONDS"; }
+source_stack() {
+  STACK_NAME=test PG_PORT=15452 KAFKA_PORT=19292 KAFKA_CONTROLLER_PORT=19293 CONNECT_PORT=18283 TOPIC_PREFIX=shop \
+    scripts/stack.sh "$@"
+}
+
+# Set once there is something to be taken away at the end.
+installing='' stack_begun='' emulators_begun=''
+finish() {
+  [ -z "$installing" ] || kill -- "-$installing" 2>/dev/null || true
+  [ -z "$stack_begun" ] || source_stack wipe
+  [ -z "$emulators_begun" ] || scripts/aws.sh down ls
+}
+trap finish EXIT
+
+install_tools() {
+  scripts/ops.sh install lint manifest audit kube prom otel image
+  scripts/aws.sh install ls
+  source_stack install
+}
+if [ -z "$quick" ]; then
+  # Beside the lints, since most of it waits for the network. A process group of its own, so that all of it can be ended.
+  tools_log=$(mktemp)
+  set -m
+  install_tools </dev/null >"$tools_log" 2>&1 &
+  installing=$!
+  set +m
+fi
 
 say "format"
 cargo fmt --all --check
@@ -36,6 +63,11 @@ if command -v shellcheck >/dev/null; then
   find scripts .ci -type f \( -name '*.sh' -o -name run \) -print0 | xargs -0 shellcheck
 fi
 if [ -z "$quick" ]; then
+  say "tools of the stages that follow"
+  wait "$installing" || { cat "$tools_log"; exit 1; }
+  installing=''
+  tail -n 3 "$tools_log"
+  rm "$tools_log"
   say "docker-compose.yml"
   scripts/check-compose.sh
   say "alerts, runbooks, dashboards"
@@ -43,7 +75,6 @@ if [ -z "$quick" ]; then
   say "Terraform"
   scripts/check-terraform.sh
   say "deploy script, with stand-ins of what it calls"
-  scripts/ops.sh install lint
   (eval "$(scripts/ops.sh env)" && bats scripts/tests)
   say "Kubernetes: manifests, and what operators do with them"
   scripts/check-k8s.sh
@@ -55,21 +86,13 @@ fi
 
 if [ -z "$quick" ]; then
   say "emulators: LocalStack (DynamoDB, S3)"
-  started=
-  scripts/aws.sh install ls
-  scripts/aws.sh status ls >/dev/null 2>&1 || started=1
-  trap '[ -z "$started" ] || scripts/aws.sh down ls' EXIT
+  scripts/aws.sh status ls >/dev/null 2>&1 || emulators_begun=1
   scripts/aws.sh up ls
   eval "$(scripts/aws.sh env ls)"
   export TEST_DYNAMODB_ENDPOINT=$AWS_ENDPOINT_URL_DYNAMODB TEST_S3_ENDPOINT=$AWS_ENDPOINT_URL_S3
 
   say "the source: PostgreSQL, Debezium, Kafka"
-  source_stack() {
-    STACK_NAME=test PG_PORT=15452 KAFKA_PORT=19292 KAFKA_CONTROLLER_PORT=19293 CONNECT_PORT=18283 TOPIC_PREFIX=shop \
-      scripts/stack.sh "$@"
-  }
-  trap 'source_stack wipe; [ -z "$started" ] || scripts/aws.sh down ls' EXIT
-  source_stack install
+  stack_begun=1
   source_stack wipe # what a run that was killed has left
   source_stack up kafka postgres connect
   for part in schema maker trade stock; do
