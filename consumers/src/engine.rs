@@ -14,6 +14,7 @@
 //! dead letter, is not durable.
 #![deny(clippy::disallowed_methods)]
 
+mod ahead;
 mod batches;
 mod counters;
 mod gate;

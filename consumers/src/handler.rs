@@ -123,8 +123,18 @@ pub struct Rows {
 struct Slot {
     row: Kept,
     is_changed: bool,
-    /// It was asked for while it was known.
-    is_wanted_again: bool,
+    wanted: Wanted,
+}
+
+/// By whom a known row was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    /// One batch.
+    Once,
+    /// Another one, when it was known.
+    Again,
+    /// A batch whose turn has not come.
+    Ahead,
 }
 
 /// What a known row takes beside its key's bytes and its own: the entry of the table, and two allocations.
@@ -183,12 +193,23 @@ impl<T: Serialize + Send + 'static> Held for T {
 impl Rows {
     /// As fetched from the state.
     pub fn learn(&mut self, key: Key, row: Option<Vec<u8>>) {
+        self.learn_for(key, row, Wanted::Once);
+    }
+    /// As fetched for a batch whose turn has not come. What is known already stays.
+    pub(crate) fn learn_ahead(&mut self, rows: impl Iterator<Item = (Key, Option<Vec<u8>>)>) {
+        for (key, row) in rows {
+            if !self.knows(&key) {
+                self.learn_for(key, row, Wanted::Ahead);
+            }
+        }
+    }
+    fn learn_for(&mut self, key: Key, row: Option<Vec<u8>>, wanted: Wanted) {
         self.bytes += SLOT_BYTES + key.len() + row.as_ref().map_or(0, Vec::len);
         let row = row.map_or(Kept::Nothing, Kept::Stored);
         match self.known.entry(key) {
             Entry::Occupied(mut slot) => slot.get_mut().row = row,
             Entry::Vacant(place) => {
-                place.insert(Slot { row, is_changed: false, is_wanted_again: false });
+                place.insert(Slot { row, is_changed: false, wanted });
             }
         }
     }
@@ -197,7 +218,8 @@ impl Rows {
         let mut unknown = Vec::new();
         for key in keys {
             match self.known.get_mut(key) {
-                Some(slot) => slot.is_wanted_again = true,
+                Some(slot) if slot.wanted == Wanted::Ahead => slot.wanted = Wanted::Once,
+                Some(slot) => slot.wanted = Wanted::Again,
                 None => unknown.push(key.clone()),
             }
         }
@@ -212,7 +234,10 @@ impl Rows {
         }
         let mut bytes = 0;
         self.known.retain(|key, slot| {
-            let is_kept = std::mem::take(&mut slot.is_wanted_again);
+            let is_kept = slot.wanted != Wanted::Once;
+            if slot.wanted == Wanted::Again {
+                slot.wanted = Wanted::Once;
+            }
             if let (true, Kept::Stored(row)) = (is_kept, &slot.row) {
                 bytes += row.len();
             }
@@ -344,7 +369,7 @@ impl Rows {
                 self.fault.get_or_insert_with(|| unasked(place.key()));
                 self.bytes += place.key().len();
                 self.changed.push(place.key().clone());
-                place.insert(Slot { row, is_changed: true, is_wanted_again: false });
+                place.insert(Slot { row, is_changed: true, wanted: Wanted::Once });
             }
         }
     }

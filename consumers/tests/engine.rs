@@ -1,4 +1,6 @@
 //! What the engine refuses to go on from, and how it holds back.
+#[path = "engine/ahead.rs"]
+mod ahead;
 #[path = "engine/breaker.rs"]
 mod breaker;
 #[path = "engine/composite.rs"]

@@ -1,9 +1,10 @@
 //! Pending batches become batches: the rows that one needs are fetched, the handler is run over it, the batch is committed.
 use super::{
     Action, Engine, Millis, Ticket,
-    lane::{Entry, PendingBatch, Phase},
+    ahead::missing,
+    lane::{Entry, PendingBatch, Phase, Round},
 };
-use crate::handler::{Handler, Keys, Step, Unstorable};
+use crate::handler::{Handler, Step, Unstorable};
 use sinks::{
     Batch, Checkpoint, Key, Letter, Partition, Receipt, SinkError,
     dlq::{Outcome, Replayed},
@@ -15,8 +16,10 @@ impl<H: Handler> Engine<H> {
     pub(super) fn advance(&mut self, now: Millis, partition: &Partition) {
         let (linger, draining) = (self.policy.linger_ms, self.is_draining());
         let Some(lane) = self.lanes.get_mut(partition) else { return };
-        if !matches!(lane.phase, Phase::Open) || !self.breaker.is_closed() {
-            return;
+        match lane.phase {
+            Phase::Open if self.breaker.is_closed() => {}
+            Phase::Committing { .. } => return self.fetch_ahead(partition),
+            _ => return,
         }
         // Between two pending batches, or a busy partition would never publish; at the end only once.
         if !draining && self.is_publication_due(&self.lanes[partition], now) {
@@ -46,48 +49,27 @@ impl<H: Handler> Engine<H> {
     fn start_pending(&mut self, partition: &Partition, mut pending: PendingBatch<H::Fact>) {
         match pending.check.take() {
             Some(check) => self.begin(partition, Phase::CheckingLog { pending, check }),
-            None => self.fetch(partition, pending, false),
+            None => {
+                if let Some(pending) = self.wait_for_ahead(partition, pending) {
+                    self.fetch(partition, pending, Round::First);
+                }
+            }
         }
     }
 
     /// Asks for the rows that the pending batch needs and the lane does not hold; applies it when it holds them all.
+    /// `from`: the first round that is to be looked at.
     pub(super) fn fetch(
         &mut self,
         partition: &Partition,
         pending: PendingBatch<H::Fact>,
-        followed: bool,
+        from: Round,
     ) {
         let lane = self.lanes.get_mut(partition).expect("the caller holds it");
-        let mut needs = Keys::default();
-        for entry in &pending.entries {
-            self.handler.needs(&entry.fact, &mut needs);
-            if let Some(owner) = &entry.owner {
-                needs.row(owner.key.clone());
-            }
+        match missing(&self.handler, &mut lane.rows, &pending, from) {
+            Some((keys, round)) => self.begin(partition, Phase::Fetching { pending, keys, round }),
+            None => self.apply(partition, pending),
         }
-        let mut round = followed;
-        loop {
-            if round {
-                let mut more = Keys::default();
-                for key in needs.unordered() {
-                    if let Some(row) = lane.rows.peek(key) {
-                        self.handler.follow(key, &row, &mut more);
-                    }
-                }
-                let mut facts = pending.entries.iter().map(|entry| &entry.fact);
-                self.handler.follow_all(&mut facts, &lane.rows, &mut more);
-                needs = more;
-            }
-            let keys = lane.rows.unknown(needs.unordered());
-            if !keys.is_empty() {
-                return self.begin(partition, Phase::Fetching { pending, keys, followed: round });
-            }
-            if round {
-                break;
-            }
-            round = true;
-        }
-        self.apply(partition, pending);
     }
 
     pub(super) fn on_fetched(
@@ -96,9 +78,10 @@ impl<H: Handler> Engine<H> {
         ticket: &Ticket,
         result: Result<Vec<Option<Vec<u8>>>, SinkError>,
     ) {
+        let Err(result) = self.on_fetched_ahead(ticket, result) else { return };
         let Some(lane) = self.live(ticket) else { return };
         let phase = std::mem::replace(&mut lane.phase, Phase::Open);
-        let Phase::Fetching { pending, keys, followed } = phase else {
+        let Phase::Fetching { pending, keys, round } = phase else {
             lane.phase = phase;
             return;
         };
@@ -109,10 +92,10 @@ impl<H: Handler> Engine<H> {
                 for (key, row) in keys.into_iter().zip(rows) {
                     lane.rows.learn(key, row);
                 }
-                if followed {
-                    self.apply(&ticket.partition, pending);
-                } else {
-                    self.fetch(&ticket.partition, pending, true);
+                match round {
+                    Round::First => self.fetch(&ticket.partition, pending, Round::Second),
+                    Round::Second => self.apply(&ticket.partition, pending),
+                    Round::Again => self.fetch(&ticket.partition, pending, Round::First),
                 }
             }
             Ok(rows) => {
@@ -120,7 +103,7 @@ impl<H: Handler> Engine<H> {
                 self.halt(&ticket.partition, &why);
             }
             Err(error) => {
-                self.react(now, ticket, Phase::Fetching { pending, keys, followed }, error);
+                self.react(now, ticket, Phase::Fetching { pending, keys, round }, error);
             }
         }
     }
@@ -143,7 +126,7 @@ impl<H: Handler> Engine<H> {
                 let Some((_, source_ts_ms)) = pending.truncate.take() else {
                     // The second scan: which table the rows were of, where that is kept.
                     pending.owners_gone.extend(rows.into_iter().map(|(key, _)| key));
-                    return self.fetch(&ticket.partition, pending, false);
+                    return self.fetch(&ticket.partition, pending, Round::First);
                 };
                 let offset = pending.end - 1;
                 let gone = rows.iter().filter_map(|(key, _)| self.handler.gone(key));
@@ -158,7 +141,7 @@ impl<H: Handler> Engine<H> {
                     Some(prefix) => {
                         self.begin(&ticket.partition, Phase::Scanning { pending, prefix });
                     }
-                    None => self.fetch(&ticket.partition, pending, false),
+                    None => self.fetch(&ticket.partition, pending, Round::First),
                 }
             }
             Err(error) => self.react(now, ticket, Phase::Scanning { pending, prefix }, error),
@@ -205,6 +188,7 @@ impl<H: Handler> Engine<H> {
         batch.source_ts_ms = source_ts_ms;
         let letters: Arc<[Letter]> = pending.letters.into();
         self.begin(partition, Phase::Committing { batch: Arc::new(batch), letters });
+        self.fetch_ahead(partition);
     }
 
     pub(super) fn on_committed(

@@ -26,11 +26,11 @@ pub(super) enum Phase<F> {
     Verifying(Mark),
     /// Records, or a reason to act.
     Open,
-    /// Rows that the pending batch needs; `followed`: the second round.
+    /// Rows that the pending batch needs.
     Fetching {
         pending: PendingBatch<F>,
         keys: Vec<Key>,
-        followed: bool,
+        round: Round,
     },
     /// Every row that a truncate removes.
     Scanning {
@@ -54,6 +54,28 @@ pub(super) enum Phase<F> {
         until: Millis,
         then: Box<Phase<F>>,
     },
+}
+
+/// The rows that a pending batch needs are found in two rounds: the second asks for those that the first leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Round {
+    First,
+    Second,
+    /// It was asked for before the pending batch's turn: both rounds are looked at again behind it.
+    Again,
+}
+
+/// What was fetched for a pending batch before its turn.
+#[derive(Debug, Default)]
+pub(super) enum Ahead {
+    #[default]
+    Nothing,
+    /// The answer to this question is not there yet.
+    Asked { question: u64, keys: Vec<Key>, round: Round },
+    /// The rows of the first round.
+    First,
+    /// All that is to be had before its turn.
+    Both,
 }
 
 /// Whether records are where their keys put them: if not, the topic may have more partitions by now.
@@ -115,6 +137,7 @@ pub(super) struct PendingBatch<F> {
     pub origins: usize,
     /// No record may be added any more.
     pub closed: bool,
+    pub ahead: Ahead,
     last_timestamp_ms: i64,
     last_key: Option<Vec<u8>>,
     last_is_delete: bool,
@@ -135,10 +158,15 @@ impl<F> PendingBatch<F> {
             bad_run: 0,
             origins: 0,
             closed: false,
+            ahead: Ahead::Nothing,
             last_timestamp_ms: -1,
             last_key: None,
             last_is_delete: false,
         }
+    }
+    /// Whether it is complete, and nothing but rows is to be asked for before it is applied.
+    pub fn only_needs_rows(&self) -> bool {
+        self.closed && self.truncate.is_none() && self.check.is_none()
     }
     /// Moves the end past this record.
     pub fn count(&mut self, record: &Record<'_>, is_delete: bool) {
@@ -176,7 +204,9 @@ pub(super) fn digest(key: Option<&[u8]>) -> u64 {
 pub(super) struct Lane<F> {
     /// Tells answers to this lane from answers to an earlier owner of the partition in this process.
     pub life: u64,
-    /// Asked last; only its answer counts.
+    /// How many questions were asked: each has its own number.
+    pub asked: u64,
+    /// The question that the phase waits for; only its answer counts.
     pub question: u64,
     pub table: Arc<SourceTable>,
     pub phase: Phase<F>,
@@ -225,6 +255,7 @@ impl<F> Lane<F> {
     ) -> Self {
         Self {
             life,
+            asked: 0,
             question: 0,
             table,
             phase: Phase::Opening,
@@ -251,7 +282,8 @@ impl<F> Lane<F> {
     }
 
     pub fn ask(&mut self, partition: &sinks::Partition) -> Ticket {
-        self.question += 1;
+        self.asked += 1;
+        self.question = self.asked;
         Ticket { partition: partition.clone(), life: self.life, question: self.question }
     }
 

@@ -1,7 +1,7 @@
 //! Rows that the source no longer has, taken out through the log: see [`crate::removal`].
 use super::{
     Action, Engine,
-    lane::{Asked, PendingBatch},
+    lane::{Asked, PendingBatch, Round},
 };
 use crate::{
     handler::Handler,
@@ -30,7 +30,7 @@ impl<H: Handler> Engine<H> {
     ) {
         let at = check.to;
         let newer = match verdict {
-            Verdict::Clean => return self.fetch(partition, pending, false),
+            Verdict::Clean => return self.fetch(partition, pending, Round::First),
             // An earlier life may have judged it, and written: to leave it out now would not take that back.
             Verdict::Unknown => {
                 let why = format!(
@@ -51,6 +51,6 @@ impl<H: Handler> Engine<H> {
             "{partition}: the removal at offset {at} is left out: a newer record of its row is at offset {newer}"
         );
         self.actions.push_back(Action::Warn(text));
-        self.fetch(partition, pending, false);
+        self.fetch(partition, pending, Round::First);
     }
 }

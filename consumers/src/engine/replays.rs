@@ -1,7 +1,10 @@
 //! Letters that come back: a replay of our own takes effect at its new offset, unless its key has moved on; everybody
 //! else's is passed over. Failing again marks the letter, and counts towards no limit of dead letters, nor ends one: replays are an
 //! operator's doing, and must not stop a service.
-use super::{Action, Engine, Millis, Phase, Ticket, lane::Asked};
+use super::{
+    Action, Engine, Millis, Phase, Ticket,
+    lane::{Asked, Round},
+};
 use crate::{
     handler::Handler,
     removal,
@@ -141,7 +144,7 @@ impl<H: Handler> Engine<H> {
             return self.on_removal_checked(&ticket.partition, pending, &check, verdict);
         }
         let why = match verdict {
-            Verdict::Clean => return self.fetch(&ticket.partition, pending, false),
+            Verdict::Clean => return self.fetch(&ticket.partition, pending, Round::First),
             // An earlier life may have judged it, and written: to leave it out now would not take that back.
             Verdict::Unknown => {
                 let why = format!(
@@ -167,7 +170,7 @@ impl<H: Handler> Engine<H> {
             ticket.partition
         );
         self.actions.push_back(Action::Warn(text));
-        self.fetch(&ticket.partition, pending, false);
+        self.fetch(&ticket.partition, pending, Round::First);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Answers that come a second time, much later: when the one who asked has long asked something else.
 use super::{Job, Ticket, Told, World, copy};
-use crate::Bug;
+use crate::{Bug, node::Node};
 use sinks::SinkError;
 
 /// A second answer, held back.
@@ -53,12 +53,17 @@ impl World {
         self.answer(&job, told)
     }
 
-    /// A lane has one thing in flight at a time: it asks nothing before the last answer is there.
+    /// A lane has one thing in flight at a time: it asks nothing before the last answer is there. Only rows that it
+    /// asked for while a batch was being committed hold nothing up.
     pub(super) fn check_answered(&self, n: usize, ticket: &Ticket) -> Result<(), String> {
-        let born = self.nodes[n].born;
+        let Node { born, ahead, .. } = &self.nodes[n];
+        if ahead.contains(ticket) {
+            return Ok(());
+        }
         let same = |job: &&Job| {
             job.node == n
-                && job.born == born
+                && job.born == *born
+                && !ahead.contains(&job.ticket)
                 && job.ticket.partition == ticket.partition
                 && job.ticket.life == ticket.life
         };

@@ -104,6 +104,7 @@ fn exact(way: Way, seeds: u64) {
         "looks for removals",
         "failed again",
         "moved on",
+        "fetched ahead",
     ] {
         assert!(!all || sum.get(what).is_some_and(|n| *n > 0), "no seed went through: {what}");
     }

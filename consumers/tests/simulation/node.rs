@@ -8,7 +8,7 @@ use consumers::{
 };
 use debezium::Decoder;
 use sinks::Partition;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 
 pub struct Node {
     pub engine: Engine<PlanHandler>,
@@ -29,6 +29,10 @@ pub struct Node {
     newest: BTreeMap<Partition, Ticket>,
     /// The same, for [`Bug::ProbesWithAll`].
     asked: BTreeMap<Partition, Action>,
+    /// The commits that were not answered yet.
+    committing: BTreeMap<Partition, Ticket>,
+    /// What was asked for beside a commit.
+    pub ahead: HashSet<Ticket>,
 }
 
 impl Node {
@@ -47,6 +51,8 @@ impl Node {
             bug,
             newest: BTreeMap::new(),
             asked: BTreeMap::new(),
+            committing: BTreeMap::new(),
+            ahead: HashSet::new(),
         }
     }
 
@@ -54,6 +60,11 @@ impl Node {
     /// lane that tries, once, and no partition is read on.
     pub fn tell(&mut self, now: u64, event: Event<'_>) -> Result<(), String> {
         let before = self.engine.breaker().state().clone();
+        if let Event::Committed(ticket, _) = &event
+            && self.committing.get(&ticket.partition) == Some(ticket)
+        {
+            self.committing.remove(&ticket.partition);
+        }
         self.engine.handle(now, event);
         let mut decided: Vec<Action> = std::iter::from_fn(|| self.engine.poll()).collect();
         let after = self.engine.breaker().state().clone();
@@ -69,6 +80,20 @@ impl Node {
             self.plant(&before, &after, &mut decided);
         }
         check_held_back(&before, &after, &decided)?;
+        for action in &decided {
+            match action {
+                Action::Commit(ticket, ..) => {
+                    self.committing.insert(ticket.partition.clone(), ticket.clone());
+                }
+                Action::Fetch(ticket, _) => {
+                    let beside = self.committing.get(&ticket.partition);
+                    if beside.is_some_and(|commit| commit.life == ticket.life) {
+                        self.ahead.insert(ticket.clone());
+                    }
+                }
+                _ => {}
+            }
+        }
         for ticket in decided.iter().filter_map(sent) {
             self.newest.insert(ticket.partition.clone(), ticket.clone());
         }

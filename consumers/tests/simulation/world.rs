@@ -488,6 +488,8 @@ impl World {
             Action::Close(_) | Action::Alert(_) | Action::Warn(_) => return Ok(()),
         };
         self.check_answered(n, &ticket)?;
+        let is_ahead = self.nodes[n].ahead.contains(&ticket);
+        self.story.add("fetched ahead", is_ahead.into());
         let node = &self.nodes[n];
         let born = node.born;
         let epoch = node.epochs.get(&ticket.life).copied().unwrap_or(0);
