@@ -279,16 +279,21 @@ fn on_aws(service: &str) {
         return check_letters(service, &found);
     }
     let sink = DynamoDb::new(client, &config).expect("a sink");
-    check(service, |view| io.block_on(sink.rows(view.name)).expect("rows"), &found);
+    let rows = |view: &View| asked_again(|| io.block_on(sink.rows(view.name)));
+    check(service, rows, &found);
 }
 
-/// An emulator that is busy with all the other tests may take its time: asked again, as `cdc doctor --fix` would be.
 fn make_tables(io: &tokio::runtime::Runtime, client: &dynamodb::Client, config: &dynamodb::Config) {
+    asked_again(|| io.block_on(dynamodb::create_tables(client, config)));
+}
+
+/// What an emulator answers: one that is busy with all the other tests may take its time, and is asked again.
+fn asked_again<T>(ask: impl Fn() -> Result<T, SinkError>) -> T {
     let until = Instant::now() + PATIENCE;
     loop {
-        match io.block_on(dynamodb::create_tables(client, config)) {
+        match ask() {
             Err(SinkError::Transient(_)) if Instant::now() < until => {}
-            made => break drop(made.expect("tables")),
+            answer => break answer.expect("an answer"),
         }
     }
 }
