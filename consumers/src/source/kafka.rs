@@ -7,10 +7,10 @@
 //! Absent on purpose: partition queues (dropping one can make its partition unreachable), auto commit, stored
 //! offsets, and any start position taken from the group.
 mod advice;
-mod context;
+mod callbacks;
 mod headers;
+mod instance_id;
 mod joining;
-mod membership;
 mod place;
 mod questions;
 mod range;
@@ -23,9 +23,9 @@ pub use settings::{Settings, problem};
 use super::{Bounds, Flow, Headers, Link, ListHeaders, Probe, Record, Signal, Source};
 use advice::{MADE_ANEW, advice, out_of_range};
 use anyhow::{Context as _, bail};
-use context::{Client, Event, log_commit_error};
+use callbacks::{Client, Event, log_commit_error};
+use instance_id::Membership;
 use joining::{client, subscribe};
-use membership::Membership;
 use place::{Place, list};
 use questions::{Questions, absent, ends, watermarks};
 use rdkafka::{

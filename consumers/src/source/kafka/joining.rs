@@ -1,8 +1,8 @@
 //! Joining the group and leaving it.
 use super::{
     Kafka, Settings,
-    context::{Client, Context},
-    membership::Membership,
+    callbacks::{Client, Context},
+    instance_id::Membership,
 };
 use crate::source::Link;
 use anyhow::Context as _;

@@ -1,5 +1,5 @@
 //! What the brokers are asked beside the stream of records. Blocks: never on the thread that polls.
-use super::{Bounds, Probe, QUESTION_WAIT, Range, Record, Settings, context::Client};
+use super::{Bounds, Probe, QUESTION_WAIT, Range, Record, Settings, callbacks::Client};
 use crate::source::prefix::{self, Missing};
 use anyhow::{Context as _, bail};
 use rdkafka::{

@@ -1,5 +1,6 @@
-//! librdkafka's callbacks. They run inside `poll`, on its thread, and never wait for the network: they note what
-//! happened, and the poll loop tells it.
+//! librdkafka's callbacks: rebalances (partitions that are assigned and revoked), errors, statistics. They run inside
+//! `poll`, on its thread, and never wait for the network: they note what happened, and the poll loop tells it. What a
+//! partition that comes or goes means is decided in `engine.rs` (lanes come and go).
 use crate::source::{End, Link};
 use metrics::counter;
 use rdkafka::{
