@@ -31,6 +31,7 @@ mod stopping;
 mod whose;
 
 use crate::{
+    fingerprint::with_target,
     handler::Handler,
     policy::{
         Millis, OnRefusal, Policy, Reaction, Start,
@@ -135,13 +136,6 @@ pub struct Engine<H: Handler> {
     now: Millis,
 }
 
-/// The rules that a state is bound to, with what its views are written to, where that is not the state itself; both as
-/// [`sinks::canonical`] text.
-pub fn fingerprint(rules: &str, target: &str) -> String {
-    let between = if target.is_empty() { "" } else { sinks::canonical::BETWEEN };
-    format!("{rules}{between}{target}")
-}
-
 /// What a lane that finds this would do, asked beforehand: where it would begin, with a warning if there is one, or
 /// why it would halt.
 pub fn foresee(
@@ -193,7 +187,7 @@ impl<H: Handler> Engine<H> {
     /// do.
     #[must_use]
     pub fn writing_to(mut self, target: &str) -> Self {
-        self.fingerprint = fingerprint(&self.fingerprint, target);
+        self.fingerprint = with_target(&self.fingerprint, target);
         self
     }
 

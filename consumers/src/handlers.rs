@@ -6,7 +6,6 @@
 #![deny(clippy::disallowed_methods)]
 
 pub mod analytics;
-pub(crate) mod canonical;
 pub mod inventory;
 pub mod search;
 #[cfg(test)]

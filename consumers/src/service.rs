@@ -9,7 +9,8 @@ pub use ended::Ended;
 
 use crate::{
     config::{Aws, Config, Placement, Service, Sink, Source, State},
-    engine::{self, Engine},
+    engine::Engine,
+    fingerprint::with_target,
     handler::Handler,
     handlers::{Limits, analytics, inventory, search},
     plan_handler::PlanHandler,
@@ -79,7 +80,7 @@ pub fn views(config: &Config) -> Vec<View> {
 
 /// What the state of this service is bound to.
 pub fn fingerprint(config: &Config) -> String {
-    engine::fingerprint(&handler(config).fingerprint(), &target(config))
+    with_target(&handler(config).fingerprint(), &target(config))
 }
 
 fn start<H: Handler>(config: &Config, stop: &AtomicBool, handler: H) -> anyhow::Result<Ended> {

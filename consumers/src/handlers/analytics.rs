@@ -13,8 +13,9 @@
 //! A `created_at` of `infinity` or `-infinity` is no day and no moment either, and counts as null where the views ask
 //! for one: the order is in `order_status` and in its customer's count and sum, but in no row of `daily_sales` (SQL
 //! would show a day `infinity`), and `last_order_at` is the newest *finite* time, null if there is none.
-use super::{Limits, OrderItems, Orders, canonical};
+use super::{Limits, OrderItems, Orders};
 use crate::{
+    fingerprint::services,
     plan_handler::{Bound, PlanHandler, QUANTITY_MAX, Table},
     source_table::{SourceTable, SourceType},
 };
@@ -42,7 +43,7 @@ pub struct Settings {
 
 /// The handler. `formats`: how columns are decoded where no schema says it, as text; part of the fingerprint.
 pub fn handler(settings: &Settings, formats: &str) -> PlanHandler {
-    let fingerprint = canonical::of_analytics(RULES, settings, formats);
+    let fingerprint = services::of_analytics(RULES, settings, formats);
     PlanHandler::new(bounded(settings), plans(), fingerprint)
 }
 

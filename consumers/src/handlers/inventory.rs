@@ -10,8 +10,12 @@
 //!
 //! As in SQL, a null quantity adds nothing and a null `product_id` joins nothing. A product whose stock is null has
 //! no row until it has one. Lines may come before their product, and outlive it: they count as soon as it is there.
-use super::{Limits, OrderItems, Products, canonical};
+//!
+//! A row below the threshold is flagged here. That it crosses it, and so raises an alert, is told where it is written:
+//! `sinks/src/state/part.rs` (SQLite, memory), `sinks/src/dynamodb/keyed/{sum,merged}.rs`.
+use super::{Limits, OrderItems, Products};
 use crate::{
+    fingerprint::services,
     plan_handler::{Bound, PlanHandler, QUANTITY_MAX, STOCK_MAX, Table},
     source_table::{SourceTable, SourceType},
 };
@@ -68,7 +72,7 @@ impl StockMode {
 
 /// The handler. `formats`: how columns are decoded where no schema says it, as text; part of the fingerprint.
 pub fn handler(settings: &Settings, formats: &str) -> PlanHandler {
-    let fingerprint = canonical::of_inventory(RULES, settings, formats);
+    let fingerprint = services::of_inventory(RULES, settings, formats);
     PlanHandler::new(bounded(settings), vec![plan(settings)], fingerprint)
 }
 

@@ -11,8 +11,9 @@
 //!
 //! Bounds: a text and its words take at most their part of an item (name 1/4, description 1/2, category 1/8), each
 //! judged alone, so that whether a record is rejected depends on the record alone even when a text is not sent.
-use super::{Limits, Products, canonical};
+use super::{Limits, Products};
 use crate::{
+    fingerprint::services,
     plan_handler::{Bound, PlanHandler, Table},
     source_table::{SourceTable, SourceType},
 };
@@ -35,7 +36,7 @@ pub struct Settings {
 
 /// The handler. `formats`: how columns are decoded where no schema says it, as text; part of the fingerprint.
 pub fn handler(settings: &Settings, formats: &str) -> PlanHandler {
-    let fingerprint = canonical::of_search(RULES, UNICODE_VERSION, settings, formats);
+    let fingerprint = services::of_search(RULES, UNICODE_VERSION, settings, formats);
     let [products] = tables(&settings.products);
     PlanHandler::new(vec![bounded(products, &settings.limits)], plans(), fingerprint)
 }

@@ -1,7 +1,7 @@
 //! The rules and settings of each handler that shape its effects, as canonical text ([`sinks::canonical`]): what a state
 //! is bound to. Each setting is named explicitly, as people know it, so that code can be renamed without halting a
 //! deployed service; only what shapes effects is named, and what is not set is left out.
-use super::{Limits, OrderItems, Orders, Products, analytics, inventory, search};
+use crate::handlers::{Limits, OrderItems, Orders, Products, analytics, inventory, search};
 use sinks::canonical::Text;
 
 /// `rules`: of the handler, as everywhere below.
