@@ -1,4 +1,7 @@
 //! How the engine reacts: the only place that knows about waiting, giving up and floods of dead letters.
+//!
+//! Which error is which the sinks say (`sinks/src/dynamodb/errors.rs`, `sinks/src/objects/s3/errors.rs`). One who is
+//! throttled has a transient error: it is tried again after a pause, and counts towards the breaker.
 #![deny(clippy::disallowed_methods)]
 
 pub mod breaker;
