@@ -51,6 +51,8 @@ pub enum Expr {
     Average { sum: Box<Expr>, count: Box<Expr>, places: u32 },
     /// `case when condition then value end`.
     When(Box<Condition>, Box<Expr>),
+    /// True where the condition holds, and false where it does not: never null, also where SQL's comparison is.
+    Is(Box<Condition>),
 }
 
 /// A condition over a row's parts. A comparison with null does not hold.
@@ -64,6 +66,8 @@ pub enum Condition {
     NotZero(Expr),
     /// `a < b`, of whole numbers.
     Below(Expr, i64),
+    /// `a = b`, of two values of one type, or of a whole number and a decimal. Values of other types are not equal.
+    Equal(Expr, Expr),
 }
 
 impl Expr {
@@ -91,6 +95,12 @@ impl Expr {
     #[must_use]
     pub fn flag_below(self, limit: i64) -> Self {
         Self::When(Box::new(Condition::Below(self, limit)), Box::new(Self::Value(Cell::Int(1))))
+    }
+
+    /// The expression for `case when condition then self end`.
+    #[must_use]
+    pub fn when(self, condition: Condition) -> Self {
+        Self::When(Box::new(condition), Box::new(self))
     }
 
     /// The value for these parts. Null where a part or a column is missing.
@@ -128,6 +138,7 @@ impl Expr {
                     Cell::Null
                 }
             }
+            Self::Is(condition) => Cell::Bool(condition.holds(parts)),
         }
     }
 }
@@ -140,7 +151,16 @@ impl Condition {
             Self::Known(value) => value.of(parts) != Cell::Null,
             Self::NotZero(value) => !value.of(parts).is_zero(),
             Self::Below(value, limit) => value.of(parts).int().is_some_and(|n| n < *limit),
+            Self::Equal(a, b) => is_equal(&a.of(parts), &b.of(parts)),
         }
+    }
+}
+
+fn is_equal(a: &Cell, b: &Cell) -> bool {
+    match (a, b) {
+        (Cell::Null, _) => false,
+        (Cell::Decimal(a), Cell::Int(b)) | (Cell::Int(b), Cell::Decimal(a)) => a == b,
+        (a, b) => a == b,
     }
 }
 
@@ -201,6 +221,21 @@ mod tests {
         for (stock, want) in [(9, Cell::Int(1)), (10, Cell::Null), (-1, Cell::Int(1))] {
             assert_eq!(flag.of(parts(&[stock.into()], &[])), want);
         }
+    }
+
+    #[test]
+    fn equal_is_of_values_and_never_of_nulls() {
+        let equal = |a: Cell, b: Cell| {
+            let equal = Condition::Equal(Expr::Own(0), Expr::Own(1));
+            let (row, swapped) = ([a.clone(), b.clone()], [b, a]);
+            let is = |row: &[Cell]| Expr::Is(Box::new(equal.clone())).of(parts(row, &[]));
+            assert_eq!(is(&row), is(&swapped));
+            is(&row) == Cell::Bool(true)
+        };
+        assert!(equal(Cell::Bool(true), Cell::Bool(true)) && equal("a".into(), "a".into()));
+        assert!(equal(decimal("1.50"), decimal("1.5")) && equal(decimal("2.0"), 2.into()));
+        assert!(!equal(decimal("2.5"), 2.into()) && !equal("2".into(), 2.into()));
+        assert!(!equal(Cell::Null, Cell::Null) && !equal(Cell::Null, 0.into()));
     }
 
     #[test]

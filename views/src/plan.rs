@@ -51,10 +51,71 @@ pub struct Part {
 }
 
 /// One column of a share.
+///
+/// SQL's other aggregates of this kind are expressions over these. A `filter (where c)` of a sum, of a greatest or of a
+/// smallest value is an [`Expr::When`] around the value, since null adds nothing:
+///
+/// ```
+/// use views::{Cell, Column, Condition, Expr, Merge, Plan, Type, View, plan::{Aggregate, Part}};
+///
+/// // select team, count(*) as n, bool_and(done) as all_done, bool_or(done) as any_done,
+/// //   round(avg(hours), 2) as mean, sum(hours) as hours, sum(hours) filter (where done) as done_hours
+/// // from tasks group by team
+/// let (team, done, hours) = (Expr::Own(0), Expr::Own(1), Expr::Own(2));
+/// let known = |of: &Expr| Aggregate::CountIf(Condition::Known(of.clone())); // count(of)
+/// let is_done = Condition::Equal(done.clone(), Expr::Value(Cell::Bool(true)));
+/// let aggregates = vec![
+///     Aggregate::Count,
+///     known(&done),
+///     Aggregate::CountIf(is_done.clone()), // count(*) filter (where done)
+///     known(&hours),
+///     Aggregate::Sum(Type::Decimal, hours.clone()),
+///     Aggregate::CountIf(Condition::Known(hours.clone().when(is_done.clone()))),
+///     Aggregate::Sum(Type::Decimal, hours.when(is_done)),
+/// ];
+/// let [n, with_done, are_done, with_hours, sum, done_with_hours, done_sum] =
+///     [0, 1, 2, 3, 4, 5, 6].map(Expr::Total);
+/// let any = |of: &Expr| Condition::NotZero(of.clone());
+/// let shows = vec![
+///     n,
+///     // All that are known are true; null where none is known.
+///     Expr::Is(Condition::Equal(are_done.clone(), with_done.clone()).into()).when(any(&with_done)),
+///     Expr::Is(any(&are_done).into()).when(any(&with_done)),
+///     Expr::Average { sum: sum.clone().into(), count: with_hours.clone().into(), places: 2 },
+///     sum.when(any(&with_hours)), // the sum of nothing is null
+///     done_sum.when(any(&done_with_hours)),
+/// ];
+/// const SHOWN: &[Column] = &[
+///     Column::new("n", Type::Int),
+///     Column::new("all_done", Type::Bool),
+///     Column::new("any_done", Type::Bool),
+///     Column::new("mean", Type::Decimal),
+///     Column::new("hours", Type::Decimal),
+///     Column::new("done_hours", Type::Decimal),
+/// ];
+/// const KEY: &[Column] = &[Column::new("team", Type::Text)];
+/// let view = View::totals("teams", KEY, &[Merge::Sum; 7], SHOWN);
+/// let part = Part { table: 0, filter: Condition::Always, key: vec![team], aggregates };
+/// let plan = Plan::new(view.showing(SHOWN, shows), None, vec![part]);
+///
+/// let share = |done: Cell, hours: Cell| plan.parts[0].of(&[], &["a".into(), done, hours]).unwrap().amounts;
+/// let shown = |shares: &[Vec<Cell>]| {
+///     let total = plan.view.total(shares.iter().map(Vec::as_slice));
+///     plan.view.show(None, &total).unwrap()
+/// };
+/// let decimal = |text: &str| Cell::Decimal(text.parse().unwrap());
+/// let [yes, no] = [true, false].map(Cell::Bool);
+/// let shares = [share(yes.clone(), 3.into()), share(no.clone(), 2.into()), share(Cell::Null, Cell::Null)];
+/// let row = [3.into(), no, yes, decimal("2.50"), decimal("5"), decimal("3")];
+/// assert_eq!(shown(&shares), row);
+/// assert_eq!(shown(&shares[2..])[1..], [const { Cell::Null }; 5]);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Aggregate {
     /// How many rows there are.
     Count,
+    /// For how many rows the condition holds: `count(*) filter (where c)`; with [`Condition::Known`], `count(x)`.
+    CountIf(Condition),
     /// The sum of these values, whole numbers or decimals as the type says; null adds nothing, and the sum of nothing
     /// is 0. A sum of whole numbers that 64 bits do not hold becomes the nearest that they do, and is wrong from then on:
     /// whoever reads the values keeps them within bounds.
@@ -68,7 +129,7 @@ impl Aggregate {
     /// How the partitions' columns become one.
     pub fn merge(&self) -> Merge {
         match self {
-            Self::Count | Self::Sum(..) => Merge::Sum,
+            Self::Count | Self::CountIf(_) | Self::Sum(..) => Merge::Sum,
             Self::Max(_) => Merge::Max,
             Self::Min(_) => Merge::Min,
         }
@@ -78,6 +139,7 @@ impl Aggregate {
     fn amount(&self, row: Parts<'_>) -> Cell {
         match self {
             Self::Count => Cell::Int(1),
+            Self::CountIf(condition) => Cell::Int(condition.holds(row).into()),
             Self::Sum(kind, value) => match value.of(row) {
                 Cell::Null => self.nothing(),
                 Cell::Int(number) if *kind == Type::Decimal => Cell::Decimal(number.into()),
@@ -90,7 +152,7 @@ impl Aggregate {
     /// The column of a share to which nothing was added, or all was taken away.
     fn is_nothing(&self, column: &Cell) -> bool {
         match self {
-            Self::Count | Self::Sum(..) => column.is_zero(),
+            Self::Count | Self::CountIf(_) | Self::Sum(..) => column.is_zero(),
             Self::Max(_) | Self::Min(_) => *column == Cell::Null,
         }
     }
@@ -100,7 +162,7 @@ impl Aggregate {
     fn nothing(&self) -> Cell {
         match self {
             Self::Sum(Type::Decimal, _) => Cell::Decimal(Decimal::ZERO),
-            Self::Count | Self::Sum(..) => Cell::Int(0),
+            Self::Count | Self::CountIf(_) | Self::Sum(..) => Cell::Int(0),
             Self::Max(_) | Self::Min(_) => Cell::Null,
         }
     }
