@@ -11,7 +11,7 @@
 //!
 //! * `r`, the table's tag, `/`, then the primary key: the other columns of that row, as last applied;
 //! * `=`, the view, zero, then the key as JSON: this partition's share of a view's row ([`sinks::share_key`]);
-//! * `^` and `<`: the values behind a greatest or smallest one (`plan_handler/extremes.rs`).
+//! * `^` and `<`: the values behind a greatest or smallest one, or behind the first ones (`plan_handler/extremes.rs`).
 //!
 //! A record writes a share only if it changed it, and an owner's part only if it differs, so what is written is a
 //! function of the log alone, and a second snapshot writes nothing.
@@ -132,7 +132,7 @@ impl PlanHandler {
     fn ask(&self, table: usize, key: &[Cell], row: &[Cell], keys: &mut Keys) {
         for plan in &self.plans {
             for (first, part) in plan.parts().filter(|(_, part)| part.table == table) {
-                if !part.aggregates.iter().any(sinks::plan::Aggregate::is_extreme) {
+                if !part.aggregates.iter().any(sinks::plan::Aggregate::keeps_values) {
                     if let Some(at) = part.key_of(key, row) {
                         keys.share(plan.view.name, &at);
                     }
@@ -322,7 +322,7 @@ fn change_share(step: &mut Step<'_>, plan: &Plan, moves: &[Move<'_>], key: &[Cel
             }
             for (at, aggregate) in part.aggregates.iter().enumerate() {
                 let column = &mut share[first + at];
-                if aggregate.is_extreme() {
+                if aggregate.keeps_values() {
                     *column = extremes::of(step, view, first + at, key, aggregate);
                     continue;
                 }

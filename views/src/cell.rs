@@ -1,5 +1,6 @@
 //! One value of a view's row.
 mod float;
+pub(crate) mod json;
 mod list;
 mod stored;
 mod text;
@@ -24,6 +25,7 @@ use std::{collections::BTreeSet, fmt};
 /// | `{"x":"\\xdead"}` | bytes: `\x`, and two digits for each |
 /// | `{"j":"{\"a\": 1}"}` | JSON, as text |
 /// | `{"l":["a",null]}` | list of texts |
+/// | `{"tuples":[["a",7],["b",null]]}` | tuples, each of values as they are stored themselves |
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Cell {
     Null,
@@ -42,6 +44,10 @@ pub enum Cell {
     /// The text of a JSON value, as the source has it: two texts of one value are two.
     Json(String),
     List(List),
+    /// A column of shares that keeps the first of a key's tuples ([`crate::Merge::First`]): at least one, each of values
+    /// of any other kind. Never a value of a key, of a source's row or of a shown one: expressions make such values of
+    /// them.
+    Tuples(Vec<Vec<Cell>>),
 }
 
 impl Cell {
@@ -61,6 +67,13 @@ impl Cell {
         match self {
             Cell::Decimal(d) => Some(d),
             _ => None,
+        }
+    }
+    /// The tuples, none if it is anything else.
+    pub fn tuples(&self) -> &[Vec<Cell>] {
+        match self {
+            Cell::Tuples(tuples) => tuples,
+            _ => &[],
         }
     }
     /// Nothing to add: null or zero.
@@ -86,13 +99,16 @@ impl Cell {
             }
             Cell::Decimal(d) => d.digits() as usize + 2,
             Cell::Words(s) => s.iter().map(String::len).sum(),
+            Cell::Tuples(tuples) => {
+                tuples.iter().flatten().map(|cell| 1 + cell.size()).sum::<usize>() + tuples.len()
+            }
         }
     }
 }
 
 /// As people read it: decimals plain, times as RFC 3339 in UTC, words between spaces, null as nothing. Bools, floats, dates,
 /// UUIDs and bytes are as PostgreSQL writes them (`true`, `1e+20`, `2024-05-06`, `\xdead`), and a list is one of JSON.
-/// [`Cell::parse`] reads it.
+/// [`Cell::parse`] reads it. Tuples, which nobody is shown, are arrays of JSON.
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -110,6 +126,11 @@ impl fmt::Display for Cell {
             Cell::Words(s) => {
                 let words: Vec<&str> = s.iter().map(String::as_str).collect();
                 f.write_str(&words.join(" "))
+            }
+            Cell::Tuples(_) => {
+                let mut text = String::new();
+                self.write_json(&mut text);
+                f.write_str(&text)
             }
         }
     }
@@ -148,6 +169,12 @@ pub(crate) mod tests {
 
     /// Any cell, of texts without control characters.
     pub(crate) fn cell() -> impl Strategy<Value = Cell> {
+        let tuple = proptest::collection::vec(plain(), 0..3);
+        prop_oneof![13 => plain(), 1 => proptest::collection::vec(tuple, 0..3).prop_map(Cell::Tuples)]
+    }
+
+    /// Any cell but tuples.
+    pub(crate) fn plain() -> impl Strategy<Value = Cell> {
         let number = prop_oneof![any::<i64>(), -200_i64..200];
         let bytes = proptest::collection::vec(any::<u8>(), 0..9);
         let list = proptest::collection::vec(proptest::option::of("\\PC{0,3}"), 0..4);

@@ -1,7 +1,11 @@
 //! How a shown value is made of a row's parts, and how a part is made of a source row.
 #![deny(clippy::disallowed_methods)]
 
-use crate::{Cell, words::words};
+use crate::{
+    Cell, List,
+    cell::json::{array, write_text},
+    words::words,
+};
 use chrono::{DateTime, Datelike};
 use decimal::Decimal;
 
@@ -53,6 +57,54 @@ pub enum Expr {
     When(Box<Condition>, Box<Expr>),
     /// True where the condition holds, and false where it does not: never null, also where SQL's comparison is.
     Is(Box<Condition>),
+    /// How many tuples a merged column of [`crate::Merge::First`] has; 0 of all else.
+    TupleCount(Box<Expr>),
+    /// The value at the second place of the tuple at the first one, both from 0; null where there is none. The value of the
+    /// first tuple is what `distinct on` keeps.
+    TupleValue(Box<Expr>, usize, usize),
+    /// The values at this place of all tuples, in their order, as a list of texts: each as people read it ([`Cell`]), decimals
+    /// without zeros at their end; null where there are no tuples. PostgreSQL's `array_agg(trim_scale(x)::text order by ..)`
+    /// is the same, but that it writes times in the session's zone.
+    TupleTexts(Box<Expr>, usize),
+    /// An array of JSON, without spaces, with one item for each tuple, in their order; null where there are no tuples. It
+    /// is the text of another form than PostgreSQL's `json_agg(.. order by ..)` makes, and equal to that as `jsonb`. Values
+    /// are as [`Cell::write_json`] has them.
+    TupleJson(Box<Expr>, JsonItem),
+}
+
+/// What [`Expr::TupleJson`] makes of a tuple. Places are those of its values, from 0; one that it does not have is null.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JsonItem {
+    /// The value at this place: `json_agg(x)`.
+    Value(usize),
+    /// An array of the values at these places: `json_agg(json_build_array(x, y))`.
+    Array(Vec<usize>),
+    /// An object of the values at these places under these names: `json_agg(json_build_object('x', x, 'y', y))`. No name is
+    /// there twice.
+    Object(Vec<(&'static str, usize)>),
+}
+impl JsonItem {
+    fn write(&self, out: &mut String, tuple: &[Cell]) {
+        let value = |out: &mut String, at: &usize| {
+            tuple.get(*at).unwrap_or(&Cell::Null).write_json(out);
+        };
+        match self {
+            Self::Value(at) => value(out, at),
+            Self::Array(places) => array(out, places, value),
+            Self::Object(named) => {
+                out.push('{');
+                for (at, (name, place)) in named.iter().enumerate() {
+                    if at > 0 {
+                        out.push(',');
+                    }
+                    write_text(out, name);
+                    out.push(':');
+                    value(out, place);
+                }
+                out.push('}');
+            }
+        }
+    }
 }
 
 /// A condition over a row's parts. A comparison with null does not hold.
@@ -103,6 +155,39 @@ impl Expr {
         Self::When(Box::new(condition), Box::new(self))
     }
 
+    /// The expression for how many tuples `self` has.
+    #[must_use]
+    pub fn tuple_count(self) -> Self {
+        Self::TupleCount(Box::new(self))
+    }
+    /// The expression for one value of one tuple of `self`.
+    #[must_use]
+    pub fn tuple_value(self, tuple: usize, at: usize) -> Self {
+        Self::TupleValue(Box::new(self), tuple, at)
+    }
+    /// The expression for one value of each tuple of `self`, as a list of texts.
+    #[must_use]
+    pub fn tuple_texts(self, at: usize) -> Self {
+        Self::TupleTexts(Box::new(self), at)
+    }
+    /// The expression for the tuples of `self` as JSON.
+    #[must_use]
+    pub fn tuple_json(self, item: JsonItem) -> Self {
+        Self::TupleJson(Box::new(self), item)
+    }
+
+    /// Whether its value may be tuples where the merged columns at these places are. Nobody is shown these.
+    pub(crate) fn may_be_tuples(&self, is_first: &dyn Fn(usize) -> bool) -> bool {
+        match self {
+            Self::Total(at) => is_first(*at),
+            Self::Value(cell) => matches!(cell, Cell::Tuples(_)),
+            Self::OrZero(value) | Self::When(_, value) => value.may_be_tuples(is_first),
+            Self::Key(_) | Self::Own(_) | Self::Minus(..) | Self::Times(..) | Self::Day(_) => false,
+            Self::Words(_) | Self::Average { .. } | Self::Is(_) | Self::TupleCount(_) => false,
+            Self::TupleValue(..) | Self::TupleTexts(..) | Self::TupleJson(..) => false,
+        }
+    }
+
     /// The value for these parts. Null where a part or a column is missing.
     pub fn of(&self, parts: Parts<'_>) -> Cell {
         match self {
@@ -139,6 +224,23 @@ impl Expr {
                 }
             }
             Self::Is(condition) => Cell::Bool(condition.holds(parts)),
+            Self::TupleCount(tuples) => {
+                Cell::Int(i64::try_from(tuples.of(parts).tuples().len()).unwrap_or(i64::MAX))
+            }
+            Self::TupleValue(tuples, tuple, at) => {
+                let tuples = tuples.of(parts);
+                let value = tuples.tuples().get(*tuple).and_then(|tuple| tuple.get(*at));
+                value.cloned().unwrap_or(Cell::Null)
+            }
+            Self::TupleTexts(tuples, at) => texts(&tuples.of(parts), *at),
+            Self::TupleJson(tuples, item) => match tuples.of(parts).tuples() {
+                [] => Cell::Null,
+                tuples => {
+                    let mut json = String::new();
+                    array(&mut json, tuples, |out, tuple| item.write(out, tuple));
+                    Cell::Json(json)
+                }
+            },
         }
     }
 }
@@ -161,6 +263,19 @@ fn is_equal(a: &Cell, b: &Cell) -> bool {
         (Cell::Null, _) => false,
         (Cell::Decimal(a), Cell::Int(b)) | (Cell::Int(b), Cell::Decimal(a)) => a == b,
         (a, b) => a == b,
+    }
+}
+
+/// The values at this place of each tuple.
+fn texts(tuples: &Cell, at: usize) -> Cell {
+    let text = |tuple: &Vec<Cell>| match tuple.get(at)? {
+        Cell::Null => None,
+        Cell::Decimal(decimal) => Some(decimal.normalized().to_plain_string()),
+        known => Some(known.to_string()),
+    };
+    match tuples.tuples() {
+        [] => Cell::Null,
+        tuples => Cell::List(List(tuples.iter().map(text).collect())),
     }
 }
 
@@ -259,6 +374,38 @@ mod tests {
         }
         assert_eq!(of("1", 0), Cell::Null);
         assert_eq!(of("1", -1), Cell::Null);
+    }
+
+    #[test]
+    fn tuples_are_counted_listed_and_made_json() {
+        let tuple = |price: &str, title: Cell| vec![decimal(price), title, Cell::Bool(true)];
+        let tuples = Cell::Tuples(vec![tuple("19.50", "a \"b\"".into()), tuple("7", Cell::Null)]);
+        let (some, none) = ([tuples], [Cell::Null]);
+        let of = |expr: &Expr| [&some, &none].map(|totals| expr.of(parts(&[], totals)));
+        let first = Expr::Total(0);
+        assert_eq!(of(&first.clone().tuple_count()), [Cell::Int(2), Cell::Int(0)]);
+        assert_eq!(of(&first.clone().tuple_value(1, 0)), [decimal("7"), Cell::Null]);
+        assert_eq!(of(&first.clone().tuple_value(2, 0)), [Cell::Null, Cell::Null]);
+        let list = |texts: [Option<&str>; 2]| {
+            Cell::List(List(texts.map(|text| text.map(str::to_owned)).into()))
+        };
+        assert_eq!(
+            of(&first.clone().tuple_texts(0)),
+            [list([Some("19.5"), Some("7")]), Cell::Null]
+        );
+        assert_eq!(of(&first.clone().tuple_texts(1)), [list([Some("a \"b\""), None]), Cell::Null]);
+        for (item, want) in [
+            (JsonItem::Value(1), r#"["a \"b\"",null]"#),
+            (JsonItem::Array(vec![2, 0, 9]), "[[true,19.5,null],[true,7,null]]"),
+            (
+                JsonItem::Object(vec![("t\"", 1), ("price", 0)]),
+                r#"[{"t\"":"a \"b\"","price":19.5},{"t\"":null,"price":7}]"#,
+            ),
+            (JsonItem::Object(vec![]), "[{},{}]"),
+        ] {
+            let json = of(&first.clone().tuple_json(item));
+            assert_eq!(json, [Cell::Json(want.into()), Cell::Null]);
+        }
     }
 
     proptest! {

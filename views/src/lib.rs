@@ -6,6 +6,7 @@
 pub mod canonical;
 mod cell;
 mod expr;
+mod first;
 mod key;
 pub mod plan;
 mod row;
@@ -14,7 +15,8 @@ mod words;
 
 pub use cell::{Cell, Float, List};
 pub use decimal::{Decimal, varint};
-pub use expr::{Condition, Expr, Parts, day};
+pub use expr::{Condition, Expr, JsonItem, Parts, day};
+pub use first::{Direction, First};
 pub use key::{canonical_key, read_key, write_key};
 pub use plan::Plan;
 pub use row::{decode_row, encode_row};

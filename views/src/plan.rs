@@ -5,10 +5,11 @@
 #![deny(clippy::disallowed_methods)]
 
 use crate::{
-    Cell, Merge, Type, View,
+    Cell, First, Merge, Type, View, canonical_key,
     expr::{Condition, Expr, Parts},
 };
 use decimal::Decimal;
+use std::cmp::Ordering;
 
 /// A view, and what each source table says of it.
 #[derive(Debug, Clone)]
@@ -124,6 +125,18 @@ pub enum Aggregate {
     Max(Expr),
     /// The smallest value, as [`Aggregate::Max`] is the greatest.
     Min(Expr),
+    /// The first of the distinct tuples of these values, as [`First`] says; null if there are none. The state keeps all of
+    /// them, by buckets of their first value as [`bucket`] has them, and in one row the first of each bucket: up to `limit`
+    /// tuples times the buckets of a key, which are read with every record of it. So a great limit is for keys whose first
+    /// values lie close together, and a set of many far-off values is dear.
+    First {
+        /// How many, and in which order.
+        first: First,
+        /// What a row's tuple is made of. Each is of one type for all rows.
+        values: Vec<Expr>,
+        /// Rows for which it does not hold have no tuple.
+        filter: Condition,
+    },
 }
 impl Aggregate {
     /// How the partitions' columns become one.
@@ -132,10 +145,11 @@ impl Aggregate {
             Self::Count | Self::CountIf(_) | Self::Sum(..) => Merge::Sum,
             Self::Max(_) => Merge::Max,
             Self::Min(_) => Merge::Min,
+            Self::First { first, .. } => Merge::First(*first),
         }
     }
 
-    /// What this row adds to a sum; for a greatest or smallest value: the row's own.
+    /// What this row adds to a sum; for a greatest or smallest value, or the first ones: the row's own, null if it has none.
     fn amount(&self, row: Parts<'_>) -> Cell {
         match self {
             Self::Count => Cell::Int(1),
@@ -146,6 +160,12 @@ impl Aggregate {
                 known => known,
             },
             Self::Max(value) | Self::Min(value) => value.of(row),
+            Self::First { values, filter, .. } if filter.holds(row) => {
+                let tuple: Vec<Cell> = values.iter().map(|value| value.of(row)).collect();
+                // Equal numbers are shown as one text, whichever of them came first.
+                Cell::Tuples(vec![canonical_key(&tuple).into_owned()])
+            }
+            Self::First { .. } => Cell::Null,
         }
     }
 
@@ -153,7 +173,7 @@ impl Aggregate {
     fn is_nothing(&self, column: &Cell) -> bool {
         match self {
             Self::Count | Self::CountIf(_) | Self::Sum(..) => column.is_zero(),
-            Self::Max(_) | Self::Min(_) => *column == Cell::Null,
+            Self::Max(_) | Self::Min(_) | Self::First { .. } => *column == Cell::Null,
         }
     }
 
@@ -163,14 +183,69 @@ impl Aggregate {
         match self {
             Self::Sum(Type::Decimal, _) => Cell::Decimal(Decimal::ZERO),
             Self::Count | Self::CountIf(_) | Self::Sum(..) => Cell::Int(0),
-            Self::Max(_) | Self::Min(_) => Cell::Null,
+            Self::Max(_) | Self::Min(_) | Self::First { .. } => Cell::Null,
         }
     }
 
-    /// Whether all values have to be kept, since the next one shows when the extreme goes.
-    pub fn is_extreme(&self) -> bool {
-        matches!(self, Self::Max(_) | Self::Min(_))
+    /// Whether all values have to be kept, since the next one shows when one that is shown goes.
+    pub fn keeps_values(&self) -> bool {
+        matches!(self, Self::Max(_) | Self::Min(_) | Self::First { .. })
     }
+
+    /// The order in which the values of rows are kept.
+    pub fn compare(&self, a: &Cell, b: &Cell) -> Ordering {
+        match self {
+            Self::First { first, .. } => first.compare(tuple(a), tuple(b)),
+            _ => a.cmp(b),
+        }
+    }
+
+    /// In which bucket the value of a row is: as [`bucket`], and in the order of [`Aggregate::compare`].
+    pub fn bucket(&self, value: &Cell) -> i64 {
+        match self {
+            Self::First { first, .. } => first.bucket(tuple(value)),
+            _ => bucket(value),
+        }
+    }
+
+    /// What is shown of values in their order, or of what is shown of buckets in theirs; `None`: nothing. For aggregates that
+    /// keep values.
+    pub fn shown<'c>(&self, mut values: impl DoubleEndedIterator<Item = &'c Cell>) -> Option<Cell> {
+        match self {
+            Self::Min(_) => values.next().cloned(),
+            Self::First { first, .. } => {
+                let tuples = values.flat_map(Cell::tuples).take(first.limit);
+                let tuples: Vec<Vec<Cell>> = tuples.cloned().collect();
+                (!tuples.is_empty()).then_some(Cell::Tuples(tuples))
+            }
+            _ => values.next_back().cloned(),
+        }
+    }
+
+    /// Why a plan cannot have it; `None`: it can.
+    fn wrong(&self) -> Option<String> {
+        match self {
+            Self::Sum(Type::Int | Type::Decimal, _) => None,
+            Self::Sum(..) => Some("a sum of values that are no exact numbers".to_owned()),
+            Self::First { first, values, .. } => {
+                let max = First::LIMIT_MAX;
+                if !(1..=max).contains(&first.limit) {
+                    return Some(format!(
+                        "a limit of {}, which is none of 1 to {max}",
+                        first.limit
+                    ));
+                }
+                let is_ordered = !values.is_empty() && values.len() == first.order.len();
+                (!is_ordered).then(|| "not one direction for each value of a tuple".to_owned())
+            }
+            Self::Count | Self::CountIf(_) | Self::Max(_) | Self::Min(_) => None,
+        }
+    }
+}
+
+/// The values of a row's tuple.
+fn tuple(value: &Cell) -> &[Cell] {
+    value.tuples().first().map_or(&[], Vec::as_slice)
 }
 
 /// What one source row adds to a share.
@@ -202,14 +277,15 @@ impl Plan {
             assert_eq!(key.len(), view.key.len(), "{name}: columns of the key");
         }
         let plan = Self { view, own, parts };
-        let is_inexact = |kind: &Type| !matches!(kind, Type::Int | Type::Decimal);
-        let is_inexact_sum = |aggregate: &Aggregate| matches!(aggregate, Aggregate::Sum(kind, _) if is_inexact(kind));
-        assert!(
-            !plan.aggregates().any(is_inexact_sum),
-            "{name}: a sum of values that are no exact numbers"
-        );
+        let wrong = plan.aggregates().find_map(Aggregate::wrong);
+        assert!(wrong.is_none(), "{name}: {}", wrong.unwrap_or_default());
         let merge: Vec<Merge> = plan.aggregates().map(Aggregate::merge).collect();
         assert_eq!(merge, plan.view.totals, "{name}: columns of the shares");
+        let is_first = |at: usize| matches!(merge.get(at), Some(Merge::First(_)));
+        let mut shown = plan.view.columns.iter().zip(&plan.view.shows);
+        let bare = shown.find(|(_, shown)| shown.may_be_tuples(&is_first));
+        let bare = bare.map(|(column, _)| column.name);
+        assert!(bare.is_none(), "{name}: tuples in column {}", bare.unwrap_or_default());
         plan
     }
 
@@ -355,6 +431,8 @@ pub fn bucket(value: &Cell) -> i64 {
             Some(Some(text)) => two_bytes(text.as_bytes()),
             Some(None) => 1 << 16,
         },
+        // No value of a row: see `Aggregate::bucket`.
+        Cell::Tuples(_) => 0,
     }
 }
 

@@ -18,6 +18,7 @@
 //! | `0a` | bytes | as text is written |
 //! | `0b` | JSON | as text is written |
 //! | `0c` | list | how many, and each: `00` for null, or `01` and as text is written |
+//! | `0d` | tuples | how many, and each: how many cells, and these as above; none of them is tuples |
 #![deny(clippy::disallowed_methods)]
 
 use crate::{Cell, Float, List};
@@ -41,6 +42,7 @@ const UUID: u8 = 9;
 const BYTES: u8 = 10;
 const JSON: u8 = 11;
 const LIST: u8 = 12;
+const TUPLES: u8 = 13;
 
 /// The row as it is stored.
 pub fn encode_row(row: &[Cell]) -> Vec<u8> {
@@ -102,6 +104,14 @@ fn write_cell(out: &mut Vec<u8>, cell: &Cell) {
             out.push(LIST);
             write_list(out, list);
         }
+        Cell::Tuples(tuples) => {
+            out.push(TUPLES);
+            write_varint(out, tuples.len() as u64);
+            for tuple in tuples {
+                write_varint(out, tuple.len() as u64);
+                tuple.iter().for_each(|cell| write_cell(out, cell));
+            }
+        }
     }
 }
 
@@ -128,7 +138,30 @@ fn write_list(out: &mut Vec<u8>, list: &List) {
 }
 
 fn read_cell(bytes: &mut &[u8]) -> Option<Cell> {
-    Some(match *take(bytes, <[u8]>::split_first)? {
+    match *take(bytes, <[u8]>::split_first)? {
+        TUPLES => read_tuples(bytes),
+        kind => read_plain(kind, bytes),
+    }
+}
+
+fn read_tuples(bytes: &mut &[u8]) -> Option<Cell> {
+    let count = take(bytes, read_varint)?;
+    let mut tuples = Vec::new();
+    for _ in 0..count {
+        let width = take(bytes, read_varint)?;
+        let mut tuple = Vec::new();
+        for _ in 0..width {
+            let kind = *take(bytes, <[u8]>::split_first)?;
+            tuple.push(read_plain(kind, bytes)?);
+        }
+        tuples.push(tuple);
+    }
+    Some(Cell::Tuples(tuples))
+}
+
+/// A cell of this kind that is no tuples.
+fn read_plain(kind: u8, bytes: &mut &[u8]) -> Option<Cell> {
+    Some(match kind {
         NULL => Cell::Null,
         INT => Cell::Int(take(bytes, read_signed)?),
         TIME => Cell::Time(take(bytes, read_signed)?),
@@ -220,7 +253,7 @@ mod tests {
     #[test]
     fn bytes_as_ever() {
         let decimal = |text: &str| Cell::Decimal(text.parse().expect("a decimal"));
-        let cases: [(Cell, &[u8]); 25] = [
+        let cases: [(Cell, &[u8]); 27] = [
             (Cell::Null, &[0]),
             (Cell::Int(0), &[1, 0]),
             (Cell::Int(-1), &[1, 1]),
@@ -249,6 +282,11 @@ mod tests {
             (Cell::Json("[]".into()), &[11, 2, b'[', b']']),
             (Cell::List(List(vec![Some("a".into()), None])), &[12, 2, 1, 1, b'a', 0]),
             (Cell::List(List(vec![])), &[12, 0]),
+            (
+                Cell::Tuples(vec![vec![Cell::Int(-1), Cell::Null], vec!["a".into()]]),
+                &[13, 2, 2, 1, 1, 0, 1, 3, 1, b'a'],
+            ),
+            (Cell::Tuples(vec![]), &[13, 0]),
         ];
         for (cell, want) in cases {
             let stored = encode_row(std::slice::from_ref(&cell));
@@ -277,6 +315,10 @@ mod tests {
             &[1, 12, 1, 2],
             &[1, 12, 0xff, 0xff, 0xff, 0xff, 0x7f, 0],
             &[1, 13],
+            &[1, 13, 1, 2, 0],
+            &[1, 13, 1, 1, 13, 0],
+            &[1, 13, 0xff, 0xff, 0xff, 0xff, 0x7f, 0],
+            &[1, 14],
         ] {
             assert_eq!(decode_row(bytes), None, "{bytes:?}");
         }

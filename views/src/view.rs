@@ -2,11 +2,12 @@
 #![deny(clippy::disallowed_methods)]
 
 use crate::{
-    Cell,
+    Cell, First,
     canonical::Text,
     expr::{Condition, Expr, Parts},
 };
 use decimal::Decimal;
+use std::fmt;
 
 /// What the values of a column are. Any of them may be null, but for those of most keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,22 +76,28 @@ pub enum Merge {
     Max,
     /// The smallest of all shares but null.
     Min,
+    /// The first distinct tuples of all shares, in an order. The column is [`Cell::Tuples`], null where there are none, and
+    /// no column is shown as it is: expressions such as [`Expr::TupleCount`] make values of it.
+    First(First),
 }
 impl Merge {
-    /// As it is stored and compared: never another word.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Sum => "sum",
-            Self::Max => "max",
-            Self::Min => "min",
-        }
-    }
-
-    /// Whether a share's column says nothing: a sum of 0, or no greatest or smallest value.
+    /// Whether a share's column says nothing: a sum of 0, no greatest or smallest value, no tuples.
     pub fn is_nothing(self, column: &Cell) -> bool {
         match self {
             Self::Sum => column.is_zero(),
             Self::Max | Self::Min => *column == Cell::Null,
+            Self::First(_) => column.tuples().is_empty(),
+        }
+    }
+}
+/// As it is stored and compared, `sum` or `first 3 desc asc`: never another text, and never one with a comma.
+impl fmt::Display for Merge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sum => f.write_str("sum"),
+            Self::Max => f.write_str("max"),
+            Self::Min => f.write_str("min"),
+            Self::First(first) => first.fmt(f),
         }
     }
 }
@@ -312,6 +319,7 @@ impl View {
                         cell.clone()
                     }
                     Merge::Min => old,
+                    Merge::First(first) => first.merge(old, cell),
                 };
             }
         }
@@ -360,7 +368,7 @@ impl View {
 }
 
 fn merged(head: &str, merge: &[Merge]) -> Text {
-    let words: Vec<&str> = merge.iter().map(|merge| merge.as_str()).collect();
+    let words: Vec<String> = merge.iter().map(Merge::to_string).collect();
     Text::new(head).with("merge", words.join(", "))
 }
 /// Reads `totals of [Sum, Max]`.
@@ -389,6 +397,7 @@ fn add(a: Cell, b: &Cell) -> Cell {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Direction;
 
     const ID: Column = Column::new("id", Type::Int);
     const N: Column = Column::new("n", Type::Int);
@@ -404,6 +413,10 @@ mod tests {
         let star = View::rows("v", &[ID], &[N]).with_totals(&[Merge::Sum]);
         assert_eq!((star.rules.earlier)("rows"), None, "it is no view of rows");
         assert_eq!(text(star), "star; merge=sum");
+        let first = First { limit: 10, order: &[Direction::Descending, Direction::Ascending] };
+        let merge = Box::leak(Box::new([Merge::Sum, Merge::First(first), Merge::Min]));
+        let tops = View::totals("v", &[ID], merge, &[]);
+        assert_eq!(text(tops), "totals; merge=sum, first 10 desc asc, min");
     }
 
     #[test]
@@ -424,6 +437,9 @@ mod tests {
         assert!(view.is_nothing(&[]) && view.is_nothing(&[Cell::Int(0), Cell::Null]));
         assert!(!view.is_nothing(&[Cell::Int(0), Cell::Int(0)]));
         assert!(!view.is_nothing(&[Cell::Int(1), Cell::Null]));
+        let first = Merge::First(First { limit: 1, order: &[Direction::Ascending] });
+        assert!(first.is_nothing(&Cell::Null) && first.is_nothing(&Cell::Tuples(vec![])));
+        assert!(!first.is_nothing(&Cell::Tuples(vec![vec![Cell::Null]])), "a tuple of null");
     }
 
     #[test]

@@ -40,11 +40,11 @@ impl fmt::Display for RowKey {
     }
 }
 
-/// One text for one value, and one that PostgreSQL reads as the column's type. `None`: null, or a set of words, which no
-/// key has.
+/// One text for one value, and one that PostgreSQL reads as the column's type. `None`: null, or a set of words or
+/// tuples, which no key has.
 pub fn text(cell: &Cell) -> Option<String> {
     match cell {
-        Cell::Null | Cell::Words(_) => None,
+        Cell::Null | Cell::Words(_) | Cell::Tuples(_) => None,
         Cell::Int(number) => Some(number.to_string()),
         Cell::Text(text) | Cell::Json(text) => Some(text.clone()),
         Cell::Float(number) => Some(number.canonical().to_string()),

@@ -1,22 +1,27 @@
-//! The greatest or smallest of the values that a key's rows have, exact also when the row that has it is deleted or
-//! changed: the state keeps all values of a key.
+//! The greatest, the smallest or the first of the values that a key's rows have, exact also when the row that has it is
+//! deleted or changed: the state keeps all values of a key.
 //!
-//! * `^`, the view, zero, the column's place, the key, then [`bucket`]: the values of that bucket, each followed by how
-//!   many rows have it, in their order;
-//! * `<`, the view, zero, the column's place, then the key: the extreme of each bucket, after the bucket, in the order of
+//! * `^`, the view, zero, the column's place, the key, then [`Aggregate::bucket`]: the values of that bucket, each followed
+//!   by how many rows have it, in their order;
+//! * `<`, the view, zero, the column's place, then the key: what is shown of each bucket, after the bucket, in the order of
 //!   the buckets.
 //!
-//! The rows of a bucket say what is the extreme there without a value, and the extremes which bucket has the whole
-//! key's. All that a record can touch is found by its old and its new row. Both rows are written whole: a key with tens
-//! of thousands of values in one bucket, or with values in so many buckets, is dear.
+//! The rows of a bucket say what is shown of it when a value goes, and the row of all buckets what is shown of the whole
+//! key. A bucket's own row need not be known for that: so all that a record can touch is found by its old and its new row.
+//!
+//! Both rows are written whole: a key with tens of thousands of values in one bucket, or with values in so many buckets, is
+//! dear. Where the first N are kept, the row of all buckets has up to N tuples for each of them. A key whose tuples begin
+//! with times of 365 days has 365 buckets, and with a limit of 10, up to 3,650 tuples, in the row that is read with each
+//! record of that key, and written with each that changes what a bucket shows.
 #![deny(clippy::disallowed_methods)]
 
 use crate::handler::{Keys, Step};
 use sinks::{
     Cell, Key,
-    plan::{Aggregate, Contribution, Part, bucket},
+    plan::{Aggregate, Contribution, Part},
     write_key,
 };
+use std::{cmp::Ordering, sync::Arc};
 
 /// Asks for what counting this contribution in or out looks at.
 pub(super) fn ask(
@@ -25,23 +30,14 @@ pub(super) fn ask(
     contribution: &Contribution,
     keys: &mut Keys,
 ) {
-    for (column, value) in values(first, part, contribution) {
-        keys.row(extremes_key(view, column, &contribution.key));
+    let all = part.aggregates.iter().zip(&contribution.amounts).enumerate();
+    for (at, (aggregate, value)) in all.filter(|(_, (aggregate, _))| aggregate.keeps_values()) {
+        keys.row(extremes_key(view, first + at, &contribution.key));
         if *value != Cell::Null {
-            keys.row(values_key(view, column, &contribution.key, value));
+            let bucket = aggregate.bucket(value);
+            keys.row(values_key(view, first + at, &contribution.key, bucket));
         }
     }
-}
-
-/// The values of a contribution that are kept, each with its column in the share.
-fn values<'c>(
-    first: usize,
-    part: &'c Part,
-    contribution: &'c Contribution,
-) -> impl Iterator<Item = (usize, &'c Cell)> {
-    let all = part.aggregates.iter().zip(&contribution.amounts).enumerate();
-    let kept = all.filter(|(_, (aggregate, _))| aggregate.is_extreme());
-    kept.map(move |(at, (_, value))| (first + at, value))
 }
 
 /// A row's value leaves its key, or comes to it.
@@ -53,7 +49,7 @@ pub(super) fn shift(
     is: Option<&Contribution>,
 ) {
     for (at, aggregate) in part.aggregates.iter().enumerate() {
-        if !aggregate.is_extreme() {
+        if !aggregate.keeps_values() {
             continue;
         }
         let value = |one: Option<&'_ Contribution>| {
@@ -81,22 +77,24 @@ fn count(
     value: &Cell,
     more: i64,
 ) {
-    let at = values_key(view, column, key, value);
+    let bucket = aggregate.bucket(value);
+    let at = values_key(view, column, key, bucket);
     let mut counts = Pairs::of(step, &at);
-    let rows = counts.get(value).and_then(Cell::int).unwrap_or(0) + more;
-    counts.set(value.clone(), (rows != 0).then_some(Cell::Int(rows)));
-    let extreme = match aggregate {
-        Aggregate::Min(_) => counts.first().cloned(),
-        _ => counts.last().cloned(),
-    };
+    let order = |a: &Cell, b: &Cell| aggregate.compare(a, b);
+    let rows = counts.get(value, order).and_then(Cell::int).unwrap_or(0) + more;
+    counts.set(value.clone(), (rows != 0).then_some(Cell::Int(rows)), order);
+    let shown = aggregate.shown(counts.names());
     counts.keep(step, at);
     let at = extremes_key(view, column, key);
-    let mut extremes = Pairs::of(step, &at);
-    extremes.set(Cell::Int(bucket(value)), extreme);
-    extremes.keep(step, at);
+    let (mut buckets, bucket) = (Pairs::of(step, &at), Cell::Int(bucket));
+    // Most values change nothing of what is shown, and there may be much of that.
+    if buckets.get(&bucket, Cell::cmp) != shown.as_ref() {
+        buckets.set(bucket, shown, Cell::cmp);
+        buckets.keep(step, at);
+    }
 }
 
-/// The extreme of the key, null if it has no value.
+/// What is shown of the key, null if it has no value.
 pub(super) fn of(
     step: &mut Step<'_>,
     view: &str,
@@ -104,54 +102,53 @@ pub(super) fn of(
     key: &[Cell],
     aggregate: &Aggregate,
 ) -> Cell {
-    let extremes = Pairs::of(step, &extremes_key(view, column, key)).0;
-    // Buckets and their extremes take turns.
-    let found = match aggregate {
-        Aggregate::Min(_) => extremes.get(1),
-        _ => extremes.last(),
-    };
-    found.cloned().unwrap_or(Cell::Null)
+    let buckets = Pairs::of(step, &extremes_key(view, column, key));
+    aggregate.shown(buckets.values()).unwrap_or(Cell::Null)
 }
 
-/// A state row of pairs, in the order of the first of each.
-struct Pairs(Vec<Cell>);
+/// A state row of pairs, in an order of the first of each.
+struct Pairs(Arc<[Cell]>);
 impl Pairs {
     fn of(step: &mut Step<'_>, at: &[u8]) -> Self {
-        Self(step.cells(at).map(|row| row.to_vec()).unwrap_or_default())
+        Self(step.cells(at).unwrap_or_default())
     }
     fn keep(self, step: &mut Step<'_>, at: Key) {
-        if self.0.is_empty() { step.drop_row(at) } else { step.keep_cells(at, self.0.into()) }
+        if self.0.is_empty() { step.drop_row(at) } else { step.keep_cells(at, self.0) }
     }
-    fn place(&self, name: &Cell) -> Result<usize, usize> {
+    fn place(&self, name: &Cell, order: impl Fn(&Cell, &Cell) -> Ordering) -> Result<usize, usize> {
         let (pairs, _) = self.0.as_chunks::<2>();
-        pairs.binary_search_by(|pair| pair[0].cmp(name))
+        pairs.binary_search_by(|pair| order(&pair[0], name))
     }
-    fn get(&self, name: &Cell) -> Option<&Cell> {
-        self.place(name).ok().and_then(|at| self.0.get(2 * at + 1))
+    fn get(&self, name: &Cell, order: impl Fn(&Cell, &Cell) -> Ordering) -> Option<&Cell> {
+        self.place(name, order).ok().and_then(|at| self.0.get(2 * at + 1))
     }
-    fn set(&mut self, name: Cell, value: Option<Cell>) {
-        match (self.place(&name), value) {
-            (Ok(at), Some(value)) => self.0[2 * at + 1] = value,
-            (Ok(at), None) => drop(self.0.drain(2 * at..2 * at + 2)),
-            (Err(at), Some(value)) => drop(self.0.splice(2 * at..2 * at, [name, value])),
-            (Err(_), None) => {}
+    fn set(&mut self, name: Cell, value: Option<Cell>, order: impl Fn(&Cell, &Cell) -> Ordering) {
+        let place = self.place(&name, order);
+        let mut cells = self.0.to_vec();
+        match (place, value) {
+            (Ok(at), Some(value)) => cells[2 * at + 1] = value,
+            (Ok(at), None) => drop(cells.drain(2 * at..2 * at + 2)),
+            (Err(at), Some(value)) => drop(cells.splice(2 * at..2 * at, [name, value])),
+            (Err(_), None) => return,
         }
+        self.0 = cells.into();
     }
-    fn first(&self) -> Option<&Cell> {
-        self.0.first()
+    /// The first of each pair.
+    fn names(&self) -> impl DoubleEndedIterator<Item = &Cell> {
+        self.0.as_chunks::<2>().0.iter().map(|[name, _]| name)
     }
-    /// The greatest first of a pair.
-    fn last(&self) -> Option<&Cell> {
-        self.0.len().checked_sub(2).and_then(|at| self.0.get(at))
+    /// The second of each.
+    fn values(&self) -> impl DoubleEndedIterator<Item = &Cell> {
+        self.0.as_chunks::<2>().0.iter().map(|[_, value]| value)
     }
 }
 
 fn extremes_key(view: &str, column: usize, key: &[Cell]) -> Key {
     named(b'<', view, column, key)
 }
-fn values_key(view: &str, column: usize, key: &[Cell], value: &Cell) -> Key {
+fn values_key(view: &str, column: usize, key: &[Cell], bucket: i64) -> Key {
     let mut at = named(b'^', view, column, key);
-    write_key(&mut at, &[Cell::Int(bucket(value))]);
+    write_key(&mut at, &[Cell::Int(bucket)]);
     at
 }
 fn named(kind: u8, view: &str, column: usize, key: &[Cell]) -> Key {

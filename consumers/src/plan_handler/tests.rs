@@ -1,6 +1,7 @@
 //! Plans over tables that are no shop's: keys of text and uuid, of two and three columns, texts that are not sent,
 //! greatest and smallest values; against the same views computed from the tables as they are in the end.
 mod aggregates;
+mod firsts;
 mod types;
 
 use super::*;

@@ -161,6 +161,11 @@ impl Bytes {
                 self.count(list.0.len());
                 list.0.iter().for_each(|text| self.option(text.as_deref(), Self::text));
             }
+            Cell::Tuples(tuples) => {
+                self.put(&[13]);
+                self.count(tuples.len());
+                tuples.iter().for_each(|tuple| self.cells(tuple));
+            }
         }
     }
 
@@ -201,6 +206,11 @@ mod tests {
 
     /// Few different values, so that two contents are often nearly the same.
     fn cell() -> impl Strategy<Value = Cell> {
+        let tuple = prop::collection::vec(plain(), 0..3);
+        let tuples = prop::collection::vec(tuple, 0..3).prop_map(Cell::Tuples);
+        prop_oneof![13 => plain(), 1 => tuples]
+    }
+    fn plain() -> impl Strategy<Value = Cell> {
         let text = || prop_oneof![Just(""), Just("a"), Just("ab"), Just("\0"), Just("1")];
         let number = || prop_oneof![Just(0), Just(1), Just(-1), Just(256), any::<i64>()];
         prop_oneof![

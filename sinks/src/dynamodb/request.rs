@@ -38,6 +38,8 @@ impl Value {
             Cell::List(list) => Some(Value::List(list.clone())),
             Cell::Json(text) => Some(Value::Text(text.clone())),
             Cell::Date(_) | Cell::Uuid(_) => Some(Value::Text(cell.to_string())),
+            // Never shown: see `Merge::First`.
+            Cell::Tuples(_) => Some(Value::Text(cell.to_string())),
         }
     }
     /// The same of a column of a key, which is a number, a text or bytes.

@@ -25,6 +25,7 @@ impl Serialize for Cell {
             Cell::Bytes(_) => object(json, "x", &self.to_string()),
             Cell::Json(text) => object(json, "j", text),
             Cell::List(list) => object(json, "l", list),
+            Cell::Tuples(tuples) => object(json, "tuples", tuples),
         }
     }
 }
@@ -47,7 +48,8 @@ impl<'de> Deserialize<'de> for Cell {
 }
 
 /// What a cell is stored as.
-const CELL: &str = "null, an integer, text, or an object with d, t, s, b, f, day, u, x, j or l";
+const CELL: &str =
+    "null, an integer, text, or an object with d, t, s, b, f, day, u, x, j, l or tuples";
 
 struct Any;
 impl<'de> Visitor<'de> for Any {
@@ -90,6 +92,7 @@ impl<'de> Visitor<'de> for Any {
                 "x" => map.next_value().map(|text| of_text(Type::Bytes, text)),
                 "j" => map.next_value().map(Cell::Json),
                 "l" => map.next_value::<List>().map(Cell::List),
+                "tuples" => map.next_value().map(Cell::Tuples),
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                     continue;
@@ -172,6 +175,10 @@ mod tests {
             (Cell::Bytes(vec![0, 0xfe]), r#"{"x":"\\x00fe"}"#),
             (Cell::Json("{\"a\":  1}".into()), r#"{"j":"{\"a\":  1}"}"#),
             (Cell::List(List(vec![Some("a".into()), None])), r#"{"l":["a",null]}"#),
+            (
+                Cell::Tuples(vec![vec!["a".into(), decimal("1.50")], vec![Cell::Null]]),
+                r#"{"tuples":[["a",{"d":"1.50"}],[null]]}"#,
+            ),
         ];
         for (cell, json) in stored {
             assert_eq!(serde_json::to_string(&cell).expect("JSON"), json);

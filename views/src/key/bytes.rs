@@ -19,6 +19,8 @@
 //! | bytes | `90`, as text is written |
 //! | JSON | `91`, as text is written |
 //! | list | `92`, each text as text is written, `51` for null, then `00` |
+//!
+//! Tuples are in no key, and would be written as null.
 #![deny(clippy::disallowed_methods)]
 
 use crate::{Cell, Float, List};
@@ -84,6 +86,7 @@ fn write_cell(out: &mut Vec<u8>, cell: &Cell) {
             out.push(0);
         }
         Cell::List(list) => write_list(out, list),
+        Cell::Tuples(_) => out.push(NULL),
     }
 }
 

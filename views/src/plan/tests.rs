@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Column, Float, List, cell::tests::cell};
+use crate::{Column, Direction, Float, JsonItem, List, cell::tests::cell};
 use proptest::prelude::*;
 
 const KEY: &[Column] = &[Column::new("group", Type::Text)];
@@ -82,6 +82,56 @@ fn a_plan_sums_no_floats() {
     let aggregates = vec![Aggregate::Sum(Type::Float, Expr::Own(0))];
     let part = Part { table: 0, filter: Condition::Always, key: vec![Expr::Own(0)], aggregates };
     let _ = Plan::new(View::totals("v", KEY, &[Merge::Sum], N), None, vec![part]);
+}
+
+/// What a plan says that keeps the first of tuples of two values, shown so.
+fn plan_of_first(limit: usize, values: usize, shown: Expr) -> Result<Plan, String> {
+    let first = First { limit, order: &[Direction::Ascending, Direction::Descending] };
+    let values = (0..values).map(Expr::Own).collect();
+    let aggregates = vec![Aggregate::First { first, values, filter: Condition::Always }];
+    let part = Part { table: 0, filter: Condition::Always, key: vec![Expr::Own(0)], aggregates };
+    let merge = Box::leak(Box::new([Merge::First(first)]));
+    let view = View::totals("v", KEY, merge, N).showing(N, vec![shown]);
+    let made = std::panic::catch_unwind(|| Plan::new(view, None, vec![part]));
+    made.map_err(|why| *why.downcast::<String>().expect("a text"))
+}
+
+#[test]
+fn a_plan_keeps_a_bounded_number_of_tuples_and_shows_none_of_them_bare() {
+    let count = || Expr::Total(0).tuple_count();
+    for limit in [1, First::LIMIT_MAX] {
+        assert!(plan_of_first(limit, 2, count()).is_ok());
+    }
+    let why = |limit, values, shown| plan_of_first(limit, values, shown).expect_err("refused");
+    assert_eq!(why(0, 2, count()), "v: a limit of 0, which is none of 1 to 1000");
+    assert_eq!(why(1_001, 2, count()), "v: a limit of 1001, which is none of 1 to 1000");
+    for values in [0, 1, 3] {
+        assert_eq!(
+            why(1, values, count()),
+            "v: not one direction for each value of a tuple",
+            "{values}"
+        );
+    }
+    let bare = Expr::Total(0);
+    for shown in [bare.clone(), bare.clone().when(Condition::Always), bare.or_zero()] {
+        assert_eq!(why(1, 2, shown), "v: tuples in column n");
+    }
+}
+
+#[test]
+fn a_row_has_a_tuple_where_the_filter_holds() {
+    let first = First { limit: 1, order: &[Direction::Ascending] };
+    let filter = Condition::Below(Expr::Own(1), 5);
+    let aggregate = Aggregate::First { first, values: vec![Expr::Own(0)], filter };
+    let of = |value: Cell, n: i64| aggregate.amount(Parts::of_row(&[], &[value, n.into()]));
+    let tuple = |value: Cell| Cell::Tuples(vec![vec![value]]);
+    assert_eq!(of("a".into(), 5), Cell::Null);
+    assert_eq!(of("a".into(), 4), tuple("a".into()));
+    assert_eq!(of(Cell::Null, 4), tuple(Cell::Null), "a null is a value");
+    // Whichever of equal numbers comes first, they are one text.
+    assert_eq!(format!("{:?}", of(decimal("1.50"), 4)), format!("{:?}", tuple(decimal("1.5"))));
+    assert_eq!(format!("{:?}", of(float(-0.0), 4)), format!("{:?}", tuple(float(0.0))));
+    assert!(aggregate.is_nothing(&Cell::Null) && !aggregate.is_nothing(&tuple(Cell::Null)));
 }
 
 #[test]
@@ -196,7 +246,12 @@ proptest! {
             a.clone().day(),
             a.clone().flag_below(limit),
             Expr::Words(vec![a.clone(), b.clone()]),
-            Expr::Average { sum: a.into(), count: b.into(), places: 2 },
+            Expr::Average { sum: a.clone().into(), count: b.into(), places: 2 },
+            Expr::Is(Condition::Known(a.clone()).into()),
+            a.clone().tuple_count(),
+            a.clone().tuple_value(0, 1),
+            a.clone().tuple_texts(1),
+            a.tuple_json(JsonItem::Array(vec![1, 0])),
         ];
         for kind in [Type::Int, Type::Decimal, Type::Float] {
             let sums = all.iter().map(|expr| Aggregate::Sum(kind, expr.clone()).amount(parts));

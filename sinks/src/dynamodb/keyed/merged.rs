@@ -268,6 +268,7 @@ fn bytes_min(value: &Value) -> usize {
         Value::Text(text) => text.len(),
         Value::Bytes(bytes) => bytes.len(),
         Value::Words(words) => words.iter().map(String::len).sum(),
+        Value::List(list) => list.0.iter().map(|text| text.as_ref().map_or(1, String::len)).sum(),
         _ => 1,
     }
 }
