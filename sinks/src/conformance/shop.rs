@@ -1,4 +1,5 @@
 //! A small made-up shop: its views, its partitions' logs as writes, and what the views must show in the end.
+mod firsts;
 pub(super) mod merged;
 mod types;
 
@@ -76,7 +77,7 @@ impl Shop {
             views.extend(types::rows());
         }
         if supports.totals {
-            views.extend([regions(), types::totals()]);
+            views.extend([regions(), types::totals(), firsts::view()]);
         }
         if supports.merged {
             views.extend(merged::views());
@@ -326,6 +327,7 @@ pub(super) fn logs(seed: u64, supports: &Supports, length: u64) -> Vec<Log> {
     let mut more = Dice::new(seed ^ 0x2c0d);
     let mut most = Dice::new(seed ^ 0x3e26);
     let mut typed = Dice::new(seed ^ 0x7e5d);
+    let mut first = Dice::new(seed ^ 0xf125);
     let mut logs: Vec<Log> = partitions()
         .into_iter()
         .zip(['p', 'p', 'o', 'o', 'd', 'd'])
@@ -343,6 +345,7 @@ pub(super) fn logs(seed: u64, supports: &Supports, length: u64) -> Vec<Log> {
         wide_keys(log, &mut more, supports);
         merged::writes(log, &mut most, supports);
         types::fill(log, &mut typed, supports);
+        firsts::fill(log, &mut first, supports);
     }
     logs
 }

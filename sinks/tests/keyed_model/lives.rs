@@ -20,7 +20,8 @@ fn request(entry: &str, offset: i64, lines: i64, seen: Option<&Item>) -> Request
     let writer = Writer { shape: &shape, generation: 1, entry, source: entry, now_ms: 0 };
     let worth = Decimal::from_parts((lines * 25).into(), 2);
     let one = Cell::from((lines > 0).then_some(1));
-    let op = Op::Share(vec![lines.into(), lines.into(), worth.into(), one.clone(), one]);
+    let largest = one.int().map_or(Cell::Null, |one| Cell::Tuples(vec![vec![one.into()]]));
+    let op = Op::Share(vec![lines.into(), lines.into(), worth.into(), one.clone(), one, largest]);
     let mut ask = Ask::default();
     let write = Write { offset, source_ts_ms: 0, view: "tallies", key: vec![1.into()], op };
     ask.add(&shape, &write).expect("any share");

@@ -1,5 +1,8 @@
 //! The shop, its topics, and what SQL and the handlers make of them.
-use sinks::{AlertWhen, Cell, Column, Condition, Decimal, Expr, Merge, Op, Type, View};
+use sinks::{
+    AlertWhen, Cell, Column, Condition, Decimal, Direction, Expr, First, List, Merge, Op, Type,
+    View,
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::LazyLock,
@@ -73,14 +76,26 @@ pub static TALLIES: LazyLock<View> = LazyLock::new(tallies);
 const fn int(name: &'static str) -> Column {
     Column::new(name, Type::Int)
 }
-const MERGE: &[Merge] = &[Merge::Sum, Merge::Sum, Merge::Sum, Merge::Max, Merge::Min];
+/// The two largest quantities that differ.
+const LARGEST: First = First { limit: 2, order: &[Direction::Descending] };
+const MERGE: &[Merge] =
+    &[Merge::Sum, Merge::Sum, Merge::Sum, Merge::Max, Merge::Min, Merge::First(LARGEST)];
+const TOP: Column = Column::new("largest", Type::List);
 const WORTH: Column = Column::new("worth", Type::Decimal);
 
 /// Several sums, one of them of decimals, a greatest and a smallest value, and an alert, beside an owner's columns.
 fn cards() -> View {
     const OWN: &[Column] = &[int("base"), int("words")];
-    const SHOWN: &[Column] =
-        &[int("base"), int("lines"), int("left"), WORTH, int("most"), int("least"), int("low")];
+    const SHOWN: &[Column] = &[
+        int("base"),
+        int("lines"),
+        int("left"),
+        WORTH,
+        int("most"),
+        int("least"),
+        TOP,
+        int("low"),
+    ];
     let left = Expr::Own(0).minus(Expr::Total(1).or_zero());
     let shows = vec![
         Expr::Own(0),
@@ -89,6 +104,7 @@ fn cards() -> View {
         Expr::Total(2),
         Expr::Total(3),
         Expr::Total(4),
+        Expr::Total(5).tuple_texts(0),
         left.flag_below(LOW_BELOW),
     ];
     View::rows("cards", const { &[int("id")] }, OWN)
@@ -101,9 +117,10 @@ fn cards() -> View {
 /// The same of order items alone; few of them raise an alert.
 fn tallies() -> View {
     const SHOWN: &[Column] =
-        &[int("lines"), int("sold"), WORTH, int("most"), int("least"), int("few")];
-    let shows = (0..5).map(Expr::Total).chain([Expr::Total(1).flag_below(LOW_BELOW)]).collect();
-    View::totals("tallies", const { &[int("id")] }, MERGE, &SHOWN[..5])
+        &[int("lines"), int("sold"), WORTH, int("most"), int("least"), TOP, int("few")];
+    let last = [Expr::Total(5).tuple_texts(0), Expr::Total(1).flag_below(LOW_BELOW)];
+    let shows = (0..5).map(Expr::Total).chain(last).collect();
+    View::totals("tallies", const { &[int("id")] }, MERGE, SHOWN)
         .showing(SHOWN, shows)
         .alerting(AlertWhen { flag: "few", value: "sold", table: "few_sold" })
 }
@@ -197,38 +214,50 @@ pub fn oracle(rows: &BTreeMap<(char, u8), Row>, rules: Rules, derived: bool) -> 
         );
         view.extend(tokens(words, rules.version).into_iter().map(|t| (Key::Token(t, id), vec![])));
         if words != 0 {
-            let [lines, sold, worth, most, least] = summed(rows.values(), id);
+            let [lines, sold, worth, most, least, largest] = summed(rows.values(), id);
             let left = base - sold.int().unwrap_or(0);
             let lines = Cell::from(lines.int().unwrap_or(0));
-            let row =
-                vec![base.into(), lines, left.into(), worth, most, least, flag(left < LOW_BELOW)];
+            let (base, left, low) = (base.into(), left.into(), flag(left < LOW_BELOW));
+            let row = vec![base, lines, left, worth, most, least, texts(&largest), low];
             view.insert(Key::Card(id), row);
         }
     }
     for id in 0..5 {
-        let row = summed(rows.values(), id);
+        let mut row = summed(rows.values(), id).to_vec();
         if let Some(sold) = row[1].int() {
-            let flag = Cell::from((sold < LOW_BELOW).then_some(1));
-            view.insert(Key::Tally(id), row.into_iter().chain([flag]).collect());
+            row[5] = texts(&row[5]);
+            row.push(Cell::from((sold < LOW_BELOW).then_some(1)));
+            view.insert(Key::Tally(id), row);
         }
     }
     view.retain(|key, _| rules.has(*key));
     view
 }
-/// Of a product's order items: how many, what of it, what it is worth, the most and the least of one; null without any.
-fn summed<'a>(rows: impl Iterator<Item = &'a Row>, id: u8) -> [Cell; 5] {
+/// What is shown of tuples of one value.
+fn texts(tuples: &Cell) -> Cell {
+    let text = |tuple: &Vec<Cell>| Some(tuple[0].to_string());
+    let texts: Vec<Option<String>> = tuples.tuples().iter().map(text).collect();
+    if texts.is_empty() { Cell::Null } else { Cell::List(List(texts)) }
+}
+/// Of a product's order items: how many, what of it, what it is worth, the most and the least of one, and the largest;
+/// null without any.
+fn summed<'a>(rows: impl Iterator<Item = &'a Row>, id: u8) -> [Cell; 6] {
     let of_product = |row: &Row| match row {
         Row::OrderItem { product, quantity } if *product == id => Some(*quantity),
         _ => None,
     };
     let quantities: Vec<i64> = rows.filter_map(of_product).collect();
     if quantities.is_empty() {
-        return [const { Cell::Null }; 5];
+        return [const { Cell::Null }; 6];
     }
     let (lines, sold) = (quantities.len() as i64, quantities.iter().sum::<i64>());
     let worth = Decimal::from_parts((sold * 25).into(), 2);
     let (most, least) = (quantities.iter().max(), quantities.iter().min());
-    [lines.into(), sold.into(), worth.into(), most.copied().into(), least.copied().into()]
+    let sizes: BTreeSet<i64> = quantities.iter().copied().collect();
+    let largest = sizes.iter().rev().take(LARGEST.limit).map(|size| vec![Cell::Int(*size)]);
+    let largest = Cell::Tuples(largest.collect());
+    let [most, least] = [most, least].map(|of| of.copied().into());
+    [lines.into(), sold.into(), worth.into(), most, least, largest]
 }
 fn sold_in<'a>(rows: impl Iterator<Item = &'a Row>, id: u8) -> i64 {
     rows.map(|r| match r {

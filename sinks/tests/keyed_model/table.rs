@@ -160,6 +160,7 @@ pub fn shown(key: Key, item: &Item) -> Vec<Cell> {
         None => Cell::Null,
         Some(Value::Int(n)) => Cell::Int(*n as i64),
         Some(Value::Number(d)) => Cell::Decimal(d.clone()),
+        Some(Value::List(list)) => Cell::List(list.clone()),
         Some(other) => panic!("no column is {other:?}"),
     };
     match key.merged() {

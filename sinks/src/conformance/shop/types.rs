@@ -105,7 +105,8 @@ fn a_row(dice: &mut Dice, number: u64, gone: bool) -> Vec<(&'static str, Vec<Cel
     vec![(view, key, if gone { Op::Delete } else { Op::Put(row) })]
 }
 
-fn every(dice: &mut Dice) -> Vec<Cell> {
+/// A value of each type, in the order of the columns.
+pub(super) fn every(dice: &mut Dice) -> Vec<Cell> {
     let decimal = Decimal::from_parts((dice.roll(100_000) as i64).into(), 2);
     let words = ["blue", "größe"][..dice.roll(3) as usize].iter().map(|word| (*word).to_owned());
     let json = ["{\"b\":  1, \"a\": [null]}", "null", "\"\\u00e9 \\\"\""][dice.roll(3) as usize];

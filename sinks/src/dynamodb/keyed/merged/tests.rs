@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    Column, Condition, Decimal, Expr, Index, Merge, Op, Type, Write,
+    Column, Condition, Decimal, Direction, Expr, First, Index, Merge, Op, Type, Write,
     dynamodb::keyed::{Shape, Step},
 };
 
@@ -156,6 +156,63 @@ fn what_does_not_fit_into_an_item_is_refused_by_name() {
     let text = "y".repeat(200_000);
     let why = refused(&mut ask(1, Op::Share(vec![Cell::Null, text.as_str().into()])), &item);
     assert!(why.starts_with("cards: a row and all") && why.contains("409600"), "{why}");
+    assert!(!why.contains("yy"));
+}
+
+const DEAREST: First = First { limit: 2, order: &[Direction::Descending, Direction::Ascending] };
+
+/// The dearest of a group, as a list of texts.
+fn of_firsts() -> Shape {
+    const SHOWN: &[Column] = &[Column::new("n", Type::Int), Column::new("dearest", Type::List)];
+    let shows = vec![Expr::Total(0), Expr::Total(1).tuple_texts(1)];
+    let view = View::totals("tops", ID, &[Merge::Sum, Merge::First(DEAREST)], SHOWN);
+    Shape::Merged(Box::new(Merged::of(&view.showing(SHOWN, shows)).expect("few columns")))
+}
+fn tuples(of: &[(i64, &str)]) -> Op {
+    let tuple = |(price, name): &(i64, &str)| vec![Cell::Int(*price), Cell::from(*name)];
+    Op::Share(vec![(of.len() as i64).into(), Cell::Tuples(of.iter().map(tuple).collect())])
+}
+fn asked_of_firsts(shape: &Shape, op: Op) -> Ask {
+    let mut ask = Ask::default();
+    let write = Write { offset: 5, source_ts_ms: 7, view: "tops", key: vec![1.into()], op };
+    ask.add(shape, &write).expect("any share");
+    ask
+}
+
+/// Stored in tables: never to be changed.
+#[test]
+fn tuples_in_an_item_are_as_ever() {
+    let shape = of_firsts();
+    let send = |entry: &str, op: Op, seen: Option<&Item>| {
+        let seen = seen.map(|item| writer(&shape, entry).sight(item).expect("an item of ours"));
+        writer(&shape, entry).aim(&asked_of_firsts(&shape, op), seen.as_ref()).expect("fits")
+    };
+    let item = put(send("o1", tuples(&[(7, "b"), (-1, "a")]), None));
+    let entry = [&[5, 1, 1, 4, 13, 2][..], &[2, 1, 14, 3, 1, b'b'], &[2, 1, 1, 3, 1, b'a']];
+    assert_eq!(item["o1"], Value::Bytes(entry.concat()));
+    assert_eq!(item["dearest"], Value::List(["b", "a"].into()));
+
+    let request = send("o2", tuples(&[(7, "a")]), Some(&item));
+    let Action::Update(changes) = request.action else { panic!("an update") };
+    for change in
+        [Change::Set("n", Value::Int(3)), Change::Set("dearest", Value::List(["a", "b"].into()))]
+    {
+        assert!(changes.contains(&change), "{change:?}: {changes:?}");
+    }
+}
+
+/// A letter or a write that is left out, as of any other item: nothing waits for it to fit.
+#[test]
+fn tuples_that_do_not_fit_into_an_item_are_refused_by_name() {
+    let shape = of_firsts();
+    let long = "y".repeat(150_000);
+    let mut ask = asked_of_firsts(&shape, tuples(&[(7, &long), (5, &long)]));
+    // As texts and in the entry.
+    let why = match writer(&shape, "o1").next(&mut ask, None) {
+        Step::Refused(why) => why,
+        other => panic!("{other:?}"),
+    };
+    assert!(why.starts_with("tops: a row and all") && why.contains("409600"), "{why}");
     assert!(!why.contains("yy"));
 }
 

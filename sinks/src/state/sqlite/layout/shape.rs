@@ -50,7 +50,7 @@ fn columns_of_earlier(text: &str) -> Option<Columns> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Merge, Type, conformance::shop};
+    use crate::{Direction, First, Merge, Type, conformance::shop};
 
     const ID: Column = Column::new("product_id", Type::Int);
 
@@ -96,6 +96,17 @@ mod tests {
             assert_eq!(shape(view), golden);
             assert_eq!(of_earlier(view, earlier).as_deref(), Some(golden));
         }
+    }
+
+    /// Stored: never to be changed.
+    #[test]
+    fn a_view_of_the_first_tuples_tells_how_many_and_in_which_order() {
+        const FIRST: First =
+            First { limit: 10, order: &[Direction::Descending, Direction::Ascending] };
+        const TOP: Column = Column::new("top", Type::Json);
+        let view = View::totals("tops", &[ID], &[Merge::Sum, Merge::First(FIRST)], &[TOP]);
+        let golden = "totals; merge=sum, first 10 desc asc; key=product_id int; columns=top json";
+        assert_eq!(shape(&view), golden);
     }
 
     #[test]
