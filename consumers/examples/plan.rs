@@ -25,6 +25,12 @@
 //!     case when t.points - coalesce(sum(c.likes), 0) < 0 then 1 end as wanted
 //!   from tickets t left join comments c on c.project = t.project and c.ticket = t.id
 //!   where t.points is not null group by t.project, t.id;
+//! create view projects as -- `biggest`: the first three tickets
+//!   select project, count(*) as tickets,
+//!     case when count(distinct assignee) <= 20 then count(distinct assignee) end as assignees,
+//!     to_json((array_agg(json_build_object('id', id, 'title', title, 'points', points)
+//!       order by points desc, id collate "C"))[:3]) as biggest
+//!   from tickets group by project;
 //! ```
 use consumers::{
     engine::Engine,
@@ -37,8 +43,8 @@ use consumers::{
 };
 use debezium::Decoder;
 use sinks::{
-    Alert, AlertWhen, Batch, Column, Committer, Condition, Expr, Merge, Plan, Sink, State, Type,
-    View,
+    Alert, AlertWhen, Batch, Column, Committer, Condition, Direction, Expr, First, JsonItem, Merge,
+    Plan, Sink, State, Type, View,
     dlq::ObjectDlq,
     objects::{Endpoint, Place},
     plan::{Aggregate, Own, Part},
@@ -147,6 +153,41 @@ fn ticket_votes() -> Plan {
     Plan::new(view, Some(of_ticket(&[0, 3])), vec![of_comments(vec![likes()])])
 }
 
+/// A set up to a bound, and the first three tickets of each project: with the primary key among what they are ordered by,
+/// no two of them are one.
+fn projects() -> Plan {
+    use Direction::{Ascending, Descending};
+    const ASSIGNEES_MAX: usize = 20;
+    const ASSIGNEES: First = First { limit: ASSIGNEES_MAX + 1, order: &[Ascending] };
+    const BIGGEST: First = First { limit: 3, order: &[Descending, Ascending, Ascending] };
+    const MERGE: &[Merge] = &[Merge::Sum, Merge::First(ASSIGNEES), Merge::First(BIGGEST)];
+    const SHOWN: &[Column] =
+        &[int("tickets"), int("assignees"), Column::new("biggest", Type::Json)];
+    let (title, assignee, points) = (Expr::Own(0), Expr::Own(2), Expr::Own(3));
+    let assignees = Aggregate::First {
+        first: ASSIGNEES,
+        values: vec![assignee.clone()],
+        filter: Condition::Known(assignee),
+    };
+    let biggest = Aggregate::First {
+        first: BIGGEST,
+        values: vec![points, Expr::Key(1), title],
+        filter: Condition::Always,
+    };
+    let tickets = Part {
+        table: TICKETS,
+        filter: Condition::Always,
+        key: vec![Expr::Key(0)],
+        aggregates: vec![Aggregate::Count, assignees, biggest],
+    };
+    let assignees = Expr::Total(1).tuple_count();
+    let few = Condition::Below(assignees.clone(), ASSIGNEES_MAX as i64 + 1);
+    let ticket = JsonItem::Object(vec![("id", 1), ("title", 2), ("points", 0)]);
+    let shows = vec![Expr::Total(0), assignees.when(few), Expr::Total(2).tuple_json(ticket)];
+    let view = View::totals("projects", &TICKET[..1], MERGE, SHOWN).showing(SHOWN, shows);
+    Plan::new(view, None, vec![tickets])
+}
+
 /// Says what becomes durable.
 struct Told;
 impl Observer<PlanHandler> for Told {
@@ -194,9 +235,10 @@ pub fn run(file: &str, folder: &Path, sink: &str) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder)?;
     let io = tokio::runtime::Runtime::new()?;
     let prefix = sink.strip_prefix("dynamodb:");
-    let plans = vec![ticket_cards(), ticket_votes(), tickets_now(), tickets_by_status()];
+    let plans =
+        vec![ticket_cards(), ticket_votes(), tickets_now(), tickets_by_status(), projects()];
     // The state is bound to this text: write another number when the tables or plans above come to mean something else.
-    let handler = PlanHandler::new(tables(), plans, "issues rules 2".into());
+    let handler = PlanHandler::new(tables(), plans, "issues rules 3".into());
     let (sink, state) = match prefix {
         Some(prefix) => io.block_on(in_dynamodb(folder, prefix, handler.views()))?,
         None => in_sqlite(folder, handler.views())?,

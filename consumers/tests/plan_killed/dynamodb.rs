@@ -6,11 +6,12 @@ use sinks::Cell;
 use std::collections::HashMap;
 
 /// The views, each with the attribute without which an item is no row.
-const SHOWN_BY: [(&str, &str); 4] = [
+const SHOWN_BY: [(&str, &str); 5] = [
     ("ticket_cards", "live"),
     ("ticket_votes", "points"),
     ("tickets_now", "live"),
     ("tickets_by_status", "live"),
+    ("projects", "live"),
 ];
 /// A column of times.
 const NEWEST: &str = "newest";

@@ -35,7 +35,7 @@ const UNTOLD: usize = 6;
 const MOVED: [&str; 2] = ["goes on with", "durable up to"];
 
 /// What each view shows, in SQL over the source's tables.
-const VIEWS: [(&str, &str); 4] = [
+const VIEWS: [(&str, &str); 5] = [
     (
         "tickets_now",
         "select t.project, t.id, t.title, t.status, t.assignee, count(c.id) as comments, \
@@ -56,6 +56,14 @@ const VIEWS: [(&str, &str); 4] = [
          from (select t.*, coalesce(sum(c.likes), 0) as likes \
            from tickets t left join comments c on c.project = t.project and c.ticket = t.id group by t.project, t.id) \
          where points is not null",
+    ),
+    (
+        "projects",
+        "select project, count(*) as tickets, count(distinct assignee) as assignees, \
+           (select json_group_array(json_object('id', id, 'title', title, 'points', points)) \
+            from (select id, title, points from tickets t where t.project = p.project \
+              order by points desc nulls first, id limit 3)) as biggest \
+         from tickets p group by project",
     ),
 ];
 
