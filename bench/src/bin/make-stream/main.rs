@@ -1,6 +1,9 @@
 //! A long stream of a shop's changes, made of the recorded shop (`cdc/demo/shop.ndjson.gz`): copies of it, each with ids
 //! of its own, a few of them running at a time. Every record lies where Kafka's default partitioner puts its key, and
-//! records of one key keep their order, so the right answers are the recorded ones, once for each copy.
+//! records of one key keep their order, so the right answers are the recorded ones, once for each copy. With `--orders`,
+//! trade that a rule makes instead: see [`trade`].
+mod trade;
+
 use anyhow::{Context as _, bail, ensure};
 use base64::{Engine as _, prelude::BASE64_STANDARD as BASE64};
 use clap::Parser;
@@ -48,8 +51,10 @@ struct Args {
     #[arg(long)]
     recording: PathBuf,
     /// Records at least; the last copy of the recording is a whole one.
-    #[arg(long)]
-    events: i64,
+    #[arg(long, required_unless_present = "orders")]
+    events: Option<i64>,
+    #[command(flatten)]
+    trade: trade::Trade,
     /// Events with their schema and decimals as bytes; else without, and decimals as text.
     #[arg(long)]
     with_schema: bool,
@@ -64,21 +69,28 @@ struct Args {
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
+    match args.events {
+        Some(events) => copies(&args, events),
+        None => args.trade.make(&args),
+    }
+}
+
+/// Records and bytes of each table.
+type Sizes = BTreeMap<String, (u64, u64)>;
+
+fn copies(args: &Args, events: i64) -> anyhow::Result<()> {
     let records = recorded(&args.recording, args.with_schema)?;
     let count = i64::try_from(records.len())?;
-    ensure!(args.events > 0, "--events: at least 1");
-    let copies = (args.events - 1) / count + 1;
+    ensure!(events > 0, "--events: at least 1");
+    let copies = (events - 1) / count + 1;
     ensure!(
         copies <= COPIES_MAX,
         "--events: at most {}, or ids would not fit into 32 bits",
         COPIES_MAX * count
     );
     ensure!(args.at_a_time > 0, "--at-a-time: at least 1");
-    let mut topics: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
-    for record in &records {
-        topics.entry(record.table.as_str()).or_default();
-    }
-    create_topics(&args, topics.keys())?;
+    let mut topics: Sizes = records.iter().map(|record| (record.table.clone(), (0, 0))).collect();
+    create_topics(args, topics.keys())?;
 
     let writer = Writer::new(&args.brokers)?;
     let mut random = StdRng::seed_from_u64(args.seed);
@@ -96,10 +108,10 @@ fn main() -> anyhow::Result<()> {
             Some(text) => text.write(copy, &mut value).map(|()| Some(value.as_slice()))?,
             None => None,
         };
-        writer.send(&format!("{}{}", args.prefix, record.table), &key, bytes, &record.headers)?;
-        if let Some((records, sizes)) = topics.get_mut(record.table.as_str()) {
-            *records += 1;
-            *sizes += (key.len() + bytes.map_or(0, <[u8]>::len)) as u64;
+        let topic = format!("{}{}", args.prefix, record.table);
+        writer.send(&topic, &key, bytes, &record.headers)?;
+        if let Some(sizes) = topics.get_mut(record.table.as_str()) {
+            add(sizes, &key, bytes);
         }
         if next + 1 < records.len() {
             open[at].1 += 1;
@@ -111,17 +123,25 @@ fn main() -> anyhow::Result<()> {
         }
     }
     writer.finish()?;
-    let tables = topics.into_iter().map(|(table, (records, bytes))| {
-        (table, serde_json::json!({ "records": records, "bytes": bytes }))
-    });
-    let tables: serde_json::Map<_, _> =
-        tables.map(|(name, what)| (name.to_owned(), what)).collect();
-    println!("{}", serde_json::json!({ "copies": copies, "step": STEP, "tables": tables }));
+    say(copies, topics);
     Ok(())
 }
 
+fn add(sizes: &mut (u64, u64), key: &[u8], value: Option<&[u8]>) {
+    sizes.0 += 1;
+    sizes.1 += (key.len() + value.map_or(0, <[u8]>::len)) as u64;
+}
+/// What was written.
+fn say(copies: i64, topics: Sizes) {
+    let tables = topics.into_iter().map(|(table, (records, bytes))| {
+        (table, serde_json::json!({ "records": records, "bytes": bytes }))
+    });
+    let tables: serde_json::Map<_, _> = tables.collect();
+    println!("{}", serde_json::json!({ "copies": copies, "step": STEP, "tables": tables }));
+}
+
 /// New topics that keep everything.
-fn create_topics<'a>(args: &Args, tables: impl Iterator<Item = &'a &'a str>) -> anyhow::Result<()> {
+fn create_topics<'a>(args: &Args, tables: impl Iterator<Item = &'a String>) -> anyhow::Result<()> {
     let admin: AdminClient<DefaultClientContext> =
         ClientConfig::new().set("bootstrap.servers", &args.brokers).create()?;
     let names: Vec<String> = tables.map(|table| format!("{}{table}", args.prefix)).collect();
@@ -265,31 +285,45 @@ fn next_id(text: &str, at: usize) -> Option<usize> {
     IDS.iter().filter_map(|name| Some(at + text[at..].find(name)? + name.len())).min()
 }
 
-/// The recording without the three records that no view counts, as one snapshot-free stream.
-fn recorded(path: &Path, with_schema: bool) -> anyhow::Result<Vec<Recorded>> {
+/// The recording without the three records that no view counts.
+fn lines(path: &Path) -> anyhow::Result<Vec<Line>> {
     let file = File::open(path).with_context(|| path.display().to_string())?;
-    let mut records = Vec::new();
+    let mut lines = Vec::new();
     for line in BufReader::new(flate2::read::GzDecoder::new(file)).lines() {
         let line: Line = serde_json::from_str(&line?)?;
-        if line.value.as_deref().is_some_and(|value| !is_whole(value))
-            || line.key.contains("999999999")
-        {
-            continue;
+        let is_poison = line.value.as_deref().is_some_and(|value| !is_whole(value));
+        if !is_poison && !line.key.contains("999999999") {
+            lines.push(line);
         }
+    }
+    ensure!(!lines.is_empty(), "the recording is empty");
+    Ok(lines)
+}
+impl Line {
+    fn table(&self) -> String {
+        self.topic.rsplit('.').next().unwrap_or_default().to_owned()
+    }
+    fn headers(&self) -> OwnedHeaders {
+        let header = |headers: OwnedHeaders, (key, value): (&String, &String)| {
+            headers.insert(Header { key, value: Some(value) })
+        };
+        self.headers.iter().fold(OwnedHeaders::new(), header)
+    }
+}
+
+/// The recording as one snapshot-free stream.
+fn recorded(path: &Path, with_schema: bool) -> anyhow::Result<Vec<Recorded>> {
+    let mut records = Vec::new();
+    for line in lines(path)? {
         let form = |text: &str| {
             let text = as_stream(text);
             if with_schema { text } else { plain(without_schema(&text)) }
         };
-        let mut headers = OwnedHeaders::new();
-        for (key, value) in &line.headers {
-            headers = headers.insert(Header { key, value: Some(value) });
-        }
-        let table = line.topic.rsplit('.').next().unwrap_or_default().to_owned();
+        let (table, headers) = (line.table(), line.headers());
         let key = Text::new(&form(&line.key))?;
         let value = line.value.as_deref().map(|value| Text::new(&form(value))).transpose()?;
         records.push(Recorded { table, key, value, headers });
     }
-    ensure!(!records.is_empty(), "the recording is empty");
     Ok(records)
 }
 
