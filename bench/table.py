@@ -20,10 +20,15 @@ NAMES = {
     "inventory-sqlite": "**inventory, SQLite**",
     "peer-python": "Python, analytics in dictionaries",
     "peer-go-mirror": "Go, mirror of rows, costless sink",
+    "inventory-dynamodb": "**inventory, DynamoDB stand-in**",
+    "bare-update": "bare UpdateItem",
+    "search-dynamodb": "**search, DynamoDB stand-in**",
 }
-FORMS = {"plain": "", "schema": ", with schemas"}
-TABLES = {"analytics": ["orders", "order_items"], "inventory": ["products", "order_items"]}
+FORMS = {"plain": "", "schema": ", with schemas", "small": ", short stream", "zipf": ", Zipf's law"}
+TABLES = {"analytics": ["orders", "order_items"], "inventory": ["products", "order_items"], "search": ["products"]}
 BASE = {"analytics": "bare-loop", "inventory": "bare-loop-inventory"}
+# By what a program that writes to DynamoDB is judged: what its writes are divided by.
+EVENTS = {"inventory": "order_items", "search": "products"}
 
 
 def read(work):
@@ -36,10 +41,13 @@ def read(work):
         row["runs"].append(run)
     rows = []
     for (name, form, service), row in found.items():
-        tables = [streams[form]["tables"][table] for table in TABLES[service]]
-        records, size = (sum(table[what] for table in tables) for what in ("records", "bytes"))
+        counts = document(work / f"counts-{name}-{form}.json")
+        if service == "update":
+            records, size = counts["requests"]["UpdateItem"], 0
+        else:
+            tables = [streams[form]["tables"][table] for table in TABLES[service]]
+            records, size = (sum(table[what] for table in tables) for what in ("records", "bytes"))
         cpu = min(run["cpu_s"] for run in row["runs"])
-        compared = work / f"compared-{name}-{form}.json"
         rows.append(
             {
                 "name": name,
@@ -49,18 +57,39 @@ def read(work):
                 "bytes": size,
                 "cpu_s": cpu,
                 "cpu_s_per_million": 1e6 * cpu / records,
-                "cpu_ns_per_byte": 1e9 * cpu / size,
+                "cpu_ns_per_byte": 1e9 * cpu / size if size else None,
                 "events_per_s": records / min(run["wall_s"] for run in row["runs"]),
                 "peak_mib": max(run["peak_mib"] for run in row["runs"]),
-                "answers": json.loads(compared.read_text("utf-8")) if compared.exists() else None,
+                "answers": document(work / f"compared-{name}-{form}.json"),
+                "dynamodb": service != "update" and counts and of_events(counts, cpu, service, streams[form]["tables"]),
                 "runs": row["runs"],
             }
         )
     cost = {(row["name"], row["form"]): row["cpu_s_per_million"] for row in rows}
     for row in rows:
-        base = cost.get((BASE[row["service"]], row["form"]))
+        base = cost.get((BASE.get(row["service"]), row["form"]))
         row["ratio"] = row["cpu_s_per_million"] / base if base else None
+        base = cost.get(("bare-update", "small"))
+        if row["dynamodb"]:
+            row["dynamodb"]["updates"] = row["dynamodb"]["cpu_s_per_million"] / base if base else None
     return streams, rows
+
+
+def document(path):
+    return json.loads(path.read_text("utf-8")) if path.exists() else None
+
+
+def of_events(counts, cpu, service, tables):
+    """What was asked of the stand-in, for each event that is counted."""
+    events = tables[EVENTS[service]]["records"]
+    return {
+        "counts": counts,
+        "events": events,
+        "cpu_s_per_million": 1e6 * cpu / events,
+        "requests": sum(counts["requests"].values()) / events,
+        # A condition that did not hold is billed as a write.
+        "writes": (sum(counts["writes"].values()) + sum(counts["failed"].values())) / events,
+    }
 
 
 def targets(rows):
@@ -72,12 +101,17 @@ def targets(rows):
         return row and row["ratio"]
 
     plain, schema = by.get(("analytics-memory", "plain")), by.get(("analytics-memory", "schema"))
+    zipf, search = (by.get(key) for key in (("inventory-dynamodb", "zipf"), ("search-dynamodb", "small")))
+    zipf, search = zipf and zipf["dynamodb"] or {}, search and search["dynamodb"] or {}
     by_byte = schema["cpu_ns_per_byte"] / plain["cpu_ns_per_byte"] if plain and schema else None
     return [
         ("analytics in memory, of the bare loop's CPU", 1.5, ratio("analytics-memory")),
         ("analytics in SQLite, of the bare loop's CPU", 4.0, ratio("analytics-sqlite")),
         ("inventory in SQLite, of the bare loop's CPU", 4.0, ratio("inventory-sqlite")),
         ("CPU a byte with schemas, of that without (analytics in memory)", 0.35, by_byte),
+        ("inventory in DynamoDB, item writes for each line of an order (Zipf's law)", 0.15, zipf.get("writes")),
+        ("inventory in DynamoDB, requests for each line of an order (Zipf's law)", 0.05, zipf.get("requests")),
+        ("search in DynamoDB, of a bare UpdateItem's CPU for each change of a product", 1.5, search.get("updates")),
     ]
 
 
@@ -92,6 +126,10 @@ def machine():
     return {"cores": os.cpu_count(), "cpu": cpu, "memory_gib": memory, "kernel": ".".join(platform.release().split(".")[:2]), "load": os.getloadavg()}
 
 
+def wrong_of(compared):
+    return f"{compared['wrong']:,} of {compared['rows']:,}" if compared else "-"
+
+
 def main():
     if len(sys.argv) not in (2, 4) or (len(sys.argv) == 4 and sys.argv[2] != "--json"):
         sys.exit(__doc__)
@@ -99,12 +137,21 @@ def main():
     print("| what | records | CPU s / million | x bare loop | records / s | peak MiB | wrong rows |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     for row in rows:
-        answers = row["answers"]
-        wrong = f"{answers['wrong']:,} of {answers['rows']:,}" if answers else "-"
         ratio = f"{row['ratio']:.2f}" if row["ratio"] else "-"
         print(
             f"| {NAMES[row['name']]}{FORMS[row['form']]} | {row['records']:,} | {row['cpu_s_per_million']:.2f} | {ratio} | "
-            f"{row['events_per_s']:,.0f} | {row['peak_mib']:,} | {wrong} |"
+            f"{row['events_per_s']:,.0f} | {row['peak_mib']:,} | {wrong_of(row['answers'])} |"
+        )
+    written = [row for row in rows if row["dynamodb"]]
+    if written:
+        print("\n| what | events | item writes an event | requests an event | CPU s / million events | x bare UpdateItem |")
+        print("| --- | ---: | ---: | ---: | ---: | ---: |")
+    for row in written:
+        of = row["dynamodb"]
+        updates = f"{of['updates']:.2f}" if of["updates"] else "-"
+        print(
+            f"| {NAMES[row['name']]}{FORMS[row['form']]} | {of['events']:,} | {of['writes']:.3f} | {of['requests']:.3f} | "
+            f"{of['cpu_s_per_million']:.1f} | {updates} |"
         )
     print("\n| target | at most | measured |\n| --- | ---: | --- |")
     for name, most, value in targets(rows):
@@ -117,7 +164,7 @@ def main():
         whole = {"machine": here, "streams": streams, "rows": rows}
         whole["targets"] = [{"target": name, "at_most": most, "measured": value} for name, most, value in targets(rows)]
         pathlib.Path(sys.argv[3]).write_text(json.dumps(whole, indent=2) + "\n", "utf-8")
-    ours = [row for row in rows if row["name"].startswith(("analytics-", "inventory-"))]
+    ours = [row for row in rows if row["name"].startswith(("analytics-", "inventory-", "search-"))]
     wrong = [row["name"] for row in ours if not row["answers"] or row["answers"]["wrong"]]
     if wrong:
         sys.exit(f"bench: wrong or missing rows: {', '.join(wrong)}")

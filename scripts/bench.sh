@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # scripts/bench.sh - what the services cost beside a bare loop and beside what people would write instead, on one Kafka.
 #
-#   scripts/bench.sh                 2 million events: some five minutes once all is built and installed
+#   scripts/bench.sh                 2 million events: some ten minutes once all is built and installed
 #   scripts/bench.sh --quick         200,000 events, each measured once: to see whether it works, not to quote
 #       --events N                   another count
 #       --runs N                     measured runs of each (2; peers run once); the cheapest one counts
@@ -15,6 +15,11 @@
 # memory, events a second, and how many of its rows are wrong against PostgreSQL's own answers. What counts is the ratio
 # to the bare loop on the same records in the same run: BENCHMARKS.md says what the rows mean and what they do not.
 #
+# Two more streams are for what writes to DynamoDB, which a program stands in for (bench/src/bin/dynamodb-stand-in.rs), in a
+# process of its own: a short one of the same shop, and orders for 10,000 products that are wanted by Zipf's law.
+#
+# Settings: PREBUILT: a folder with the binaries of the workspace; nothing is built then, and figures of a build for tests
+# say nothing.
 # Needs what `scripts/stack.sh install kafka` needs, and for the peers Go and Python with venv. All of it is kept below
 # ${CDC_CACHE:-~/.cache/cdc-platform}. Run nothing else meanwhile.
 # Exit status 0: measured, and no row of the services is wrong; 1: something failed, or rows of the services are wrong;
@@ -62,8 +67,10 @@ if read -r pid start 2>/dev/null <"$home/running" && [ "$(start_of "$pid" 2>/dev
   die "another run is under way (pid $pid)"
 fi
 echo "$$ $(start_of $$)" >"$home/running"
+stand_in=
 finish() {
   trap '' INT TERM
+  [ -z "$stand_in" ] || kill "$stand_in" 2>/dev/null || true
   scripts/stack.sh wipe >/dev/null 2>&1 || true
   rm -rf "$work" "$home/running"
 }
@@ -74,9 +81,14 @@ mkdir -p "$work/log"
 scripts/stack.sh wipe >/dev/null 2>&1
 
 # ---- tools -----------------------------------------------------------------------------------------------------------
-say "building"
-cargo build --release --locked --workspace --bins # as for any release, so that dependencies are not built twice
-bin=${CARGO_TARGET_DIR:-target}/release
+if [ -n "${PREBUILT:-}" ]; then
+  bin=$(readlink -f "$PREBUILT")
+  [ -x "$bin/dynamodb-stand-in" ] || die "no $bin/dynamodb-stand-in: PREBUILT must have all binaries of the workspace"
+else
+  say "building"
+  cargo build --release --locked --workspace --bins # as for any release, so that dependencies are not built twice
+  bin=${CARGO_TARGET_DIR:-target}/release
+fi
 [ -d "${CDC_CACHE:-$HOME/.cache/cdc-platform}/stack/libs/kafka" ] || scripts/stack.sh install kafka
 if [ -n "$peers" ]; then
   say "installing the peers"
@@ -92,40 +104,75 @@ fi
 
 # ---- the stream ------------------------------------------------------------------------------------------------------
 scripts/stack.sh up kafka
-make_stream() { # FORM EVENTS FLAGS...
+make_stream() { # FORM FLAGS...
   say "making a stream: $1"
-  "$bin/make-stream" --brokers "$brokers" --prefix "$1.public." --recording cdc/demo/shop.ndjson.gz --events "$2" "${@:3}" \
+  "$bin/make-stream" --brokers "$brokers" --prefix "$1.public." --recording cdc/demo/shop.ndjson.gz "${@:2}" \
     >"$work/stream-$1.json" 2>"$work/log/make-stream-$1" || { cat "$work/log/make-stream-$1" >&2; die "no stream"; }
 }
-make_stream plain "$events"
-make_stream schema $(((events + 3) / 4)) --with-schema
+make_stream plain --events "$events"
+make_stream schema --events $(((events + 3) / 4)) --with-schema
+make_stream small --events $(((events + 19) / 20))
+make_stream zipf --orders $(((events + 11) / 12)) --products 10000 --zipf 1.0 --truth "$work/truth-zipf.json"
 
 # ---- contestants -----------------------------------------------------------------------------------------------------
-clean() { env -i PATH="$PATH" HOME="$HOME" LANG=C.UTF-8 "$@"; } # settings of whoever runs this do not count
+blank=(env -i PATH="$PATH" HOME="$HOME" LANG=C.UTF-8) # settings of whoever runs this do not count
+clean() { "${blank[@]}" "$@"; }
 views_of() { # SERVICE PLACE
   case $1:$2 in
     analytics:*/reports) echo daily_sales order_status ;; # the other reports show the largest rows only
     analytics:*) echo daily_sales order_status product_sales customer_metrics ;;
+    search:*) echo product_search_index product_search_tokens ;;
     *) echo inventory_realtime ;;
   esac
 }
 compare() { # ID FORM SERVICE PLACE
+  local expected=cdc/demo/expected.json.gz
+  [ ! -e "$work/truth-$2.json" ] || expected=$work/truth-$2.json
   # shellcheck disable=SC2046  # several views
-  python3 bench/compare.py cdc/demo/expected.json.gz "$work/stream-$2.json" "$4" $(views_of "$3" "$4") >"$work/compared-$1.json" ||
+  python3 bench/compare.py "$expected" "$work/stream-$2.json" "$4" $(views_of "$3" "$4") >"$work/compared-$1.json" ||
     die "$1: its rows cannot be read"
 }
 
+# What stands in for DynamoDB, with the services' tables, empty.
+dynamodb=http://127.0.0.1:$LS_PORT
+stand_in_up() {
+  "${blank[@]}" "$bin/dynamodb-stand-in" --listen "127.0.0.1:$LS_PORT" --table inventory-realtime=product_id \
+    --table product-search-index=product_id --table product-search-tokens=token,product_id 2>"$work/log/stand-in" &
+  stand_in=$!
+  local tries=0
+  until curl -fs "$dynamodb/counts" >/dev/null; do
+    kill -0 "$stand_in" 2>/dev/null && [ $((tries += 1)) -lt 100 ] || { cat "$work/log/stand-in" >&2; die "no stand-in"; }
+    sleep 0.1
+  done
+}
+stand_in_down() { # ID: keeps what was asked of it and what it holds
+  local table
+  mkdir -p "$work/items"
+  curl -fsS "$dynamodb/counts" >"$work/counts-$1.json"
+  for table in inventory-realtime product-search-index product-search-tokens; do
+    curl -fsS "$dynamodb/items/$table" >"$work/items/$table.items"
+  done
+  kill "$stand_in"
+  wait "$stand_in" || true
+  stand_in=
+}
+
+is_wanted() { # ID
+  local word
+  [ ${#only[@]} -gt 0 ] && [[ $1 != bare-* ]] || return 0
+  for word in "${only[@]}"; do [[ $1 != *"$word"* ]] || return 0; done
+  return 1
+}
+nothing_left() { rm -rf "$work/views.db"* "$work/reports" "$work/state" "$work/items"; }
+
 # contest ID FORM SERVICE ROWS COMMAND...: one run of it, as the round asks for. ROWS says where its rows are afterwards:
 # `none`; `flag` or `last`, in the file of --answers or of the last argument, written in round 0, which is not measured;
-# or `at:PLACE`, where they are after every run.
+# `at:PLACE`, where they are after every run; `items`, in what stands in for DynamoDB; or `calls`: that is asked, and no
+# rows are looked at.
 contest() {
-  local id=$1 form=$2 service=$3 rows=$4 wanted
+  local id=$1 form=$2 service=$3 rows=$4
   shift 4
-  if [ ${#only[@]} -gt 0 ] && [[ $id != bare-loop* ]]; then
-    wanted=
-    for word in "${only[@]}"; do [[ $id != *"$word"* ]] || wanted=1; done
-    [ -n "$wanted" ] || return 0
-  fi
+  is_wanted "$id" || return 0
   local log=$work/log/$id
   if [ "$round" = 0 ]; then
     case $rows in flag) set -- "$@" --answers "$work/answers" ;; last) set -- "$@" "$work/answers" ;; *) return 0 ;; esac
@@ -134,17 +181,28 @@ contest() {
     rm -f "$work/answers"
     return 0
   fi
-  rm -rf "$work/views.db"* "$work/reports"
+  nothing_left
   say "round $round of $runs: $id"
+  case $rows in items | calls) stand_in_up ;; esac
   clean python3 bench/measure.py "$id $form $service" "$@" >>"$work/runs" 2>"$log" ||
     { tail -n 5 "$log" >&2; die "$id failed"; }
+  case $rows in items | calls) stand_in_down "$id" ;; esac
+  [ "$rows" != items ] || rows=at:$work/items
   [[ $rows != at:* ]] || [ -e "$work/compared-$id.json" ] || compare "$id" "$form" "$service" "${rows#at:}"
 }
-ours() { # PREFIX: what all services are told
+
+ours() { # FORM: what all services are told
   echo --kafka-bootstrap-servers "$brokers" --topic-prefix "$1.public." --dlq "dir:$work/dlq" --until-end --http-listen none \
     --kafka-group-id "bench-$round-$RANDOM"
 }
 slow() { [ "$round" -gt 1 ] || contest "$@"; } # once is enough of what takes so long
+
+# The service as it is deployed, with its state in a folder.
+in_dynamodb() { # FORM
+  ours "$1"
+  echo --sink aws --state "slatedb:dir:$work/state" --aws-endpoint-url "$dynamodb"
+}
+credentials=(env AWS_ACCESS_KEY_ID=bench AWS_SECRET_ACCESS_KEY=bench)
 
 everybody() {
   local form flags=() tables="orders order_items"
@@ -173,9 +231,22 @@ everybody() {
       slow peer-python-plain plain analytics last "$python/bin/python" bench/peers/python/analytics.py "$brokers" plain.public.
       slow peer-go-mirror-plain plain analytics last "$home/go-mirror" "$brokers" plain.public.
     fi
+    contest bare-loop-inventory-small small inventory none \
+      "$bin/bare-loop" inventory --brokers "$brokers" --prefix small.public.
+    slow inventory-dynamodb-small small inventory items \
+      "${credentials[@]}" "$bin/inventory-service" $(in_dynamodb small)
+    contest bare-loop-inventory-zipf zipf inventory none \
+      "$bin/bare-loop" inventory --brokers "$brokers" --prefix zipf.public.
+    slow inventory-dynamodb-zipf zipf inventory items \
+      "${credentials[@]}" "$bin/inventory-service" $(in_dynamodb zipf)
+    slow bare-update-small small update calls \
+      "${credentials[@]}" "$bin/bare-update" --endpoint "$dynamodb" --table inventory-realtime --calls "$updates"
+    slow search-dynamodb-small small search items \
+      "${credentials[@]}" "$bin/search-indexer" $(in_dynamodb small)
   }
 }
 
+updates=$(((events + 39) / 40))
 say "whose rows are right"
 for ((round = 0; round <= runs; round++)); do everybody; done
 
