@@ -20,6 +20,7 @@ NAMES = {
     "inventory-sqlite": "**inventory, SQLite**",
     "peer-python": "Python, analytics in dictionaries",
     "peer-go-mirror": "Go, mirror of rows, costless sink",
+    "peer-go-increments": "Go, an increment for each line, costless sink",
     "inventory-dynamodb": "**inventory, DynamoDB stand-in**",
     "bare-update": "bare UpdateItem",
     "search-dynamodb": "**search, DynamoDB stand-in**",

@@ -92,7 +92,9 @@ fi
 [ -d "${CDC_CACHE:-$HOME/.cache/cdc-platform}/stack/libs/kafka" ] || scripts/stack.sh install kafka
 if [ -n "$peers" ]; then
   say "installing the peers"
-  (cd bench/peers/go-mirror && go build -mod=readonly -o "$home/go-mirror" .)
+  for peer in go-mirror go-increments; do
+    (cd "bench/peers/$peer" && go build -mod=readonly -o "$home/$peer" .)
+  done
   python=$home/python-$(cksum <bench/peers/python/requirements.txt | cut -d' ' -f1)
   if ! [ -e "$python/complete" ]; then
     rm -rf "$python"
@@ -230,6 +232,7 @@ everybody() {
     if [ -n "$peers" ]; then
       slow peer-python-plain plain analytics last "$python/bin/python" bench/peers/python/analytics.py "$brokers" plain.public.
       slow peer-go-mirror-plain plain analytics last "$home/go-mirror" "$brokers" plain.public.
+      slow peer-go-increments-plain plain inventory none "$home/go-increments" "$brokers" plain.public.
     fi
     contest bare-loop-inventory-small small inventory none \
       "$bin/bare-loop" inventory --brokers "$brokers" --prefix small.public.
