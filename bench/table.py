@@ -62,6 +62,7 @@ def read(work):
                 "events_per_s": records / min(run["wall_s"] for run in row["runs"]),
                 "peak_mib": max(run["peak_mib"] for run in row["runs"]),
                 "answers": document(work / f"compared-{name}-{form}.json"),
+                "killed": document(work / f"compared-killed-{name}-{form}.json"),
                 "dynamodb": service != "update" and counts and of_events(counts, cpu, service, streams[form]["tables"]),
                 "runs": row["runs"],
             }
@@ -104,6 +105,7 @@ def targets(rows):
     plain, schema = by.get(("analytics-memory", "plain")), by.get(("analytics-memory", "schema"))
     zipf, search = (by.get(key) for key in (("inventory-dynamodb", "zipf"), ("search-dynamodb", "small")))
     zipf, search = zipf and zipf["dynamodb"] or {}, search and search["dynamodb"] or {}
+    killed = [row["killed"]["wrong"] for row in rows if row["killed"] and is_ours(row)]
     by_byte = schema["cpu_ns_per_byte"] / plain["cpu_ns_per_byte"] if plain and schema else None
     return [
         ("analytics in memory, of the bare loop's CPU", 1.5, ratio("analytics-memory")),
@@ -113,6 +115,7 @@ def targets(rows):
         ("inventory in DynamoDB, item writes for each line of an order (Zipf's law)", 0.15, zipf.get("writes")),
         ("inventory in DynamoDB, requests for each line of an order (Zipf's law)", 0.05, zipf.get("requests")),
         ("search in DynamoDB, of a bare UpdateItem's CPU for each change of a product", 1.5, search.get("updates")),
+        ("rows of the services that are wrong after kill -9 and a new start", 0, sum(killed) if killed else None),
     ]
 
 
@@ -127,6 +130,10 @@ def machine():
     return {"cores": os.cpu_count(), "cpu": cpu, "memory_gib": memory, "kernel": ".".join(platform.release().split(".")[:2]), "load": os.getloadavg()}
 
 
+def is_ours(row):
+    return row["name"].startswith(("analytics-", "inventory-", "search-"))
+
+
 def wrong_of(compared):
     return f"{compared['wrong']:,} of {compared['rows']:,}" if compared else "-"
 
@@ -135,13 +142,13 @@ def main():
     if len(sys.argv) not in (2, 4) or (len(sys.argv) == 4 and sys.argv[2] != "--json"):
         sys.exit(__doc__)
     streams, rows = read(pathlib.Path(sys.argv[1]))
-    print("| what | records | CPU s / million | x bare loop | records / s | peak MiB | wrong rows |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    print("| what | records | CPU s / million | x bare loop | records / s | peak MiB | wrong rows | after kill -9 |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     for row in rows:
         ratio = f"{row['ratio']:.2f}" if row["ratio"] else "-"
         print(
             f"| {NAMES[row['name']]}{FORMS[row['form']]} | {row['records']:,} | {row['cpu_s_per_million']:.2f} | {ratio} | "
-            f"{row['events_per_s']:,.0f} | {row['peak_mib']:,} | {wrong_of(row['answers'])} |"
+            f"{row['events_per_s']:,.0f} | {row['peak_mib']:,} | {wrong_of(row['answers'])} | {wrong_of(row['killed'])} |"
         )
     written = [row for row in rows if row["dynamodb"]]
     if written:
@@ -165,8 +172,8 @@ def main():
         whole = {"machine": here, "streams": streams, "rows": rows}
         whole["targets"] = [{"target": name, "at_most": most, "measured": value} for name, most, value in targets(rows)]
         pathlib.Path(sys.argv[3]).write_text(json.dumps(whole, indent=2) + "\n", "utf-8")
-    ours = [row for row in rows if row["name"].startswith(("analytics-", "inventory-", "search-"))]
-    wrong = [row["name"] for row in ours if not row["answers"] or row["answers"]["wrong"]]
+    is_wrong = lambda row: not row["answers"] or row["answers"]["wrong"] or (row["killed"] and row["killed"]["wrong"])
+    wrong = [row["name"] for row in rows if is_ours(row) and is_wrong(row)]
     if wrong:
         sys.exit(f"bench: wrong or missing rows: {', '.join(wrong)}")
 

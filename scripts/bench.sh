@@ -16,7 +16,8 @@
 # to the bare loop on the same records in the same run: BENCHMARKS.md says what the rows mean and what they do not.
 #
 # Two more streams are for what writes to DynamoDB, which a program stands in for (bench/src/bin/dynamodb-stand-in.rs), in a
-# process of its own: a short one of the same shop, and orders for 10,000 products that are wanted by Zipf's law.
+# process of its own: a short one of the same shop, and orders for 10,000 products that are wanted by Zipf's law. At the
+# end some contestants are killed (kill -9) half-way, started again, and their rows compared once more.
 #
 # Settings: PREBUILT: a folder with the binaries of the workspace; nothing is built then, and figures of a build for tests
 # say nothing.
@@ -193,6 +194,44 @@ contest() {
   [[ $rows != at:* ]] || [ -e "$work/compared-$id.json" ] || compare "$id" "$form" "$service" "${rows#at:}"
 }
 
+# killed ID FORM SERVICE ROWS SECONDS COMMAND...: the command is killed that long after its start, sooner if it has ended by
+# then, and started again; its rows are compared when it has ended by itself. SECONDS `never`: it is not killed. ROWS as
+# above. `@try` in the command is another number each time.
+killed() {
+  local id=$1 form=$2 service=$3 rows=$4 after=$5 name=killed-$1
+  shift 5
+  is_wanted "$id" || return 0
+  [ "$after" != never ] || name=$id
+  say "killed after some seconds ($after): $id"
+  local log=$work/log/killed-$id pid tries
+  [ "$rows" != last ] || set -- "$@" "$work/answers"
+  for tries in 1 2 3 4 5; do
+    nothing_left
+    [ "$rows" != items ] || stand_in_up
+    "${blank[@]}" "${@//@try/$after-$tries}" >"$log" 2>&1 & # no function: this is the program's own number
+    pid=$!
+    [ "$after" = never ] || sleep "$after"
+    if [ "$after" = never ]; then
+      wait "$pid" || { tail -n 5 "$log" >&2; die "$id failed"; }
+    elif kill -9 "$pid" 2>/dev/null; then
+      wait "$pid" 2>/dev/null || true
+      clean "${@//@try/$after-$tries}" >>"$log" 2>&1 || { tail -n 5 "$log" >&2; die "$id failed"; }
+    else
+      wait "$pid" || { tail -n 5 "$log" >&2; die "$id failed"; }
+      [ "$rows" != items ] || stand_in_down "unmeasured-$id"
+      after=$(awk -v after="$after" 'BEGIN { print after / 2 }')
+      continue
+    fi
+    case $rows in items) stand_in_down "unmeasured-$id"; rows=at:$work/items ;; last) rows=at:$work/answers ;; esac
+    compare "$name" "$form" "$service" "${rows#at:}"
+    rm -f "$work/answers"
+    return 0
+  done
+  die "$id has always ended before it could be killed: give it more events"
+}
+half_of() { # ID: of the seconds that it took, in tenths
+  sed -n "s/.*\"name\": \"$1 .*\"wall_s\": \([0-9.]*\).*/\1/p" "$work/runs" | sort -n | awk 'NR == 1 { print $1 / 2 }'
+}
 ours() { # FORM: what all services are told
   echo --kafka-bootstrap-servers "$brokers" --topic-prefix "$1.public." --dlq "dir:$work/dlq" --until-end --http-listen none \
     --kafka-group-id "bench-$round-$RANDOM"
@@ -248,9 +287,28 @@ everybody() {
       "${credentials[@]}" "$bin/search-indexer" $(in_dynamodb small)
   }
 }
+# What is left of them after kill -9 and a new start.
+all_killed() {
+  local seconds
+  # shellcheck disable=SC2046  # several words each
+  {
+    killed analytics-sqlite-plain plain analytics at:"$work/views.db" "$(half_of analytics-sqlite-plain)" \
+      "$bin/analytics-service" $(ours plain) --sink "sqlite:$work/views.db"
+    killed inventory-sqlite-plain plain inventory at:"$work/views.db" "$(half_of inventory-sqlite-plain)" \
+      "$bin/inventory-service" $(ours plain) --sink "sqlite:$work/views.db"
+    [ -n "$peers" ] || return 0
+    killed peer-python-plain plain analytics last "$(half_of peer-python-plain)" \
+      env GROUP=peer-python-@try "$python/bin/python" bench/peers/python/analytics.py "$brokers" plain.public.
+    for seconds in never 3; do
+      killed peer-go-increments-plain small inventory items $seconds \
+        "$home/go-increments" "$brokers" small.public. "$dynamodb" peer-go-increments-@try
+    done
+  }
+}
 
 updates=$(((events + 39) / 40))
 say "whose rows are right"
 for ((round = 0; round <= runs; round++)); do everybody; done
+all_killed
 
 python3 bench/table.py "$work" ${json:+--json "$json"}

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """analytics.py BROKERS PREFIX [ANSWERS]: reads PREFIXorders and PREFIXorder_items to their end and keeps the views of
-analytics in dictionaries. Events without schema, decimals as text."""
+analytics in dictionaries. Events without schema, decimals as text. With a consumer group in the variable GROUP, it begins
+where that one stands, and commits once a second what it has counted."""
 import json
+import os
 import sys
 from decimal import Decimal
 
@@ -57,13 +59,22 @@ def take(topic, value):
 
 
 def read(brokers, topics):
+    group = os.environ.get("GROUP")
     consumer = Consumer(
-        {"bootstrap.servers": brokers, "group.id": "peer-python", "enable.auto.commit": False, "fetch.queue.backoff.ms": 10}
+        {
+            "bootstrap.servers": brokers,
+            "group.id": group or "peer-python",
+            "enable.auto.commit": group is not None,
+            "auto.commit.interval.ms": 1000,
+            "fetch.queue.backoff.ms": 10,
+        }
     )
     places, left = [], 0
     for topic in topics:
         for partition in consumer.list_topics(topic, 30).topics[topic].partitions:
             begin, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), 30)
+            if group is not None:
+                begin = max(begin, consumer.committed([TopicPartition(topic, partition)], 30)[0].offset)
             places.append(TopicPartition(topic, partition, begin))
             left += end - begin
     consumer.assign(places)
