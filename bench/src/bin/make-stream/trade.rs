@@ -25,6 +25,10 @@ pub struct Trade {
     /// Instead of copies of the recording: so many orders, which a rule makes.
     #[arg(long, conflicts_with_all = ["events", "with_schema"])]
     orders: Option<i64>,
+    /// So many orders, and all products, are in the topics already: what is made comes behind them, and `--truth` says
+    /// nothing of them.
+    #[arg(long, default_value_t = 0, requires = "orders")]
+    after: i64,
     /// Of an order.
     #[arg(long, default_value_t = 3)]
     lines: i64,
@@ -60,11 +64,14 @@ impl Trade {
         ensure!(within(self.customers, 100_000_000), "--customers: 1 to 100000000");
         ensure!(within(self.lines, 100), "--lines: 1 to 100");
         let most = i64::from(i32::MAX) / self.lines;
-        ensure!(within(orders, most), "--orders: 1 to {most}, or ids would not fit into 32 bits");
+        let is_within = self.after >= 0 && within(orders, most - self.after);
+        ensure!(is_within, "--orders: 1 to {most} with --after, or ids would not fit into 32 bits");
         let wanted = Zipf::new(self.products as f64, self.zipf).context("--zipf: 0 or more")?;
         let templates = Template::all(args)?;
         let mut sizes: Sizes = templates.keys().map(|table| (table.clone(), (0, 0))).collect();
-        create_topics(args, sizes.keys())?;
+        if self.after == 0 {
+            create_topics(args, sizes.keys())?;
+        }
         let writer = Writer::new(&args.brokers)?;
         let mut random = StdRng::seed_from_u64(args.seed);
         let mut truth = Truth { sold: vec![(0, 0); self.products as usize], ..Truth::default() };
@@ -77,11 +84,11 @@ impl Trade {
             add(sizes.entry(table.to_owned()).or_default(), key.as_bytes(), Some(value.as_bytes()));
             Ok(())
         };
-        for id in 1..=self.products {
+        for id in (1..=self.products).filter(|_| self.after == 0) {
             send("products", id, &product(id))?;
         }
-        let mut line = 0;
-        for id in 1..=orders {
+        let mut line = self.after * self.lines;
+        for id in self.after + 1..=self.after + orders {
             let customer = random.random_range(1..=self.customers);
             let mut total = 0;
             for _ in 0..self.lines {
