@@ -12,6 +12,9 @@ use super::{
 use crate::handler::{Handler, Keys, Rows};
 use sinks::{Key, Partition, SinkError};
 
+/// The rows of the keys that were asked for, in their order.
+pub(super) type Fetched = Result<Vec<Option<Vec<u8>>>, SinkError>;
+
 impl<H: Handler> Engine<H> {
     /// Asks for rows of the next pending batch, if it is complete and a batch is being committed.
     pub(super) fn fetch_ahead(&mut self, partition: &Partition) {
@@ -44,8 +47,8 @@ impl<H: Handler> Engine<H> {
     pub(super) fn on_fetched_ahead(
         &mut self,
         ticket: &Ticket,
-        result: Result<Vec<Option<Vec<u8>>>, SinkError>,
-    ) -> Result<(), Result<Vec<Option<Vec<u8>>>, SinkError>> {
+        result: Fetched,
+    ) -> Result<(), Fetched> {
         let lane = self.lanes.get_mut(&ticket.partition).filter(|lane| lane.life == ticket.life);
         let Some(lane) = lane else { return Err(result) };
         let Some(pending) = lane.queue.front_mut() else { return Err(result) };

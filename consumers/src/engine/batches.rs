@@ -1,7 +1,7 @@
 //! Pending batches become batches: the rows that one needs are fetched, the handler is run over it, the batch is committed.
 use super::{
     Action, Engine, Millis, Ticket,
-    ahead::missing,
+    ahead::{Fetched, missing},
     lane::{Entry, PendingBatch, Phase, Round},
 };
 use crate::handler::{Handler, Step, Unstorable};
@@ -72,12 +72,7 @@ impl<H: Handler> Engine<H> {
         }
     }
 
-    pub(super) fn on_fetched(
-        &mut self,
-        now: Millis,
-        ticket: &Ticket,
-        result: Result<Vec<Option<Vec<u8>>>, SinkError>,
-    ) {
+    pub(super) fn on_fetched(&mut self, now: Millis, ticket: &Ticket, result: Fetched) {
         let Err(result) = self.on_fetched_ahead(ticket, result) else { return };
         let Some(lane) = self.live(ticket) else { return };
         let phase = std::mem::replace(&mut lane.phase, Phase::Open);
