@@ -5,13 +5,8 @@
 //! before the row of another that it belongs to, and outlive it. A text or another long value that was not sent because it
 //! did not change (TOAST) stays as it was last; where none is known it is null, never the placeholder.
 //!
-//! # State rows
-//!
-//! Each is a row of cells ([`sinks::encode_row`]); keys are bytes as [`sinks::write_key`] makes them, and begin with:
-//!
-//! * `r`, the table's tag, `/`, then the primary key: the other columns of that row, as last applied;
-//! * `=`, the view, zero, then the key as JSON: this partition's share of a view's row ([`sinks::share_key`]);
-//! * `^` and `<`: the values behind a greatest or smallest one, or behind the first ones (`plan_handler/extremes.rs`).
+//! Its state rows are the last row applied of each primary key, this partition's shares, and all values behind a greatest,
+//! a smallest or the first ones: [`sinks::state::keys`] says under which keys.
 //!
 //! A record writes a share only if it changed it, and an owner's part only if it differs, so what is written is a
 //! function of the log alone, and a second snapshot writes nothing.
@@ -30,7 +25,9 @@ use debezium::Change;
 use sinks::{
     Cell, Key, Plan, View, decode_row,
     plan::{Contribution, Own, Part, WordsOfRow},
-    read_key, write_key,
+    read_key,
+    state::keys,
+    write_key,
 };
 use std::{
     collections::{HashMap, HashSet},
@@ -86,7 +83,8 @@ impl PlanHandler {
             let mut named = own.chain(plan.parts.iter().map(|part| part.table));
             assert!(named.all(|table| table < tables.len()), "{name}: no such table");
         }
-        let prefixes = tables.iter().map(|table| format!("r{}/", table.source.tag).into_bytes());
+        let prefix = |table: &Table| format!("{}{}/", char::from(keys::LAST_ROW), table.source.tag);
+        let prefixes = tables.iter().map(|table| prefix(table).into_bytes());
         Self { prefixes: prefixes.collect(), tables, plans, fingerprint }
     }
 

@@ -1,7 +1,7 @@
 //! What the records of one partition, from one offset to another, ask for.
 mod identity;
 
-use crate::{Cell, canonical_key};
+use crate::{Cell, canonical_key, state::keys::SHARE};
 use serde::{Deserialize, Serialize};
 use std::{borrow::Cow, collections::BTreeSet, fmt, sync::Arc};
 
@@ -224,14 +224,14 @@ pub fn write_share_key(at: &mut Key, view: &str, key: &[Cell]) {
     write_share_prefix(at, view);
     serde_json::to_writer(at, &*canonical_key(key)).expect("cells are JSON");
 }
-/// `=view` and a zero byte. Handlers' own keys never begin with `=`.
+/// [`SHARE`], the view and a zero byte: no other key begins so.
 pub fn share_prefix(view: &str) -> Key {
     let mut at = Key::with_capacity(SHARE_KEY_BYTES);
     write_share_prefix(&mut at, view);
     at
 }
 fn write_share_prefix(at: &mut Key, view: &str) {
-    at.push(b'=');
+    at.push(SHARE);
     at.extend_from_slice(view.as_bytes());
     at.push(0);
 }

@@ -1,10 +1,6 @@
 //! Where a partition stands: its rows, its shares and its position, moved together or not at all.
-//!
-//! What is stored, byte by byte: SQLite's tables in `state/sqlite/layout.rs`; SlateDB's keys in `state/slatedb.rs` and
-//! `state/slatedb/partition.rs`. In both, the keys of rows begin with `r` (last rows), `=` (shares), `^` and `<` (what is
-//! behind greatest and smallest values), all three by `consumers/src/plan_handler.rs`, or `w` (which table a row is of, by
-//! `consumers/src/engine/whose.rs`); the bytes of keys are those of `views/src/key/bytes.rs`, the bytes of rows those of
-//! `views/src/row.rs`.
+//! What is stored, byte by byte: `state/keys.rs`.
+pub mod keys;
 pub mod memory;
 mod part;
 mod shown;

@@ -15,7 +15,7 @@
 //! apart that the views do not.
 use crate::{handler::Rows, source::Record, source_table::SourceTable};
 use debezium::{Change, Op, ParseError, Row, Source};
-use sinks::{Key, Origin};
+use sinks::{Key, Origin, state::keys};
 use std::borrow::Cow;
 
 /// What an operator vouches for.
@@ -309,7 +309,7 @@ fn names_another(one: &Row<'_>, other: &Row<'_>, table: &SourceTable) -> bool {
 
 /// Of the state rows that say which table rows of this one are from.
 pub(super) fn owner_prefix(table: &SourceTable) -> Key {
-    format!("w/{}/", table.tag).into_bytes()
+    format!("{}/{}/", char::from(keys::TABLE_OF_ROW), table.tag).into_bytes()
 }
 
 /// The owner of the row that this image or key names.

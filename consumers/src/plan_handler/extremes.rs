@@ -19,6 +19,7 @@ use crate::handler::{Keys, Step};
 use sinks::{
     Cell, Key,
     plan::{Aggregate, Contribution, Part},
+    state::keys,
     write_key,
 };
 use std::{cmp::Ordering, sync::Arc};
@@ -144,10 +145,10 @@ impl Pairs {
 }
 
 fn extremes_key(view: &str, column: usize, key: &[Cell]) -> Key {
-    named(b'<', view, column, key)
+    named(keys::SHOWN_OF_BUCKETS, view, column, key)
 }
 fn values_key(view: &str, column: usize, key: &[Cell], bucket: i64) -> Key {
-    let mut at = named(b'^', view, column, key);
+    let mut at = named(keys::VALUES, view, column, key);
     write_key(&mut at, &[Cell::Int(bucket)]);
     at
 }
