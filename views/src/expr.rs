@@ -43,6 +43,8 @@ pub enum Expr {
     Value(Cell),
     /// `coalesce(a, 0)`. The 0 is a whole number, also where `a` is a decimal.
     OrZero(Box<Expr>),
+    /// `coalesce(a, value)`: a value of the type that `a` has.
+    Or(Box<Expr>, Cell),
     /// `a - b` of whole numbers; one that 64 bits do not hold becomes the nearest that they do.
     Minus(Box<Expr>, Box<Expr>),
     /// `a * b` of whole numbers or decimals; a whole number that 64 bits do not hold becomes the nearest that they do.
@@ -128,6 +130,11 @@ impl Expr {
     pub fn or_zero(self) -> Self {
         Self::OrZero(Box::new(self))
     }
+    /// The expression for `coalesce(self, value)`.
+    #[must_use]
+    pub fn or(self, value: impl Into<Cell>) -> Self {
+        Self::Or(Box::new(self), value.into())
+    }
     /// The expression for `self - other`.
     #[must_use]
     pub fn minus(self, other: Self) -> Self {
@@ -181,10 +188,22 @@ impl Expr {
         match self {
             Self::Total(at) => is_first(*at),
             Self::Value(cell) => matches!(cell, Cell::Tuples(_)),
-            Self::OrZero(value) | Self::When(_, value) => value.may_be_tuples(is_first),
+            Self::OrZero(value) | Self::Or(value, _) | Self::When(_, value) => {
+                value.may_be_tuples(is_first)
+            }
             Self::Key(_) | Self::Own(_) | Self::Minus(..) | Self::Times(..) | Self::Day(_) => false,
             Self::Words(_) | Self::Average { .. } | Self::Is(_) | Self::TupleCount(_) => false,
             Self::TupleValue(..) | Self::TupleTexts(..) | Self::TupleJson(..) => false,
+        }
+    }
+
+    /// Whether its values may be whole numbers and decimals, by [`Expr::OrZero`]: these have no order among each other.
+    pub(crate) fn may_mix_numbers(&self) -> bool {
+        match self {
+            Self::OrZero(_) => true,
+            Self::Times(a, b) => a.may_mix_numbers() || b.may_mix_numbers(),
+            Self::Or(value, _) | Self::When(_, value) => value.may_mix_numbers(),
+            _ => false,
         }
     }
 
@@ -197,6 +216,10 @@ impl Expr {
             Self::Value(cell) => cell.clone(),
             Self::OrZero(value) => match value.of(parts) {
                 Cell::Null => Cell::Int(0),
+                known => known,
+            },
+            Self::Or(value, other) => match value.of(parts) {
+                Cell::Null => other.clone(),
                 known => known,
             },
             Self::Minus(a, b) => match (a.of(parts), b.of(parts)) {

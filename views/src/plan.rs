@@ -224,6 +224,15 @@ impl Aggregate {
 
     /// Why a plan cannot have it; `None`: it can.
     fn wrong(&self) -> Option<String> {
+        let ordered: &[Expr] = match self {
+            Self::Max(value) | Self::Min(value) => std::slice::from_ref(value),
+            Self::First { values, .. } => values,
+            Self::Count | Self::CountIf(_) | Self::Sum(..) => &[],
+        };
+        if ordered.iter().any(Expr::may_mix_numbers) {
+            let why = "an order of values that may be whole numbers or decimals: say which 0 is meant by Expr::or";
+            return Some(why.to_owned());
+        }
         match self {
             Self::Sum(Type::Int | Type::Decimal, _) => None,
             Self::Sum(..) => Some("a sum of values that are no exact numbers".to_owned()),
@@ -281,6 +290,20 @@ impl Plan {
         assert!(wrong.is_none(), "{name}: {}", wrong.unwrap_or_default());
         let merge: Vec<Merge> = plan.aggregates().map(Aggregate::merge).collect();
         assert_eq!(merge, plan.view.totals, "{name}: columns of the shares");
+        let shows_by_some = plan.view.exists == Condition::NotZero(Expr::Total(0))
+            && matches!(plan.aggregates().next(), Some(Aggregate::CountIf(_)));
+        assert!(
+            !shows_by_some,
+            "{name}: there is a row where its first total is not 0, which counts some rows only"
+        );
+        let counts_some = |part: &&Part| {
+            part.aggregates.iter().any(|one| matches!(one, Aggregate::CountIf(_)))
+                && !part.aggregates.contains(&Aggregate::Count)
+        };
+        // A share of nothing but zeros is none: groups in which no row is counted would have no row.
+        let uncounted =
+            plan.view.is_totals().then(|| plan.parts.iter().find(counts_some)).flatten();
+        assert!(uncounted.is_none(), "{name}: a part counts some of its rows, and not all of them");
         let is_first = |at: usize| matches!(merge.get(at), Some(Merge::First(_)));
         let mut shown = plan.view.columns.iter().zip(&plan.view.shows);
         let bare = shown.find(|(_, shown)| shown.may_be_tuples(&is_first));

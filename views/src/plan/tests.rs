@@ -119,6 +119,35 @@ fn a_plan_keeps_a_bounded_number_of_tuples_and_shows_none_of_them_bare() {
 }
 
 #[test]
+fn what_would_be_wrong_in_silence_is_no_plan() {
+    let refused = |aggregates: Vec<Aggregate>| {
+        let merge: Vec<Merge> = aggregates.iter().map(Aggregate::merge).collect();
+        let columns = const { &[Column::new("n", Type::Int)] };
+        let view =
+            View::totals("v", const { &[Column::new("k", Type::Int)] }, merge.leak(), columns);
+        let view = view.showing(columns, vec![Expr::Value(1.into())]);
+        let part =
+            Part { table: 0, filter: Condition::Always, key: vec![Expr::Own(0)], aggregates };
+        let made = std::panic::catch_unwind(|| Plan::new(view, None, vec![part]));
+        made.err().map(|why| *why.downcast::<String>().expect("a text"))
+    };
+    let known = || Aggregate::CountIf(Condition::Known(Expr::Own(1)));
+    assert_eq!(refused(vec![Aggregate::Count, known()]), None);
+    let why = "v: a part counts some of its rows, and not all of them";
+    assert_eq!(refused(vec![Aggregate::Max(Expr::Own(0)), known()]).as_deref(), Some(why));
+    let why = refused(vec![known(), Aggregate::Count]).expect("refused");
+    assert!(why.contains("counts some rows only"), "{why}");
+    for mixed in [Expr::Own(1).or_zero(), Expr::Own(1).or_zero().times(Expr::Own(0))] {
+        let why = refused(vec![Aggregate::Count, Aggregate::Max(mixed)]).expect("refused");
+        assert!(why.contains("say which 0 is meant"), "{why}");
+    }
+    let zero = Cell::Decimal(Decimal::ZERO);
+    assert_eq!(refused(vec![Aggregate::Count, Aggregate::Max(Expr::Own(1).or(zero))]), None);
+    let whole = Expr::Own(1).or_zero().minus(Expr::Own(0));
+    assert_eq!(refused(vec![Aggregate::Count, Aggregate::Min(whole)]), None);
+}
+
+#[test]
 fn a_row_has_a_tuple_where_the_filter_holds() {
     let first = First { limit: 1, order: &[Direction::Ascending] };
     let filter = Condition::Below(Expr::Own(1), 5);
