@@ -86,6 +86,19 @@ impl Cell {
             _ => false,
         }
     }
+    /// Bytes of memory that it takes beside its own place, about.
+    pub fn memory(&self) -> usize {
+        match self {
+            Cell::List(list) => size_of_val(&*list.0) + self.size(),
+            Cell::Tuples(tuples) => {
+                let tuple = |tuple: &Vec<Cell>| {
+                    size_of_val(&**tuple) + tuple.iter().map(Cell::memory).sum::<usize>()
+                };
+                size_of_val(&**tuples) + tuples.iter().map(tuple).sum::<usize>()
+            }
+            other => other.size(),
+        }
+    }
     /// Bytes this cell takes, about: for bounds, not for billing.
     pub fn size(&self) -> usize {
         match self {

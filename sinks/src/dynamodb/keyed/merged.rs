@@ -83,7 +83,7 @@ impl Held {
 
     /// About how many bytes it takes.
     pub(in crate::dynamodb) fn size(&self) -> usize {
-        let row = |row: &[Cell]| row.iter().map(Cell::size).sum::<usize>();
+        let row = |row: &[Cell]| row.iter().map(Cell::memory).sum::<usize>();
         let cells = |row: &[Cell]| size_of_val(row);
         let entry = |entry: &Entry| ENTRY_BYTES + cells(&entry.share) + row(&entry.share);
         let entries = self.entries.values().map(entry);
