@@ -145,6 +145,11 @@ enum Kept {
     Nothing,
     /// As the state has it, or will.
     Stored(Vec<u8>),
+    /// The same, and what it says: many records of a batch look at some rows.
+    Read {
+        stored: Vec<u8>,
+        cells: Arc<[Cell]>,
+    },
     /// As it was kept: encoded once, at the end.
     Cells(Arc<[Cell]>),
     /// As the handler kept it: many records of a batch change the same row, and it is encoded once, at the end.
@@ -160,6 +165,7 @@ impl fmt::Debug for Kept {
         f.write_str(match self {
             Self::Nothing => "Nothing",
             Self::Stored(_) => "Stored",
+            Self::Read { .. } => "Read",
             Self::Cells(_) => "Cells",
             Self::Held { .. } => "Held",
         })
@@ -169,7 +175,7 @@ impl Kept {
     fn stored(&self) -> Result<Option<Cow<'_, [u8]>>, serde_json::Error> {
         match self {
             Self::Nothing => Ok(None),
-            Self::Stored(row) => Ok(Some(Cow::Borrowed(row))),
+            Self::Stored(row) | Self::Read { stored: row, .. } => Ok(Some(Cow::Borrowed(row))),
             Self::Cells(row) => Ok(Some(Cow::Owned(encode_row(row)))),
             Self::Held { row, .. } => Ok(Some(Cow::Owned(row.encode()?))),
         }
@@ -226,29 +232,41 @@ impl Rows {
         unknown.sort_unstable();
         unknown
     }
+    /// About how many bytes the known rows take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
     /// Where the rows take more than this, forgets those that were wanted once only; where the others still take more
-    /// than half of it, forgets all. Nothing may be changed and not taken.
+    /// than half of it, those as well. What was fetched ahead stays: its batch comes next. Nothing may be changed and not
+    /// taken.
     pub(crate) fn shrink(&mut self, bytes_max: usize) {
         if self.bytes <= bytes_max {
             return;
         }
-        let mut bytes = 0;
+        let (mut again, mut ahead) = (0, 0);
         self.known.retain(|key, slot| {
-            let is_kept = slot.wanted != Wanted::Once;
-            if slot.wanted == Wanted::Again {
-                slot.wanted = Wanted::Once;
+            let row = match std::mem::replace(&mut slot.row, Kept::Nothing) {
+                Kept::Read { stored, .. } => Kept::Stored(stored),
+                row => row,
+            };
+            let row_bytes = if let Kept::Stored(row) = &row { row.len() } else { 0 };
+            slot.row = row;
+            let bytes = SLOT_BYTES + key.len() + row_bytes;
+            match slot.wanted {
+                Wanted::Once => return false,
+                Wanted::Again => again += bytes,
+                Wanted::Ahead => ahead += bytes,
             }
-            if let (true, Kept::Stored(row)) = (is_kept, &slot.row) {
-                bytes += row.len();
-            }
-            bytes += if is_kept { SLOT_BYTES + key.len() } else { 0 };
-            is_kept
+            true
         });
-        self.bytes = bytes;
-        if bytes > bytes_max / 2 {
-            self.known.clear();
-            self.bytes = 0;
+        if again > bytes_max / 2 {
+            self.known.retain(|_, slot| slot.wanted == Wanted::Ahead);
+            again = 0;
         }
+        for slot in self.known.values_mut().filter(|slot| slot.wanted == Wanted::Again) {
+            slot.wanted = Wanted::Once;
+        }
+        self.bytes = again + ahead;
     }
     pub fn knows(&self, key: &[u8]) -> bool {
         self.known.contains_key(key)
@@ -271,7 +289,7 @@ impl Rows {
             let Some(slot) = self.known.get_mut(&key) else { continue };
             slot.is_changed = false;
             let encoded = match &slot.row {
-                Kept::Nothing | Kept::Stored(_) => None,
+                Kept::Nothing | Kept::Stored(_) | Kept::Read { .. } => None,
                 Kept::Cells(row) => Some(encode_row(row)),
                 Kept::Held { row, offset } => match row.encode() {
                     Ok(stored) => Some(stored),
@@ -290,7 +308,7 @@ impl Rows {
                 slot.row = Kept::Stored(stored);
             }
             let row = match &slot.row {
-                Kept::Stored(row) => Some(row.clone()),
+                Kept::Stored(row) | Kept::Read { stored: row, .. } => Some(row.clone()),
                 Kept::Nothing | Kept::Cells(_) | Kept::Held { .. } => None,
             };
             rows.push((key, row));
@@ -303,7 +321,7 @@ impl Rows {
     /// A row that the engine keeps itself, in plain text.
     pub(crate) fn text(&mut self, key: &[u8]) -> Option<&str> {
         match self.get(key)? {
-            Kept::Stored(row) => std::str::from_utf8(row).ok(),
+            Kept::Stored(row) | Kept::Read { stored: row, .. } => std::str::from_utf8(row).ok(),
             Kept::Nothing | Kept::Cells(_) | Kept::Held { .. } => None,
         }
     }
@@ -313,20 +331,29 @@ impl Rows {
         self.set(key, row.map_or(Kept::Nothing, Kept::Stored));
     }
     fn cells(&mut self, key: &[u8]) -> Option<Arc<[Cell]>> {
-        let stored = match self.get(key)? {
-            Kept::Cells(row) => return Some(Arc::clone(row)),
-            Kept::Nothing => return None,
-            kept => kept.stored().ok().flatten(),
+        let Some(slot) = self.known.get_mut(key) else {
+            self.fault.get_or_insert_with(|| unasked(key));
+            return None;
         };
-        let row = stored.and_then(|stored| decode_row(&stored)).map(Arc::from);
-        if row.is_none() {
+        let read = match &slot.row {
+            Kept::Nothing => return None,
+            Kept::Cells(row) | Kept::Read { cells: row, .. } => return Some(Arc::clone(row)),
+            kept => kept.stored().ok().flatten().and_then(|stored| decode_row(&stored)),
+        };
+        let Some(cells) = read.map(Arc::<[Cell]>::from) else {
             let text = format!(
                 "stored state row {} is unreadable: it is no row of cells",
                 key.escape_ascii()
             );
             self.fault.get_or_insert(text);
+            return None;
+        };
+        if let Kept::Stored(stored) = &mut slot.row {
+            let stored = std::mem::take(stored);
+            self.bytes += size_of_val(&*cells) + cells.iter().map(Cell::memory).sum::<usize>();
+            slot.row = Kept::Read { stored, cells: Arc::clone(&cells) };
         }
-        row
+        Some(cells)
     }
     fn row<T: DeserializeOwned + Clone + 'static>(&mut self, key: &[u8]) -> Option<T> {
         let kept = self.get(key)?;

@@ -18,9 +18,13 @@ pub(super) type Fetched = Result<Vec<Option<Vec<u8>>>, SinkError>;
 impl<H: Handler> Engine<H> {
     /// Asks for rows of the next pending batch, if it is complete and a batch is being committed.
     pub(super) fn fetch_ahead(&mut self, partition: &Partition) {
+        let cache = self.policy.cache_bytes_max / self.lanes.len().max(1);
         let Some(lane) = self.lanes.get_mut(partition) else { return };
         if !matches!(lane.phase, Phase::Committing { .. }) || !self.breaker.is_closed() {
             return;
+        }
+        if lane.rows.bytes() > cache {
+            return; // What is known has to be forgotten first, when the batch is durable.
         }
         let Some(pending) = lane.queue.front_mut().filter(|pending| pending.only_needs_rows())
         else {

@@ -84,8 +84,11 @@ impl<H: Handler> Engine<H> {
             Ok(rows) if rows.len() == keys.len() => {
                 self.worked(now, ticket);
                 let Some(lane) = self.live(ticket) else { return };
-                for (key, row) in keys.into_iter().zip(rows) {
-                    lane.rows.learn(key, row);
+                let rows = keys.into_iter().zip(rows);
+                match round {
+                    // Looked at once more before they are used.
+                    Round::Again => lane.rows.learn_ahead(rows),
+                    _ => rows.for_each(|(key, row)| lane.rows.learn(key, row)),
                 }
                 match round {
                     Round::First => self.fetch(&ticket.partition, pending, Round::Second),

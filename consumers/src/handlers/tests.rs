@@ -229,6 +229,25 @@ fn rows_that_are_wanted_again_are_kept_longest() {
 }
 
 #[test]
+fn rows_that_were_fetched_ahead_stay_for_their_batch() {
+    let mut rows = Rows::default();
+    let key = |n: u32| format!("{n:04}").into_bytes();
+    let keys: Vec<_> = (0..30).map(key).collect();
+    let stored = |key: &Vec<u8>| (key.clone(), Some(b"row".to_vec()));
+    keys[..12].iter().for_each(|key| rows.learn(key.clone(), Some(b"old".to_vec())));
+    assert!(rows.unknown(keys[..10].iter()).is_empty(), "ten are wanted again");
+    rows.learn_ahead(keys[..22].iter().map(stored));
+    assert_eq!(rows.peek(&keys[0]).as_deref(), Some(&b"old"[..]), "what is known stays");
+    rows.shrink(2_600);
+    let gone = [&keys[10..12], &keys[22..]].concat();
+    assert!(rows.unknown(keys.iter()) == gone, "those that were wanted once are gone");
+    // Now the batch has asked for what was fetched ahead; rows of the next one come.
+    rows.learn_ahead(keys[22..].iter().map(stored));
+    rows.shrink(1_200);
+    assert!(rows.unknown(keys.iter()) == keys[..22], "the ten were more than half of it");
+}
+
+#[test]
 fn a_row_that_cannot_be_stored_is_named_by_its_record_without_its_values() {
     let (mut rows, mut writes) = (Rows::default(), vec![]);
     for key in ["a", "b", "c"] {
