@@ -11,3 +11,12 @@ mod kinds;
 mod random;
 #[path = "postgres/server.rs"]
 mod server;
+
+#[path = "oracle/interpreter.rs"]
+mod interpreter;
+#[path = "oracle/lanes.rs"]
+mod lanes;
+#[path = "oracle/shop.rs"]
+mod shop;
+#[path = "postgres/views.rs"]
+mod views_test;

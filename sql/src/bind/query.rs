@@ -5,12 +5,13 @@ mod grouped;
 
 use self::{env::Env, from::renamed, grouped::Grouped};
 use super::{
+    resolve::{becomes, common},
     scalar::{Collation, Typed, bind, bind_condition},
     table::enums_of,
 };
 use crate::{
     catalogue::Catalogue,
-    expr::{Comparison, Expr},
+    expr::{Comparison, Expr, Function},
     file::{File, folded, parts, single_name},
     problem::{Place, Problem},
     relation::{BoundQuery, Join, OutputColumn, Relation},
@@ -155,7 +156,7 @@ impl Binder<'_> {
                 let (left, right) = (self.body(left, place)?, self.body(right, place)?);
                 let at = Place::of(body, place);
                 let union = union(left, right, at)?;
-                Ok(if is_all { union } else { distinct(union) })
+                if is_all { Ok(union) } else { distinct(union, at) }
             }
             SetExpr::SetOperation { op, .. } => refuse(
                 place,
@@ -225,7 +226,7 @@ impl Binder<'_> {
         let named = Named { relation: Relation::Project(Box::new(relation), exprs), columns };
         match &select.distinct {
             None | Some(Distinct::All) => Ok(named),
-            Some(Distinct::Distinct) => Ok(distinct(named)),
+            Some(Distinct::Distinct) => distinct(named, place),
             Some(Distinct::On(_)) => refuse(
                 place,
                 "distinct on takes one row by an order",
@@ -264,28 +265,35 @@ fn check_clauses(select: &Select, place: Place) -> Result<(), Problem> {
     Ok(())
 }
 
-fn union(left: Named, right: Named, place: Place) -> Result<Named, Problem> {
+fn union(mut left: Named, mut right: Named, place: Place) -> Result<Named, Problem> {
     if left.columns.len() != right.columns.len() {
         return Err(Problem::new(place, "both sides of union have different numbers of columns"));
     }
+    let mut kinds = Vec::new();
     for (a, b) in left.columns.iter().zip(&right.columns) {
-        if a.sql_type.kind() != b.sql_type.kind() {
+        let (from, other) = (a.sql_type.kind(), b.sql_type.kind());
+        let is_same = a.sql_type == b.sql_type || from != Kind::Enum;
+        let kind = common(&[from, other])
+            .ok()
+            .filter(|kind| is_same && becomes(from, *kind) && becomes(other, *kind));
+        // Days and times without a zone become moments by a setting of the session.
+        let Some(kind) = kind.filter(|kind| from == other || *kind != Kind::Timestamptz) else {
             let what =
                 format!("a column of union is of type {} and of type {}", a.sql_type, b.sql_type);
             return refuse(place, what, "cast one: x::text");
-        }
+        };
+        kinds.push(kind);
     }
+    become_of(&mut left, &kinds);
+    become_of(&mut right, &kinds);
     let mut all = match left.relation {
         Relation::Union(all) => all,
         one => vec![one],
     };
     all.push(right.relation);
     let column = |(column, other): (Column, Column)| {
-        let sql_type = if column.sql_type == other.sql_type {
-            column.sql_type
-        } else {
-            column.sql_type.kind().into()
-        };
+        let is_same = column.sql_type == other.sql_type;
+        let sql_type = if is_same { column.sql_type } else { column.sql_type.kind().into() };
         Column {
             sql_type,
             source: None,
@@ -297,8 +305,30 @@ fn union(left: Named, right: Named, place: Place) -> Result<Named, Problem> {
     Ok(Named { relation: Relation::Union(all), columns })
 }
 
+/// Makes columns of these kinds of those that are of others.
+fn become_of(named: &mut Named, kinds: &[Kind]) {
+    if named.columns.iter().zip(kinds).all(|(column, kind)| column.sql_type.kind() == *kind) {
+        return;
+    }
+    let mut exprs = Vec::new();
+    for (at, (column, kind)) in named.columns.iter_mut().zip(kinds).enumerate() {
+        let from = column.sql_type.kind();
+        if from == *kind {
+            exprs.push(Expr::Column(at));
+        } else {
+            exprs.push(Expr::Call(Function::Cast(from, (*kind).into()), vec![Expr::Column(at)]));
+            column.sql_type = (*kind).into();
+        }
+    }
+    let relation = std::mem::replace(&mut named.relation, Relation::Union(Vec::new()));
+    named.relation = Relation::Project(Box::new(relation), exprs);
+}
+
 /// Each row once.
-fn distinct(named: Named) -> Named {
+fn distinct(named: Named, place: Place) -> Result<Named, Problem> {
+    for column in &named.columns {
+        env::check_key(&column.sql_type, place)?;
+    }
     let keys = (0..named.columns.len()).map(Expr::Column).collect();
-    Named { relation: Relation::Group(Box::new(named.relation), keys, Vec::new()), ..named }
+    Ok(Named { relation: Relation::Group(Box::new(named.relation), keys, Vec::new()), ..named })
 }

@@ -8,7 +8,7 @@ use crate::{
     file::{folded, parts},
     problem::{Place, Problem},
     relation::{Aggregate, AggregateOf, Join, Relation},
-    types::{EnumType, Kind},
+    types::{EnumType, Kind, SqlType},
 };
 use sqlparser::ast::{
     self, DuplicateTreatment, Expr as Ast, FunctionArg, FunctionArgExpr, FunctionArguments,
@@ -111,33 +111,7 @@ impl<'b, 'c> Env<'b, 'c> {
             let at = Place::of(key, place);
             let meant = self.meant(key, items, at)?;
             let typed = bind(meant, self, at)?;
-            match typed.kind() {
-                Kind::Json => {
-                    return refuse(at, "json has no equality", "group by a member: x ->> 'name'");
-                }
-                Kind::Jsonb => {
-                    return refuse(
-                        at,
-                        "two values of jsonb may be equal and have two texts",
-                        "group by a member: x ->> 'name'",
-                    );
-                }
-                Kind::Float4 | Kind::Float8 => {
-                    return refuse(
-                        at,
-                        "0 and -0 are one group, and nobody knows which is shown",
-                        "group by x::numeric",
-                    );
-                }
-                Kind::Unknown => {
-                    return refuse(
-                        at,
-                        "a constant makes one group of all rows",
-                        "group by columns",
-                    );
-                }
-                _ => {}
-            }
+            check_key(&typed.sql_type, at)?;
             if !bound.contains(&typed.expr) {
                 bound.push(typed.expr);
             }
@@ -336,6 +310,32 @@ impl Around for Env<'_, '_> {
     }
     fn enums(&self) -> Vec<Arc<EnumType>> {
         self.binder.enums.clone()
+    }
+}
+
+/// Whether equal values of this type are one: a group shows one of them.
+pub(super) fn check_key(sql_type: &SqlType, place: Place) -> Result<(), Problem> {
+    match sql_type.kind() {
+        Kind::Json => refuse(place, "json has no equality", "write a member of it: x ->> 'name'"),
+        Kind::Jsonb => refuse(
+            place,
+            "two values of jsonb may be equal and have two texts",
+            "write a member of it: x ->> 'name'",
+        ),
+        Kind::Float4 | Kind::Float8 => refuse(
+            place,
+            "0 and -0 are one group, and nobody knows which is shown",
+            "write x::numeric",
+        ),
+        Kind::Bpchar if *sql_type == SqlType::Plain(Kind::Bpchar) => refuse(
+            place,
+            "texts with and without blanks at their end are one group, and nobody knows which is shown",
+            "write x::text",
+        ),
+        Kind::Unknown => {
+            refuse(place, "a constant makes one group of all rows", "group by columns")
+        }
+        _ => Ok(()),
     }
 }
 

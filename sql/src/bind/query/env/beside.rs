@@ -201,8 +201,6 @@ impl Env<'_, '_> {
                     | Kind::Int4
                     | Kind::Int8
                     | Kind::Numeric
-                    | Kind::Float4
-                    | Kind::Float8
                     | Kind::Text
                     | Kind::Varchar
                     | Kind::Date
@@ -213,6 +211,15 @@ impl Env<'_, '_> {
                             place,
                             format!("{name} of an enum: its order may change without a record"),
                             "write max(x::text collate \"C\")",
+                        );
+                    }
+                    _ if kind.is_float() => {
+                        return refuse(
+                            place,
+                            format!(
+                                "{name} of {kind}: 0 and -0 are equal, and nobody knows which is shown"
+                            ),
+                            &format!("write {name}(x::numeric)"),
                         );
                     }
                     _ => return no_sum("write it of numbers, times, or texts with collate \"C\""),
