@@ -16,6 +16,8 @@ mod server;
 mod interpreter;
 #[path = "oracle/lanes.rs"]
 mod lanes;
+#[path = "oracle/random_views.rs"]
+mod random_views;
 #[path = "oracle/shop.rs"]
 mod shop;
 #[path = "postgres/views.rs"]
