@@ -115,7 +115,7 @@ pub(crate) fn table_of(
         if !names.insert(name.clone()) {
             return Err(Problem::new(at, format!("a second column {name}")));
         }
-        let sql_type = type_of(&column.data_type, enums, at)?;
+        let sql_type = column_type(&column.data_type, enums, at)?;
         let (mut not_null, mut is_c) = (false, false);
         for option in &column.options {
             match &option.option {
@@ -157,6 +157,38 @@ pub(crate) fn table_of(
     match keys.next() {
         Some(_) => Err(Problem::new(place, format!("{} has two primary keys", table.name))),
         None => Ok(table),
+    }
+}
+
+/// The type of a column. One that is not known harms nobody who does not look at it.
+fn column_type(
+    data_type: &DataType,
+    enums: &[Arc<EnumType>],
+    place: Place,
+) -> Result<SqlType, Problem> {
+    match data_type {
+        // The source has cut its values already.
+        DataType::Timestamp(Some(0..=6), zone) => {
+            type_of(&DataType::Timestamp(None, *zone), enums, place)
+        }
+        DataType::Numeric(_) | DataType::Decimal(_) | DataType::Dec(_) => {
+            type_of(data_type, enums, place)
+        }
+        other => Ok(type_of(other, enums, place)
+            .ok()
+            .filter(|known| known.kind() != Kind::Interval)
+            .unwrap_or_else(|| SqlType::Other(other.to_string().to_ascii_lowercase().into()))),
+    }
+}
+
+/// What is wrong with looking at a column of a type that is not known.
+pub(crate) fn check_known(name: &str, sql_type: &SqlType, place: Place) -> Result<(), Problem> {
+    match sql_type {
+        SqlType::Other(of) => {
+            Err(Problem::new(place, format!("{name} is of type {of}, which is not known here"))
+                .near(of, TYPES))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -32,6 +32,8 @@ pub enum Kind {
     Words,
     /// A quoted constant, or null, whose type is told by its place.
     Unknown,
+    /// A type of PostgreSQL that no view may look at.
+    Other,
 }
 
 impl Kind {
@@ -60,6 +62,7 @@ impl Kind {
             Self::Enum => "enum",
             Self::Words => "words",
             Self::Unknown => "unknown",
+            Self::Other => "other",
         }
     }
 
@@ -93,7 +96,7 @@ impl Kind {
             Self::Json | Self::Jsonb => Type::Json,
             Self::TextArray => Type::List,
             Self::Words => Type::Words,
-            Self::Interval | Self::Unknown => return None,
+            Self::Interval | Self::Unknown | Self::Other => return None,
         })
     }
 }
@@ -125,6 +128,8 @@ pub enum SqlType {
     /// `char(n)`: filled with blanks up to so many characters.
     Bpchar(u32),
     Enum(Arc<EnumType>),
+    /// A type of this name, of which nothing is known: the table may have such columns, as long as no view looks at them.
+    Other(Arc<str>),
 }
 
 impl SqlType {
@@ -135,6 +140,7 @@ impl SqlType {
             Self::Varchar(_) => Kind::Varchar,
             Self::Bpchar(_) => Kind::Bpchar,
             Self::Enum(_) => Kind::Enum,
+            Self::Other(_) => Kind::Other,
         }
     }
 }
@@ -151,6 +157,7 @@ impl fmt::Display for SqlType {
             Self::Varchar(length) => write!(f, "character varying({length})"),
             Self::Bpchar(length) => write!(f, "character({length})"),
             Self::Enum(of) => f.write_str(&of.name),
+            Self::Other(name) => f.write_str(name),
         }
     }
 }

@@ -4,7 +4,8 @@ use sql::{Catalogue, File, NormalForm, Problem};
 const TABLES: &str = "
 create type state as enum ('open', 'done');
 create table orders (id int primary key, customer_id int, product_id int not null, total numeric(10,2), weight float8,
-  free numeric, note text, state state not null, at timestamptz, day timestamp, data jsonb, tags text[], code char(4));
+  free numeric, note text, state state not null, at timestamptz, day timestamp, data jsonb, tags text[], code char(4),
+  cash money, typo numerc, \"user\" text);
 create table customers (id int primary key, name text, country text collate \"C\");
 create table lines (order_id int, quantity int);
 ";
@@ -417,5 +418,17 @@ const REFUSED: &[(&str, &str, &str)] = &[
         "select customer_id, sum(case when total > 1 then total else 0 end) from orders where customer_id is not null group by 1",
         "2:1 case when (total > 1) then total else 0 end has as many digits behind the point as each row says, and so the digits shown would depend on rows that are gone",
         "write round(case when (total > 1) then total else 0 end, 2), or declare the column numeric(p,s)",
+    ),
+    ("select id, cash from orders", "2:12 cash is of type money, which is not known here", ""),
+    (
+        "select id, typo from orders",
+        "2:12 typo is of type numerc, which is not known here",
+        "did you mean numeric?",
+    ),
+    ("select * from orders", "2:1 cash is of type money, which no view keeps", ""),
+    (
+        "select id, user from orders",
+        "2:12 user: it is a value of the session and not of the row",
+        "store the value in a column of the source",
     ),
 ];

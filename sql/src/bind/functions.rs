@@ -213,8 +213,9 @@ pub(super) fn refused(name: &str) -> Option<(&'static str, &'static str)> {
             "it is another value each time, and a view is made again after a failure",
             "store the value in a column of the source",
         ),
-        "current_user" | "session_user" | "current_schema" | "current_setting" | "version"
-        | "txid_current" | "pg_backend_pid" | "inet_client_addr" => (
+        "current_user" | "user" | "current_role" | "current_catalog" | "session_user"
+        | "current_schema" | "current_setting" | "version" | "txid_current" | "pg_backend_pid"
+        | "inet_client_addr" => (
             "it is a value of the session and not of the row",
             "store the value in a column of the source",
         ),

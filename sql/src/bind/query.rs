@@ -49,7 +49,7 @@ struct Column {
 }
 
 impl File {
-    /// Binds the view's query to tables: those of the file itself, or the caller's where the file brings none.
+    /// Binds the view's query to these tables: the caller's, or [`File::tables`] where the file brings its own.
     ///
     /// # Errors
     /// Names that are not there, types that do not fit, and all that is not taken, at its place.

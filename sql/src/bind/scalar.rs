@@ -69,6 +69,21 @@ pub(crate) trait Around {
     fn enums(&self) -> Vec<std::sync::Arc<crate::types::EnumType>>;
 }
 
+/// Words that PostgreSQL takes for functions of the session wherever they stand without quotes.
+const SESSION_WORDS: [&str; 11] = [
+    "current_catalog",
+    "current_date",
+    "current_role",
+    "current_schema",
+    "current_time",
+    "current_timestamp",
+    "current_user",
+    "localtime",
+    "localtimestamp",
+    "session_user",
+    "user",
+];
+
 /// Binds one expression.
 pub(crate) fn bind(expr: &Ast, around: &mut dyn Around, place: Place) -> Result<Typed, Problem> {
     Scalars { around, place }.bind(expr)
@@ -113,20 +128,22 @@ impl Scalars<'_> {
     }
 
     fn bind_at(&mut self, expr: &Ast, place: Place) -> Bound {
+        if is_chained(expr) {
+            return self.refuse(
+                place,
+                "comparisons do not follow each other in PostgreSQL",
+                "put one of them in parentheses",
+            );
+        }
         match expr {
             Ast::Nested(inner) => self.bind(inner),
-            Ast::Identifier(name) if name.quote_style.is_none() => {
+            // These words are functions without parentheses, also where a column has their name.
+            Ast::Identifier(name)
+                if name.quote_style.is_none() && SESSION_WORDS.contains(&&*folded(name)) =>
+            {
                 let name = folded(name);
-                match self.around.column(std::slice::from_ref(&name), place) {
-                    // Words such as `current_date` are functions without parentheses.
-                    Err(problem) => Err(match functions::refused(&name) {
-                        Some((why, instead)) => {
-                            Problem::new(place, format!("{name}: {why}")).instead(instead)
-                        }
-                        None => problem,
-                    }),
-                    found => found,
-                }
+                let (why, instead) = functions::refused(&name).unwrap_or_default();
+                self.refuse(place, format!("{name}: {why}"), instead)
             }
             Ast::Identifier(name) => self.around.column(&[folded(name)], place),
             Ast::CompoundIdentifier(names) => {
@@ -168,13 +185,7 @@ impl Scalars<'_> {
                 Ok(negate_if(*negated, Expr::And(vec![low.expr, high.expr])))
             }
             Ast::In { expr, target: InTarget::List(list), negated, global: false } => {
-                let value = self.bind(expr)?;
-                let equal = |one: &Ast| {
-                    let one = self.bind(one)?;
-                    Ok(self.operator("=", value.clone(), one, place)?.expr)
-                };
-                let mut any = list.iter().map(equal).collect::<Result<Vec<_>, Problem>>()?;
-                let any = if any.len() == 1 { any.remove(0) } else { Expr::Or(any) };
+                let any = self.in_list(expr, list, place)?;
                 Ok(negate_if(*negated, any))
             }
             Ast::In { .. } => self.refuse(
@@ -321,6 +332,41 @@ impl From<Typed> for NotOf {
 
 fn negate_if(negated: bool, expr: Expr) -> Typed {
     Typed::new(if negated { expr.negated() } else { expr }, Kind::Bool)
+}
+
+/// Operators of one strength of which PostgreSQL takes no two in a row without parentheses.
+#[derive(PartialEq, Eq)]
+enum Strength {
+    Is,
+    Comparison,
+    Pattern,
+}
+fn strength(expr: &Ast) -> Option<Strength> {
+    use BinaryOperator::{Eq, Gt, GtEq, Lt, LtEq, NotEq};
+    Some(match expr {
+        Ast::IsNull(_) | Ast::IsNotNull(_) | Ast::IsTrue(_) | Ast::IsNotTrue(_) => Strength::Is,
+        Ast::IsFalse(_) | Ast::IsNotFalse(_) | Ast::IsUnknown(_) => Strength::Is,
+        Ast::IsNotUnknown(_) | Ast::IsDistinctFrom(..) | Ast::IsNotDistinctFrom(..) => Strength::Is,
+        Ast::BinaryOp { op: Eq | NotEq | Lt | LtEq | Gt | GtEq, .. } => Strength::Comparison,
+        Ast::Like { .. } | Ast::In { .. } | Ast::Between { .. } => Strength::Pattern,
+        _ => return None,
+    })
+}
+/// Whether one of its sides is an operator of the same strength, without parentheses.
+fn is_chained(expr: &Ast) -> bool {
+    let Some(of) = strength(expr) else { return false };
+    let sides = match expr {
+        Ast::IsNull(a) | Ast::IsNotNull(a) | Ast::IsTrue(a) | Ast::IsNotTrue(a) => [Some(a), None],
+        Ast::IsFalse(a) | Ast::IsNotFalse(a) | Ast::IsUnknown(a) => [Some(a), None],
+        Ast::IsNotUnknown(a) | Ast::In { expr: a, .. } => [Some(a), None],
+        Ast::IsDistinctFrom(a, b) | Ast::IsNotDistinctFrom(a, b) => [Some(a), Some(b)],
+        Ast::BinaryOp { left: a, right: b, .. } => [Some(a), Some(b)],
+        Ast::Like { expr: a, pattern: b, .. } | Ast::Between { expr: a, high: b, .. } => {
+            [Some(a), Some(b)]
+        }
+        _ => [None, None],
+    };
+    sides.into_iter().flatten().any(|side| strength(side).as_ref() == Some(&of))
 }
 
 /// What PostgreSQL's grammar takes behind `between` only in parentheses.

@@ -1,7 +1,7 @@
 //! Expressions over the rows of one table.
 use super::scalar::{Around, Collation, Typed, bind};
 use crate::{
-    catalogue::Table,
+    catalogue::{self, Table},
     expr::Expr,
     file::File,
     problem::{Place, Problem},
@@ -61,6 +61,7 @@ impl Around for OneTable<'_> {
                 .near(last, self.table.columns.iter().map(|column| column.name.as_str())));
         };
         let column = &self.table.columns[at];
+        catalogue::check_known(&column.name, &column.sql_type, place)?;
         let collation = if column.is_c { Collation::C } else { Collation::Default };
         Ok(Typed { expr: Expr::Column(at), sql_type: column.sql_type.clone(), collation })
     }

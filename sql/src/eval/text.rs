@@ -117,7 +117,7 @@ fn window(start: i64, length: Option<i64>) -> Result<(usize, usize), EvalError> 
     let take = match length {
         Some(..0) => return fail(Code::SubstringError, "negative substring length not allowed"),
         // Both are of 32 bits.
-        Some(length) => (start + length - from).max(0),
+        Some(length) => start.saturating_add(length).saturating_sub(from).max(0),
         None => i64::MAX,
     };
     let all = |number: i64| usize::try_from(number).unwrap_or(usize::MAX);

@@ -75,8 +75,12 @@ pub(super) fn start_or_end(days: i64) -> i64 {
 
 pub(super) fn make(of: &Function, a: &Cell, b: &Cell) -> Made {
     match (of, a, b) {
-        (Function::AddDays, Cell::Date(day), Cell::Int(more)) => date(i64::from(*day) + more),
-        (Function::SubtractDays, Cell::Date(day), Cell::Int(less)) => date(i64::from(*day) - less),
+        (Function::AddDays, Cell::Date(day), Cell::Int(more)) => {
+            date(i64::from(*day).saturating_add(*more))
+        }
+        (Function::SubtractDays, Cell::Date(day), Cell::Int(less)) => {
+            date(i64::from(*day).saturating_sub(*less))
+        }
         (Function::DaysBetween, Cell::Date(a), Cell::Date(b)) => {
             Ok(Cell::Int(i64::from(*a) - i64::from(*b)))
         }

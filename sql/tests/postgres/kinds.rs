@@ -83,7 +83,7 @@ pub const KINDS: &[Kind] = &[
         forms: &[
             "{F} + {F}", "{F} - {F}", "{F} * {F}", "{F} / {F}", "- {F}", "abs({F})", "{D}::real", "{N}::float4",
             "{I}::float4", "{L}::real", "{T}::float4", "coalesce({F}, {I})", "case when {B} then {F} else {N} end",
-            "greatest({F}, {F})", "least({F}, {I})", "nullif({F}, {F})",
+            "greatest({F}, {F})", "least({F}, {I})", "nullif({F}, {F})", "nullif({F}, {D})", "nullif({F}, {N})",
         ],
     },
     Kind {
@@ -121,7 +121,7 @@ pub const KINDS: &[Kind] = &[
             "{F}::text", "{D}::text", "{B}::text", "{Y}::text", "{M}::text", "{U}::text", "{X}::text", "{J}::text",
             "{K}::text", "{C}::text", "{V}::text", "{J} ->> 'a'", "{J} ->> {P}", "{K} ->> 'b'", "{K} ->> {T}",
             "{K} -> 'b' ->> 'c'", "{K} ->> {P}", "{A}[{P}]", "case when {B} then {T} else {V} end",
-            "coalesce({T}, {V})", "coalesce({C}, {T})", "nullif({T}, {T})", "nullif({V}, 'a')", "greatest({T}, t2)",
+            "coalesce({T}, {V})", "coalesce({C}, {T})", "nullif({T}, {T})", "nullif({V}, 'a')", "nullif({C}, {T})", "nullif({C}, {V})", "nullif({T}, {C})", "greatest({T}, t2)",
             "least({T} collate \"C\", {T})", "case {T} when 'a' then {T} when {T} then 'q' end",
         ],
     },
@@ -156,7 +156,7 @@ pub const KINDS: &[Kind] = &[
             "t2 >= {T}", "{B} = {B}", "{B} > {B}", "{Y} = {Y}", "{Y} < {M}", "{M} >= {M}", "{Z} < {Z}", "{U} = {U}",
             "{U} < {U}", "{X} = {X}", "{X} < {X}", "{I} is null", "{T} is not null", "{B} is true",
             "{B} is not false", "{B} is unknown", "{I} is distinct from {I}", "{T} is not distinct from {T}",
-            "{I} in ({I}, {S}, 3)", "{T} in ('a', {T})", "{I} not in ({I}, {I})", "{I} between {I} and {I}",
+            "{I} in ({I}, {S}, 3)", "{T} in ('a', {T})", "{I} not in ({I}, {I})", "{F} in (0.1, {F}, 2.5)", "{D} in ({F}, 1, 0.5)", "{N} in (1, {I}, 2.50)", "{C} in ('a', 'ab')", "{Y} in ('2024-02-29', {Y})", "{S} in (1, 100000)", "{F} not in (1, 2.5, {N})", "{I} between {I} and {I}",
             "{N} not between {I} and {N}", "{T} between ({T} collate \"C\") and {T}", "{T} like {T}",
             "{T} like '%a%'", "{T} not like 'a_%'", "{V} like {T} escape ''", "{T} like '%!%%' escape '!'",
             "{C} like '%a '", "starts_with({T}, {T})", "{T} ^@ {V}", "{I}::bool", "{T}::bool",
@@ -175,7 +175,7 @@ pub const KINDS: &[Kind] = &[
         forms: &[
             "{Y} + {I}", "{Y} + {P}", "{Y} - {P}", "{P} + {Y}", "{M}::date", "{T}::date",
             "case when {B} then {Y} else {Y} end", "coalesce({Y}, {Y})", "greatest({Y}, {Y})", "least({Y}, {Y})",
-            "nullif({Y}, {Y})",
+            "nullif({Y}, {Y})", "nullif({Y}, {M})",
         ],
     },
     Kind {
@@ -194,7 +194,7 @@ pub const KINDS: &[Kind] = &[
             "date_bin('15 minutes', {M}, {M})", "date_bin('7 days', {M}, timestamp '2001-01-01')",
             "{Z} at time zone 'UTC'", "{Z} at time zone '+02'", "{Z} at time zone interval '05:30'",
             "case when {B} then {M} else {Y} end", "coalesce({M}, {Y})", "greatest({M}, {M})", "least({Y}, {M})",
-            "nullif({M}, {M})",
+            "nullif({M}, {M})", "nullif({M}, {Y})",
         ],
     },
     Kind {

@@ -77,7 +77,7 @@ impl Random {
             let inner = self.of(kind, depth - 1, is_first);
             is_first = false;
             let is_single = inner.bytes().all(|byte| byte.is_ascii_alphanumeric());
-            if is_single || self.below(12) == 0 {
+            if is_single || self.below(5) == 0 {
                 text.push_str(&inner);
             } else {
                 text.push_str(&format!("({inner})"));

@@ -4,6 +4,7 @@ mod beside;
 use super::{AGGREGATES, Binder, Column, Named, OUTER, refuse};
 use crate::{
     bind::scalar::{Around, Collation, Typed, bind, bind_condition},
+    catalogue::check_known,
     expr::{Comparison, Expr},
     file::{folded, parts},
     problem::{Place, Problem},
@@ -237,7 +238,11 @@ impl Around for Env<'_, '_> {
         let places = self.places.get(last).map(Vec::as_slice).unwrap_or_default();
         let mut found = places.iter().filter(|at| is_of(&self.named.columns[**at]));
         match (found.next(), found.next()) {
-            (Some(at), None) => return Ok(Self::typed(&self.named.columns[*at], *at)),
+            (Some(at), None) => {
+                let column = &self.named.columns[*at];
+                check_known(last, &column.sql_type, place)?;
+                return Ok(Self::typed(column, *at));
+            }
             (Some(_), Some(_)) => {
                 return refuse(
                     place,
@@ -251,7 +256,10 @@ impl Around for Env<'_, '_> {
         let mut outer =
             self.outer.unwrap_or_default().iter().enumerate().filter(|(_, column)| fits(column));
         match (outer.next(), outer.next()) {
-            (Some((at, column)), None) => Ok(Self::typed(column, OUTER + at)),
+            (Some((at, column)), None) => {
+                check_known(last, &column.sql_type, place)?;
+                Ok(Self::typed(column, OUTER + at))
+            }
             (Some(_), Some(_)) => refuse(
                 place,
                 format!("several tables have a column {last}"),

@@ -85,9 +85,15 @@ impl Scalars<'_> {
                 };
                 let (given, collation) = (a.clone(), a.collation);
                 let a_kind = a.kind();
+                // Operators that take this type beside another one: the first value is not cast.
+                let stays = match a_kind {
+                    Kind::Bpchar => b.kind() != Kind::Text,
+                    Kind::Float4 | Kind::Date => true,
+                    _ => false,
+                };
                 let other = if b.kind() == Kind::Unknown { Kind::Text } else { b.kind() };
                 match self.operator("=", a, b, place)?.expr {
-                    Expr::Compare(_, a, b) if a_kind == Kind::Bpchar => {
+                    Expr::Compare(_, a, b) if stays => {
                         let same = Expr::Compare(Comparison::Equal, a, b);
                         let null = Expr::Value(Cell::Null);
                         let expr = Expr::Case(vec![(same, null)], Box::new(given.expr));

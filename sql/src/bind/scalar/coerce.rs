@@ -24,7 +24,11 @@ impl Scalars<'_> {
             );
         }
         let collation = value.collation;
-        Ok(Typed { expr: cast_of(value.expr, from, &to.into()), sql_type: to.into(), collation })
+        Ok(Typed {
+            expr: cast_of(value.expr, from, &to.into(), self.place)?,
+            sql_type: to.into(),
+            collation,
+        })
     }
 
     /// A constant between quotes as a value of this type.
@@ -76,7 +80,7 @@ impl Scalars<'_> {
             return Ok(Typed { sql_type: to.clone(), ..value });
         }
         let collation = if kind.is_text() { value.collation } else { Collation::Default };
-        Ok(Typed { expr: cast_of(value.expr, from, to), sql_type: to.clone(), collation })
+        Ok(Typed { expr: cast_of(value.expr, from, to, place)?, sql_type: to.clone(), collation })
     }
 
     /// All values as ones of their common type.
@@ -190,12 +194,13 @@ impl Scalars<'_> {
     }
 }
 
-/// The cast, or its value where it is one of a constant.
-fn cast_of(expr: Expr, from: Kind, to: &SqlType) -> Expr {
-    if let Expr::Value(cell) = &expr
-        && let Ok(made) = eval::cast(Cow::Borrowed(cell), from, to)
-    {
-        return Expr::Value(made.into_owned());
+/// The cast, or its value where it is one of a constant: PostgreSQL looks at it before any row, and so does the error.
+fn cast_of(expr: Expr, from: Kind, to: &SqlType, place: Place) -> Result<Expr, Problem> {
+    let Expr::Value(cell) = &expr else {
+        return Ok(Expr::Call(Function::Cast(from, to.clone()), vec![expr]));
+    };
+    match eval::cast(Cow::Borrowed(cell), from, to) {
+        Ok(made) => Ok(Expr::Value(made.into_owned())),
+        Err(error) => Err(Problem::new(place, format!("this constant is no {to}: {}", error.what))),
     }
-    Expr::Call(Function::Cast(from, to.clone()), vec![expr])
 }

@@ -46,6 +46,44 @@ impl Scalars<'_> {
         Ok(negate_if(negated, Expr::Call(Function::Like, vec![text, pattern])))
     }
 
+    /// Several constants are of one type together, and are looked at first; all others are compared one by one.
+    pub(super) fn in_list(
+        &mut self,
+        value: &Ast,
+        list: &[Ast],
+        place: Place,
+    ) -> Result<Expr, Problem> {
+        let value = self.bind(value)?;
+        let all = list.iter().map(|one| self.bind(one)).collect::<Result<Vec<_>, _>>()?;
+        let is_constant = |one: &Typed| {
+            let mut has_columns = false;
+            one.expr.each_column(&mut |_| has_columns = true);
+            !has_columns
+        };
+        let (mut constants, mut others): (Vec<_>, Vec<_>) = all.into_iter().partition(is_constant);
+        if constants.len() > 1 && value.kind() != Kind::Enum {
+            let kinds: Vec<Kind> =
+                std::iter::once(&value).chain(&constants).map(Typed::kind).collect();
+            let kind =
+                common(&kinds).ok().filter(|kind| kinds.iter().all(|from| becomes(*from, *kind)));
+            if let Some(kind) = kind {
+                constants = constants
+                    .into_iter()
+                    .map(|one| self.implicit(one, kind))
+                    .collect::<Result<_, _>>()?;
+            }
+        } else if constants.len() == 1 && !others.is_empty() {
+            // One constant is compared where it stands.
+            others = list.iter().map(|one| self.bind(one)).collect::<Result<Vec<_>, _>>()?;
+            constants.clear();
+        }
+        let mut any = Vec::new();
+        for one in constants.into_iter().chain(others) {
+            any.push(self.operator("=", value.clone(), one, place)?.expr);
+        }
+        Ok(if any.len() == 1 { any.remove(0) } else { Expr::Or(any) })
+    }
+
     pub(super) fn is_any(&mut self, left: &Ast, right: &Ast, place: Place) -> Bound {
         let list = self.bind(right)?;
         if list.kind() != Kind::TextArray {

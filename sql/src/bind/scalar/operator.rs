@@ -93,13 +93,6 @@ impl Scalars<'_> {
                 );
             }
         };
-        if is_comparison(sign) && [left, right].iter().any(|side| is_bare_comparison(side)) {
-            return self.refuse(
-                place,
-                "comparisons do not follow each other in PostgreSQL",
-                "put one of them in parentheses",
-            );
-        }
         let (a, b) = (self.bind(left)?, self.bind(right)?);
         self.operator(sign, a, b, place)
     }
@@ -424,9 +417,4 @@ fn flat(a: Expr, b: Expr, is_and: bool) -> Expr {
 
 fn is_comparison(sign: &str) -> bool {
     matches!(sign, "=" | "<>" | "<" | "<=" | ">" | ">=")
-}
-
-fn is_bare_comparison(expr: &Ast) -> bool {
-    use BinaryOperator::{Eq, Gt, GtEq, Lt, LtEq, NotEq};
-    matches!(expr, Ast::BinaryOp { op: Eq | NotEq | Lt | LtEq | Gt | GtEq, .. })
 }
