@@ -168,3 +168,45 @@ pub(super) fn text(kind: Kind, number: Float) -> String {
         None => format!("{sign}{digits}{}", "0".repeat(size + 1 - digits.len())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As `select x::float8` and `select x::float4` show them. Those in the middle between two numbers, and those with two
+    /// shortest texts that are equally near, are where others write other digits.
+    #[test]
+    fn texts_are_those_of_postgresql() {
+        for (number, want) in [
+            ("900719925474099.25", "900719925474099.2"),
+            ("31525197391593472.0", "3.1525197391593472e+16"),
+            ("1e23", "9.999999999999999e+22"),
+            ("4503599627370497.5", "4.503599627370498e+15"),
+            ("9007199254740992.0", "9.007199254740992e+15"),
+            ("5e-324", "5e-324"),
+            ("0.3", "0.3"),
+            ("2.5e-5", "2.5e-05"),
+            ("1e15", "1e+15"),
+            ("100.0", "100"),
+            ("-0.0", "-0"),
+            ("-1234.5", "-1234.5"),
+        ] {
+            assert_eq!(text(Kind::Float8, Float::new(number.parse().expect("a number"))), want);
+        }
+        for (number, want) in [
+            (15_000_000_000_f32, "1.5000001e+10"),
+            (16_777_216.0, "1.6777216e+07"),
+            (99_999_994.0, "9.999999e+07"),
+            (8_388_608.5, "8.388608e+06"),
+            (123_456.7, "123456.7"),
+            (999_999.0, "999999"),
+            (1e6, "1e+06"),
+            (1e-45, "1e-45"),
+            (-0.1, "-0.1"),
+        ] {
+            let Cell::Float(kept) = of_real(number) else { panic!("a float") };
+            assert_eq!(text(Kind::Float4, kept), want);
+            assert_eq!(real(kept), number);
+        }
+    }
+}

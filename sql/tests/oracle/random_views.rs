@@ -63,6 +63,9 @@ const AGGREGATES: &[&str] = &[
     "count(case when {} then 1 end)",
     "greatest(count(*), sum(customer_id))",
     "sum(abs(total))",
+    "max(total) filter (where {})",
+    "min(id) filter (where {})",
+    "bool_or(rush) filter (where {})",
     "max(extract(epoch from created_at))",
     "sum(id) > 5 and max(total) > 1",
 ];
