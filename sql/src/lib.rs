@@ -4,6 +4,10 @@
 //! reads it, a [`Catalogue`] says what the tables are, and whatever is not known to give PostgreSQL's own answer, row by row
 //! and for ever, is refused by a [`Problem`] that names the place, the reason and a way on.
 //!
+//! What is assumed of the source: its texts are UTF-8 and its default collation is deterministic (equal texts are equal
+//! bytes). Values that become texts are written as with `datestyle = 'ISO'`, `bytea_output = 'hex'` and
+//! `extra_float_digits` of 1 or more, which are the defaults; nothing depends on the session's time zone.
+//!
 //! Pure: no I/O, no clock, nothing of a store or of Kafka. PostgreSQL is the judge of every value that is made here;
 //! `tests/postgres.rs` asks it.
 #![deny(clippy::disallowed_methods)]

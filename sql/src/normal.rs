@@ -26,6 +26,9 @@ use crate::{
 /// Expressions of `columns` and `exists` are over *slots*: the key's cells, then the owner's columns, then the columns of all
 /// parts, one part after the other. A slot of a part to which nothing was added is null or, for counts and sums, 0: the
 /// expressions give the same for both.
+///
+/// None of them divides by 0. They may fail as PostgreSQL's would where a value is out of the range of its type: then there
+/// is no right row, and whoever shows rows has to stop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NormalForm {
     /// The columns of the view's key, by their places in `columns`.
