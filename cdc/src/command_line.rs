@@ -1,6 +1,6 @@
 //! The command line of `cdc`. Exit codes: 0 done, 64 a wrong setting or command line, 1 stopped for good or not exact, 2
 //! read to the end while the views lack something.
-use crate::{demo, dlq, doctor, shop, verify};
+use crate::{demo, dlq, doctor, shop, verify, view};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use consumers::{
     command_line::{ask_health, health_command, parse, run},
@@ -23,6 +23,7 @@ pub fn cdc() -> ExitCode {
         Some(("doctor", matches)) => doctor::run(matches),
         Some(("dlq", matches)) => dlq::run(matches),
         Some(("shop", matches)) => shop::run(matches),
+        Some(("view", matches)) => view::run(matches),
         Some(("health", matches)) => ask_health(matches),
         Some(("demo", matches)) => show_demo(matches),
         _ => ExitCode::from(EXIT_CONFIG),
@@ -63,6 +64,7 @@ fn cdc_command() -> Command {
         .subcommand(doctor::command())
         .subcommand(dlq::command())
         .subcommand(shop::command())
+        .subcommand(view::command())
         .subcommand(health_command())
         .subcommand(demo_command())
 }
