@@ -5,7 +5,7 @@ mod list;
 mod stored;
 mod text;
 
-pub use float::Float;
+pub use float::{Digits, Float};
 pub use list::List;
 
 use decimal::Decimal;

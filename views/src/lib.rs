@@ -13,7 +13,7 @@ mod row;
 mod view;
 mod words;
 
-pub use cell::{Cell, Float, List};
+pub use cell::{Cell, Digits, Float, List};
 pub use decimal::{Decimal, varint};
 pub use expr::{Condition, Expr, JsonItem, Parts, day};
 pub use first::{Direction, First};

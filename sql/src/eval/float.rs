@@ -4,7 +4,7 @@ use crate::{
     expr::{Arithmetic, Function},
     types::Kind,
 };
-use views::{Cell, Float};
+use views::{Cell, Digits, Float};
 
 /// What a cell of this kind holds. A `real` is kept as the number that its shortest text says.
 pub(super) fn number(kind: Kind, cell: &Cell) -> Result<f64, super::EvalError> {
@@ -27,58 +27,8 @@ pub(super) fn of_real(number: f32) -> Cell {
     if !number.is_finite() || number == 0.0 {
         return Cell::Float(Float::new(number.into()));
     }
-    let (digits, exponent) = shortest(
-        &format!("{:e}", number.abs()),
-        &|places| format!("{:.places$e}", number.abs()),
-        &|text| text.parse() == Ok(number.abs()),
-    );
-    let text = format!("{}{digits}e{exponent}", if number < 0.0 { "-" } else { "" });
-    Cell::Float(Float::new(text.parse().unwrap_or_default()))
-}
-
-/// The fewest digits that say the number, and the power of ten that they are multiplied by. As PostgreSQL chooses them: the
-/// nearest to the number, and never a value that lies in the middle between two numbers, though reading it would give this
-/// one. `fewest`: as Rust writes the number, with an exponent; `exact`: with so many places; `is_it`: whether a text is read
-/// as the number.
-fn shortest(
-    fewest: &str,
-    exact: &dyn Fn(usize) -> String,
-    is_it: &dyn Fn(&str) -> bool,
-) -> (String, i32) {
-    const PLACES_MAX: usize = 17;
-    let first = fewest
-        .split('e')
-        .next()
-        .map_or(0, |digits| digits.trim_start_matches(|c| c != '.').len().saturating_sub(1));
-    let mut found = parts(fewest);
-    for places in first..PLACES_MAX {
-        // Rust's own choice may be the other one of two that are equally near.
-        for text in [exact(places), if places == first { fewest.to_owned() } else { exact(places) }]
-        {
-            let (digits, exponent) = parts(&text);
-            if is_it(&text) && is_inside(&digits, exponent, is_it) {
-                return (digits, exponent);
-            }
-            found = (digits, exponent);
-        }
-    }
-    found
-}
-/// Digits without a point, and the power of ten that they are multiplied by.
-fn parts(text: &str) -> (String, i32) {
-    let (digits, exponent) = text.split_once('e').unwrap_or((text, "0"));
-    let (whole, part) = digits.split_once('.').unwrap_or((digits, ""));
-    let exponent = exponent.parse::<i32>().unwrap_or(0) - part.len() as i32;
-    (format!("{whole}{part}"), exponent)
-}
-/// Whether the nearest values on both sides are read as the same number: no middle between two numbers has more digits than
-/// these.
-fn is_inside(digits: &str, exponent: i32, is_it: &dyn Fn(&str) -> bool) -> bool {
-    const MORE: usize = 800;
-    let below: u64 = digits.parse::<u64>().unwrap_or(1).saturating_sub(1);
-    let exponent = exponent - MORE as i32;
-    let above = format!("{digits}{}1e{exponent}", "0".repeat(MORE - 1));
-    is_it(&above) && is_it(&format!("{below}{}e{exponent}", "9".repeat(MORE)))
+    let size: f64 = Digits::of_32_bits(number.abs()).plain().parse().unwrap_or_default();
+    Cell::Float(Float::new(if number < 0.0 { -size } else { size }))
 }
 
 pub(super) fn arithmetic(how: Arithmetic, kind: Kind, a: &Cell, b: &Cell) -> Made {
@@ -135,38 +85,13 @@ pub(super) fn of_one(of: &Function, kind: Kind, a: &Cell) -> Made {
 /// As PostgreSQL writes it: with an exponent from 10^15 on, a `real` from a million on.
 pub(super) fn text(kind: Kind, number: Float) -> String {
     let wide = number.get();
-    if !wide.is_finite() || wide == 0.0 {
+    if kind != Kind::Float4 || !wide.is_finite() || wide == 0.0 {
         return number.to_string();
     }
-    let size = wide.abs();
-    let (digits, power) = if kind == Kind::Float4 {
-        // The cell is the number that its text says.
-        parts(&format!("{size:e}"))
-    } else {
-        shortest(&format!("{size:e}"), &|places| format!("{size:.places$e}"), &|text| {
-            text.parse() == Ok(size)
-        })
-    };
-    let zeros = digits.len() - digits.trim_end_matches('0').len();
-    let digits = &digits[..digits.len() - zeros];
-    let exponent = power + zeros as i32 + digits.len() as i32 - 1;
-    let sign = if wide < 0.0 { "-" } else { "" };
-    let plain_end = if kind == Kind::Float4 { 6 } else { 15 };
-    if !(-4..plain_end).contains(&exponent) {
-        let point = if digits.len() > 1 { "." } else { "" };
-        let (first, rest) = digits.split_at(1);
-        let mark = if exponent < 0 { '-' } else { '+' };
-        return format!("{sign}{first}{point}{rest}e{mark}{:02}", exponent.unsigned_abs());
-    }
-    let size = exponent.unsigned_abs() as usize;
-    if exponent < 0 {
-        return format!("{sign}0.{}{digits}", "0".repeat(size - 1));
-    }
-    match digits.split_at_checked(size + 1) {
-        Some((whole, "")) => format!("{sign}{whole}"),
-        Some((whole, part)) => format!("{sign}{whole}.{part}"),
-        None => format!("{sign}{digits}{}", "0".repeat(size + 1 - digits.len())),
-    }
+    let mut text = String::from(if wide < 0.0 { "-" } else { "" });
+    // The cell is the number that its text says, and a text takes whatever is written.
+    let _ = Digits::of_text(&format!("{:e}", wide.abs())).write(&mut text, 6);
+    text
 }
 
 #[cfg(test)]

@@ -1,4 +1,8 @@
 //! Floating-point numbers as PostgreSQL has them.
+mod digits;
+
+pub use digits::Digits;
+
 use std::{
     cmp::Ordering,
     fmt,
@@ -86,23 +90,22 @@ impl fmt::Debug for Float {
 /// `-0`, `NaN`, `-Infinity`.
 impl fmt::Display for Float {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        /// What is written without an exponent.
-        const PLAIN: std::ops::Range<i32> = -4..15;
+        /// Powers of ten from here on are written with an exponent.
+        const PLAIN_END: i32 = 15;
         if self.0.is_nan() {
             return f.write_str("NaN");
         }
-        if self.0.is_infinite() {
-            return f.write_str(if self.0 > 0.0 { "Infinity" } else { "-Infinity" });
+        if self.0.is_sign_negative() {
+            f.write_str("-")?;
         }
-        let text = format!("{:e}", self.0);
-        let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-        match exponent.parse::<i32>() {
-            Ok(exponent) if !PLAIN.contains(&exponent) => {
-                let sign = if exponent < 0 { '-' } else { '+' };
-                write!(f, "{digits}e{sign}{:02}", exponent.unsigned_abs())
-            }
-            _ => write!(f, "{}", self.0),
+        let size = self.0.abs();
+        if size.is_infinite() {
+            return f.write_str("Infinity");
         }
+        if size == 0.0 {
+            return f.write_str("0");
+        }
+        Digits::of_64_bits(size).write(f, PLAIN_END)
     }
 }
 
@@ -163,6 +166,9 @@ mod tests {
             (1e15, "1e+15"),
             (1.234_567_890_123_456_7e19, "1.2345678901234567e+19"),
             (1e308, "1e+308"),
+            // In the middle between two numbers, and of two that are equally near the even one.
+            (1e23, "9.999999999999999e+22"),
+            (900_719_925_474_099.2, "900719925474099.2"),
             (5e-324, "5e-324"),
             (f64::NAN, "NaN"),
             (f64::INFINITY, "Infinity"),
