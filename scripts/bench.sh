@@ -93,8 +93,8 @@ fi
 [ -d "${CDC_CACHE:-$HOME/.cache/cdc-platform}/stack/libs/kafka" ] || scripts/stack.sh install kafka
 if [ -n "$peers" ]; then
   say "installing the peers"
-  for peer in go-mirror go-increments; do
-    (cd "bench/peers/$peer" && go build -mod=readonly -o "$home/$peer" .)
+  for peer in mirror increments; do
+    (cd bench/peers/go && go build -mod=readonly -o "$home/go-$peer" "./$peer")
   done
   python=$home/python-$(cksum <bench/peers/python/requirements.txt | cut -d' ' -f1)
   if ! [ -e "$python/complete" ]; then

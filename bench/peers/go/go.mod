@@ -1,4 +1,4 @@
-module example.invalid/go-mirror
+module example.invalid/peers
 
 go 1.26.0
 
