@@ -18,6 +18,8 @@ mod interpreter;
 mod lanes;
 #[path = "oracle/random_views.rs"]
 mod random_views;
+#[path = "oracle/seed.rs"]
+mod seed;
 #[path = "oracle/shop.rs"]
 mod shop;
 #[path = "postgres/views.rs"]

@@ -6,6 +6,8 @@ mod interpreter;
 mod lanes;
 #[path = "oracle/random_views.rs"]
 mod random_views;
+#[path = "oracle/seed.rs"]
+mod seed;
 #[path = "oracle/shop.rs"]
 mod shop;
 
@@ -14,11 +16,7 @@ use sql::{File, NormalForm};
 
 #[test]
 fn the_normal_form_is_the_query() {
-    let clock =
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock");
-    let seed = std::env::var("TEST_SQL_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed = seed.unwrap_or(clock.as_nanos() as u64);
-    println!("TEST_SQL_SEED={seed}");
+    let seed = seed::seed();
     let mut random = StdRng::seed_from_u64(seed);
     let catalogue = shop::catalogue();
     for round in 0..20 {

@@ -1,6 +1,7 @@
 //! Thousands of random expressions over random rows.
 use super::{
     random::{Random, TABLE},
+    seed::{number, seed},
     server::Server,
 };
 use sql::{Catalogue, Code, bind_expression};
@@ -8,10 +9,6 @@ use std::collections::BTreeMap;
 use views::Cell;
 
 const ROWS: usize = 10;
-
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
-}
 
 /// What an expression is for a row: a text, null, or an error's code.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,11 +20,9 @@ enum Answer {
 #[test]
 fn expressions_are_what_postgresql_makes_of_them() {
     let Some(server) = Server::connect() else { return };
-    let clock =
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock");
-    let seed = number("TEST_SQL_SEED").unwrap_or(clock.as_nanos() as u64);
+    let seed = seed();
     let count = number("TEST_SQL_EXPRESSIONS").unwrap_or(4_000);
-    println!("TEST_SQL_SEED={seed} TEST_SQL_EXPRESSIONS={count}");
+    println!("TEST_SQL_EXPRESSIONS={count}");
     let mut random = Random::new(seed);
     let catalogue = Catalogue::parse(TABLE).expect("the table");
     let table = &catalogue.tables()[0];

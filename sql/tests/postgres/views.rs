@@ -1,5 +1,10 @@
 //! Views over random tables: the interpreter's rows and the normal form's are PostgreSQL's.
-use super::{interpreter, lanes, random_views, server::Server, shop};
+use super::{
+    interpreter, lanes, random_views,
+    seed::{number, seed},
+    server::Server,
+    shop,
+};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use sql::{BoundQuery, File, Kind, NormalForm};
 use std::collections::BTreeMap;
@@ -8,11 +13,7 @@ use views::Cell;
 #[test]
 fn views_are_what_postgresql_makes_of_them() {
     let Some(server) = Server::connect() else { return };
-    let clock =
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock");
-    let seed = std::env::var("TEST_SQL_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed = seed.unwrap_or(clock.as_nanos() as u64);
-    println!("TEST_SQL_SEED={seed}");
+    let seed = seed();
     let mut random = StdRng::seed_from_u64(seed);
     let catalogue = shop::catalogue();
     server.run(
@@ -21,7 +22,7 @@ fn views_are_what_postgresql_makes_of_them() {
             .replace("create type tier", "create type pg_temp.tier")
             .replace("tier tier", "tier pg_temp.tier"),
     );
-    let rounds = std::env::var("TEST_SQL_ROUNDS").ok().and_then(|rounds| rounds.parse().ok());
+    let rounds = number("TEST_SQL_ROUNDS");
     let (mut compared, mut views, mut errors) = (0, 0, 0);
     let mut refused: BTreeMap<String, usize> = BTreeMap::new();
     for round in 0..rounds.unwrap_or(10) {
