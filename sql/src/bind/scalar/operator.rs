@@ -224,7 +224,7 @@ impl Scalars<'_> {
                 }
                 let [a, b] =
                     <[Expr; 2]>::try_from(values).map_err(|_| Problem::new(place, "two sides"))?;
-                let (a, b) = compared(*how, kind, [a, b], [wanted[0], wanted[1]]);
+                let (a, b) = compared(kind, [a, b], [wanted[0], wanted[1]]);
                 Ok(Typed::new(Expr::compare(*how, a, b), Kind::Bool))
             }
             Make::Call(function) => {
@@ -348,40 +348,52 @@ impl Scalars<'_> {
         literal::zone_of(value, place)
     }
 
+    /// Texts are ordered by bytes, or the order is refused.
     pub(super) fn check_order(
         &self,
         collations: &[Collation],
         place: Place,
     ) -> Result<(), Problem> {
-        if collations.contains(&Collation::C) {
-            return Ok(());
-        }
-        self.refuse(
+        self.check_collation(
+            collations,
             place,
             "the order of texts is the locale's, and changes with the version of its library",
             "write collate \"C\" behind one side: by bytes, for ever",
         )
     }
 
+    /// `name` changes ASCII letters alone, or it is refused.
     pub(super) fn check_case(
         &self,
         name: &str,
         collations: &[Collation],
         place: Place,
     ) -> Result<(), Problem> {
-        if collations.contains(&Collation::C) {
-            return Ok(());
-        }
-        self.refuse(
+        self.check_collation(
+            collations,
             place,
             format!("{name} beyond ASCII depends on the locale and the version of its library"),
             &format!("write {name}(x collate \"C\"): ASCII letters alone"),
         )
     }
+
+    /// One of these is `"C"`, whose answers never change; else `what` and `instead` say why not, and a way on.
+    fn check_collation(
+        &self,
+        collations: &[Collation],
+        place: Place,
+        what: impl Into<String>,
+        instead: &str,
+    ) -> Result<(), Problem> {
+        if collations.contains(&Collation::C) {
+            return Ok(());
+        }
+        self.refuse(place, what, instead)
+    }
 }
 
 /// Both sides as values that compare as cells do.
-fn compared(_: Comparison, kind: Kind, [a, b]: [Expr; 2], kinds: [Kind; 2]) -> (Expr, Expr) {
+fn compared(kind: Kind, [a, b]: [Expr; 2], kinds: [Kind; 2]) -> (Expr, Expr) {
     let widened = |expr: Expr, from: Kind| match (kind, from) {
         (_, Kind::Bpchar) => {
             Expr::Call(Function::Cast(Kind::Bpchar, Kind::Text.into()), vec![expr])
