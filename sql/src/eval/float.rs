@@ -27,7 +27,7 @@ pub(super) fn of_real(number: f32) -> Cell {
     if !number.is_finite() || number == 0.0 {
         return Cell::Float(Float::new(number.into()));
     }
-    let size: f64 = Digits::of_32_bits(number.abs()).plain().parse().unwrap_or_default();
+    let size: f64 = Digits::of_32_bits(number.abs()).to_parse().parse().unwrap_or_default();
     Cell::Float(Float::new(if number < 0.0 { -size } else { size }))
 }
 

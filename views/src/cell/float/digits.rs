@@ -96,8 +96,8 @@ impl Digits {
         }
     }
 
-    /// As Rust reads them.
-    pub fn plain(&self) -> String {
+    /// With an exponent and without a point, `15e-1`: Rust reads the number from it.
+    pub fn to_parse(&self) -> String {
         format!("{}e{}", self.digits, self.exponent)
     }
 }
