@@ -332,18 +332,25 @@ fn columns(rng: &mut Rng, table: usize) -> Vec<Cell> {
     ]
 }
 
+/// What stands in the tables after a random history of this seed, and what the views of these plans have then, whatever was
+/// applied again on the way.
+fn history(seed: u64, plans: Vec<Plan>) -> (Source, World<PlanHandler>) {
+    println!("seed {seed}");
+    let mut rng = Rng(seed);
+    let (mut source, mut world) = (Source::default(), World::new(handler_of(plans)));
+    for _ in 0..STEPS {
+        let (lane, fact) = source.step(&mut rng);
+        world.append(lane, fact);
+    }
+    world.run(&mut rng, 4);
+    (source, world)
+}
+
 #[test]
 fn any_plan_equals_its_views_computed_from_the_tables() {
     for seed in 0..SEEDS {
-        println!("seed {seed}");
-        let mut rng = Rng(seed);
         let plans = vec![by_ticket(), by_status(), by_word(), by_name()];
-        let (mut source, mut world) = (Source::default(), World::new(handler_of(plans)));
-        for _ in 0..STEPS {
-            let (lane, fact) = source.step(&mut rng);
-            world.append(lane, fact);
-        }
-        world.run(&mut rng, 4);
+        let (mut source, mut world) = history(seed, plans);
         assert_eq!(world.shown(), source.views(), "seed {seed}");
         world.truncate("comments", 'c');
         source.rows[COMMENTS].clear();

@@ -84,14 +84,7 @@ fn counted_in(source: &Source) -> ShownView {
 #[test]
 fn aggregates_made_of_totals_equal_those_computed_from_the_tables() {
     for seed in 0..SEEDS {
-        println!("seed {seed}");
-        let mut rng = Rng(seed);
-        let (mut source, mut world) = (Source::default(), World::new(handler_of(vec![counted()])));
-        for _ in 0..STEPS {
-            let (lane, fact) = source.step(&mut rng);
-            world.append(lane, fact);
-        }
-        world.run(&mut rng, 4);
+        let (source, mut world) = history(seed, vec![counted()]);
         assert_eq!(world.shown()[COUNTED], counted_in(&source), "seed {seed}");
         world.truncate("tickets", 't');
         assert!(world.shown()[COUNTED].is_empty(), "seed {seed}");

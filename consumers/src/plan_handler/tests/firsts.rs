@@ -193,14 +193,7 @@ fn tops_in(source: &Source) -> ShownView {
 #[test]
 fn the_first_of_each_group_equal_those_computed_from_the_tables() {
     for seed in 0..SEEDS {
-        println!("seed {seed}");
-        let mut rng = Rng(seed);
-        let (mut source, mut world) = (Source::default(), World::new(handler_of(vec![tops()])));
-        for _ in 0..STEPS {
-            let (lane, fact) = source.step(&mut rng);
-            world.append(lane, fact);
-        }
-        world.run(&mut rng, 4);
+        let (mut source, mut world) = history(seed, vec![tops()]);
         assert_eq!(world.shown()[TOPS], tops_in(&source), "seed {seed}");
         world.truncate("comments", 'c');
         source.rows[COMMENTS].clear();
