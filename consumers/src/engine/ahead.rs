@@ -1,5 +1,5 @@
-//! While a batch becomes durable, the rows that the next pending batch needs are fetched: one step, its reading and its
-//! writing, then takes the time of the longer of the two.
+//! While a batch is being committed, the rows that the next pending batch needs are fetched. So a lane does not wait for the
+//! state's answers and for the sink's in turn, but for the slower of both.
 //!
 //! No row that is asked for is changed by the batch in flight, since the lane holds all rows that this one changes. What
 //! comes back is learned while nothing is applied, and only as the answer to the question that its pending batch still
@@ -33,10 +33,10 @@ impl<H: Handler> Engine<H> {
         let round = match pending.ahead {
             Ahead::Nothing => Round::First,
             Ahead::First => Round::Second,
-            Ahead::Asked { .. } | Ahead::Both => return,
+            Ahead::Asked { .. } | Ahead::Done => return,
         };
         match missing(&self.handler, &mut lane.rows, pending, round) {
-            None => pending.ahead = Ahead::Both,
+            None => pending.ahead = Ahead::Done,
             Some((keys, round)) => {
                 lane.asked += 1;
                 let question = lane.asked;
@@ -68,11 +68,11 @@ impl<H: Handler> Engine<H> {
                 lane.rows.learn_ahead(keys.into_iter().zip(rows));
                 pending.ahead = match round {
                     Round::First => Ahead::First,
-                    Round::Second | Round::Again => Ahead::Both,
+                    Round::Second | Round::Again => Ahead::Done,
                 };
                 self.fetch_ahead(&ticket.partition);
             }
-            _ => pending.ahead = Ahead::Both,
+            _ => pending.ahead = Ahead::Done,
         }
         Ok(())
     }
@@ -84,7 +84,7 @@ impl<H: Handler> Engine<H> {
         partition: &Partition,
         mut pending: PendingBatch<H::Fact>,
     ) -> Option<PendingBatch<H::Fact>> {
-        let asked = std::mem::replace(&mut pending.ahead, Ahead::Both);
+        let asked = std::mem::replace(&mut pending.ahead, Ahead::Done);
         match (asked, self.lanes.get_mut(partition)) {
             (Ahead::Asked { question, keys, .. }, Some(lane)) if self.breaker.is_closed() => {
                 lane.question = question;

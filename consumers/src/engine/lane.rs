@@ -74,8 +74,8 @@ pub(super) enum Ahead {
     Asked { question: u64, keys: Vec<Key>, round: Round },
     /// The rows of the first round.
     First,
-    /// All that is to be had before its turn.
-    Both,
+    /// All that is to be had before its turn: nothing more is asked for until then.
+    Done,
 }
 
 /// Whether records are where their keys put them: if not, the topic may have more partitions by now.
