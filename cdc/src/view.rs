@@ -13,7 +13,9 @@ pub fn command() -> Command {
         .required(true)
         .value_name("FILE")
         .value_parser(clap::value_parser!(PathBuf))
-        .help("One statement: create materialized view NAME with (sink = '...') as select ...");
+        .help(
+            "The file of one view: create materialized view NAME with (sink = '...') as select ...",
+        );
     let tables = Arg::new(TABLES)
         .long("tables")
         .value_name("FILE")
@@ -25,9 +27,8 @@ pub fn command() -> Command {
         .arg(tables)
         .after_help(
             "Prints the view's row, its owner's part, and what each table adds to it. Exit code 0; 1: the view is refused, \
-             with the line, the reason and a way on.\n\n\
-             Examples:\n  cdc view check sql/examples/inventory.sql\n  \
-             pg_dump --schema-only --no-owner shop | grep -v '^SET\\|^SELECT' >tables.sql; cdc view check --tables tables.sql view.sql",
+             with the line, the reason and a way on. No service runs such a file yet.\n\n\
+             Examples:\n  cdc view check sql/examples/inventory.sql\n  cdc view check view.sql --tables tables.sql",
         );
     Command::new("view")
         .about("Views in SQL: what they come to")
