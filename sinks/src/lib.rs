@@ -41,7 +41,9 @@ pub use state::{PartitionState, State};
 pub use views::{
     AlertWhen, Cell, Column, Condition, Decimal, Direction, Expr, First, Float, Index, IndexKey,
     JsonItem, List, Merge, Plan, Rules, Type, UNICODE_VERSION, View, WORD_BYTES_MAX, canonical,
-    canonical_key, day, decode_row, encode_row, plan, read_key, word_bytes, words, write_key,
+    canonical_key,
+    computed::{self, Failed},
+    day, decode_row, encode_row, plan, read_key, word_bytes, words, write_key,
 };
 
 /// Whether this build has what is in AWS: the feature `aws`. What asks for it otherwise is refused with [`NO_AWS`].

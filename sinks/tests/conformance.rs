@@ -156,7 +156,7 @@ const TEXT_BYTES_MAX: usize = 1_000;
 impl Keyed {
     fn show(view: &View, item: &Item) -> Option<Vec<Cell>> {
         let total = view.total(item.shares.values().map(|share| &share.1[..]));
-        view.show(item.own.as_deref(), &total)
+        view.show(item.own.as_deref(), &total).expect("a row or none")
     }
     fn rows(&self, view: &View) -> Rows {
         let items = self.items.lock().unwrap();
@@ -316,7 +316,10 @@ impl Derived {
         }
         let show =
             |shares: Vec<Vec<Cell>>| view.show(None, &view.total(shares.iter().map(Vec::as_slice)));
-        shares.into_iter().filter_map(|(key, shares)| Some((key, show(shares)?))).collect()
+        shares
+            .into_iter()
+            .filter_map(|(key, shares)| Some((key, show(shares).expect("a row or none")?)))
+            .collect()
     }
 }
 

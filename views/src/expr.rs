@@ -4,6 +4,7 @@
 use crate::{
     Cell, List,
     cell::json::{array, write_text},
+    computed::{Computed, Failed},
     words::words,
 };
 use chrono::{DateTime, Datelike};
@@ -27,6 +28,16 @@ impl<'a> Parts<'a> {
     /// A view's row.
     pub fn of_view(own: &'a [Cell], totals: &'a [Cell]) -> Self {
         Self { key: &[], own, totals }
+    }
+    /// The cell at this place where key, columns and totals stand one behind the other; `None`: there is none.
+    pub fn cell(self, mut at: usize) -> Option<&'a Cell> {
+        for cells in [self.key, self.own, self.totals] {
+            match at.checked_sub(cells.len()) {
+                None => return cells.get(at),
+                Some(beyond) => at = beyond,
+            }
+        }
+        None
     }
 }
 
@@ -72,6 +83,8 @@ pub enum Expr {
     /// is the text of another form than PostgreSQL's `json_agg(.. order by ..)` makes, and equal to that as `jsonb`. Values
     /// are as [`Cell::write_json`] has them.
     TupleJson(Box<Expr>, JsonItem),
+    /// A value that is made elsewhere. This one alone may fail.
+    Computed(Computed),
 }
 
 /// What [`Expr::TupleJson`] makes of a tuple. Places are those of its values, from 0; one that it does not have is null.
@@ -122,6 +135,8 @@ pub enum Condition {
     Below(Expr, i64),
     /// `a = b`, of two values of one type, or of a whole number and a decimal. Values of other types are not equal.
     Equal(Expr, Expr),
+    /// The value is true: neither false nor null.
+    True(Expr),
 }
 
 impl Expr {
@@ -194,6 +209,7 @@ impl Expr {
             Self::Key(_) | Self::Own(_) | Self::Minus(..) | Self::Times(..) | Self::Day(_) => false,
             Self::Words(_) | Self::Average { .. } | Self::Is(_) | Self::TupleCount(_) => false,
             Self::TupleValue(..) | Self::TupleTexts(..) | Self::TupleJson(..) => false,
+            Self::Computed(_) => false,
         }
     }
 
@@ -207,56 +223,87 @@ impl Expr {
         }
     }
 
-    /// The value for these parts. Null where a part or a column is missing.
+    /// The value for these parts; null where it fails, too. For expressions that cannot fail, and for parts for which
+    /// [`Expr::try_of`] did not.
     pub fn of(&self, parts: Parts<'_>) -> Cell {
+        self.try_of(parts).unwrap_or(Cell::Null)
+    }
+
+    /// Whether there may be parts for which it fails.
+    pub fn may_fail(&self) -> bool {
         match self {
+            Self::Key(_) | Self::Own(_) | Self::Total(_) | Self::Value(_) => false,
+            Self::OrZero(a) | Self::Or(a, _) | Self::Day(a) | Self::TupleCount(a) => a.may_fail(),
+            Self::TupleValue(a, ..) | Self::TupleTexts(a, _) | Self::TupleJson(a, _) => {
+                a.may_fail()
+            }
+            Self::Minus(a, b) | Self::Times(a, b) => a.may_fail() || b.may_fail(),
+            Self::Average { sum, count, .. } => sum.may_fail() || count.may_fail(),
+            Self::Words(all) => all.iter().any(Self::may_fail),
+            Self::When(condition, value) => condition.may_fail() || value.may_fail(),
+            Self::Is(condition) => condition.may_fail(),
+            Self::Computed(computed) => computed.may_fail(),
+        }
+    }
+
+    /// The value for these parts. Null where a part or a column is missing.
+    ///
+    /// # Errors
+    /// Those of [`Expr::Computed`] in it.
+    pub fn try_of(&self, parts: Parts<'_>) -> Result<Cell, Failed> {
+        Ok(match self {
             Self::Key(at) => parts.key.get(*at).cloned().unwrap_or(Cell::Null),
             Self::Own(at) => parts.own.get(*at).cloned().unwrap_or(Cell::Null),
             Self::Total(at) => parts.totals.get(*at).cloned().unwrap_or(Cell::Null),
             Self::Value(cell) => cell.clone(),
-            Self::OrZero(value) => match value.of(parts) {
+            Self::OrZero(value) => match value.try_of(parts)? {
                 Cell::Null => Cell::Int(0),
                 known => known,
             },
-            Self::Or(value, other) => match value.of(parts) {
+            Self::Or(value, other) => match value.try_of(parts)? {
                 Cell::Null => other.clone(),
                 known => known,
             },
-            Self::Minus(a, b) => match (a.of(parts), b.of(parts)) {
+            Self::Minus(a, b) => match (a.try_of(parts)?, b.try_of(parts)?) {
                 (Cell::Int(a), Cell::Int(b)) => Cell::Int(a.saturating_sub(b)),
                 _ => Cell::Null,
             },
-            Self::Times(a, b) => times(&a.of(parts), &b.of(parts)),
-            Self::Day(time) => match time.of(parts) {
+            Self::Times(a, b) => times(&a.try_of(parts)?, &b.try_of(parts)?),
+            Self::Day(time) => match time.try_of(parts)? {
                 Cell::Time(us) => day(us).into(),
                 _ => Cell::Null,
             },
             Self::Words(texts) => {
-                let texts: Vec<Cell> = texts.iter().map(|text| text.of(parts)).collect();
+                let texts = texts.iter().map(|text| text.try_of(parts));
+                let texts: Vec<Cell> = texts.collect::<Result<_, _>>()?;
                 Cell::Words(texts.iter().filter_map(Cell::text).flat_map(words).collect())
             }
-            Self::Average { sum, count, places } => match (sum.of(parts), count.of(parts)) {
-                (Cell::Decimal(sum), Cell::Int(count)) => sum.round_quotient(count, *places).into(),
-                _ => Cell::Null,
-            },
+            Self::Average { sum, count, places } => {
+                match (sum.try_of(parts)?, count.try_of(parts)?) {
+                    (Cell::Decimal(sum), Cell::Int(count)) => {
+                        sum.round_quotient(count, *places).into()
+                    }
+                    _ => Cell::Null,
+                }
+            }
             Self::When(condition, value) => {
-                if condition.holds(parts) {
-                    value.of(parts)
+                if condition.try_holds(parts)? {
+                    value.try_of(parts)?
                 } else {
                     Cell::Null
                 }
             }
-            Self::Is(condition) => Cell::Bool(condition.holds(parts)),
+            Self::Is(condition) => Cell::Bool(condition.try_holds(parts)?),
             Self::TupleCount(tuples) => {
-                Cell::Int(i64::try_from(tuples.of(parts).tuples().len()).unwrap_or(i64::MAX))
+                Cell::Int(i64::try_from(tuples.try_of(parts)?.tuples().len()).unwrap_or(i64::MAX))
             }
             Self::TupleValue(tuples, tuple, at) => {
-                let tuples = tuples.of(parts);
+                let tuples = tuples.try_of(parts)?;
                 let value = tuples.tuples().get(*tuple).and_then(|tuple| tuple.get(*at));
                 value.cloned().unwrap_or(Cell::Null)
             }
-            Self::TupleTexts(tuples, at) => texts(&tuples.of(parts), *at),
-            Self::TupleJson(tuples, item) => match tuples.of(parts).tuples() {
+            Self::TupleTexts(tuples, at) => texts(&tuples.try_of(parts)?, *at),
+            Self::TupleJson(tuples, item) => match tuples.try_of(parts)?.tuples() {
                 [] => Cell::Null,
                 tuples => {
                     let mut json = String::new();
@@ -264,20 +311,39 @@ impl Expr {
                     Cell::Json(json)
                 }
             },
-        }
+            Self::Computed(computed) => computed.of(parts)?,
+        })
     }
 }
 
 impl Condition {
-    /// Whether it holds for these parts.
+    /// Whether it holds for these parts; not where it fails, either, as with [`Expr::of`].
     pub fn holds(&self, parts: Parts<'_>) -> bool {
+        self.try_holds(parts).unwrap_or(false)
+    }
+
+    /// Whether there may be parts for which it fails.
+    pub fn may_fail(&self) -> bool {
         match self {
-            Self::Always => true,
-            Self::Known(value) => value.of(parts) != Cell::Null,
-            Self::NotZero(value) => !value.of(parts).is_zero(),
-            Self::Below(value, limit) => value.of(parts).int().is_some_and(|n| n < *limit),
-            Self::Equal(a, b) => is_equal(&a.of(parts), &b.of(parts)),
+            Self::Always => false,
+            Self::Known(a) | Self::NotZero(a) | Self::Below(a, _) | Self::True(a) => a.may_fail(),
+            Self::Equal(a, b) => a.may_fail() || b.may_fail(),
         }
+    }
+
+    /// Whether it holds for these parts.
+    ///
+    /// # Errors
+    /// Those of [`Expr::Computed`] in it.
+    pub fn try_holds(&self, parts: Parts<'_>) -> Result<bool, Failed> {
+        Ok(match self {
+            Self::Always => true,
+            Self::Known(value) => value.try_of(parts)? != Cell::Null,
+            Self::NotZero(value) => !value.try_of(parts)?.is_zero(),
+            Self::Below(value, limit) => value.try_of(parts)?.int().is_some_and(|n| n < *limit),
+            Self::Equal(a, b) => is_equal(&a.try_of(parts)?, &b.try_of(parts)?),
+            Self::True(value) => value.try_of(parts)? == Cell::Bool(true),
+        })
     }
 }
 

@@ -90,7 +90,7 @@ impl Direction {
 /// };
 /// let shares = [share(1, "nl", "5.00"), share(2, "be", "19.50"), share(3, "nl", "7.25")];
 /// let total = plan.view.total(shares.iter().map(Vec::as_slice));
-/// let shown = plan.view.show(None, &total).unwrap();
+/// let shown = plan.view.show(None, &total).unwrap().unwrap();
 /// assert_eq!(shown[0], Cell::Int(2));
 /// assert_eq!(shown[1].to_string(), r#"["2","3"]"#);
 /// assert_eq!(shown[2].to_string(), r#"[{"id":2,"total":19.5},{"id":3,"total":7.25}]"#);

@@ -5,6 +5,7 @@
 
 pub mod canonical;
 mod cell;
+pub mod computed;
 mod expr;
 mod first;
 mod key;

@@ -1,11 +1,13 @@
 //! What a view is made of: what a row of a source table puts into the owner's part, and adds to shares.
 //!
 //! A source row is its primary key ([`Expr::Key`]) and its other columns in the order in which they are declared
-//! ([`Expr::Own`]). Pure, and total: whatever the cells are, there is a value.
+//! ([`Expr::Own`]). Pure, and total: whatever the cells are, there is a value. But for [`Expr::Computed`], which may have none:
+//! rows for which [`Plan::check`] says so are to be kept away from all else here.
 #![deny(clippy::disallowed_methods)]
 
 use crate::{
     Cell, First, Merge, Type, View, canonical_key,
+    computed::Failed,
     expr::{Condition, Expr, Parts},
 };
 use decimal::Decimal;
@@ -102,7 +104,7 @@ pub struct Part {
 /// let share = |done: Cell, hours: Cell| plan.parts[0].of(&[], &["a".into(), done, hours]).unwrap().amounts;
 /// let shown = |shares: &[Vec<Cell>]| {
 ///     let total = plan.view.total(shares.iter().map(Vec::as_slice));
-///     plan.view.show(None, &total).unwrap()
+///     plan.view.show(None, &total).unwrap().unwrap()
 /// };
 /// let decimal = |text: &str| Cell::Decimal(text.parse().unwrap());
 /// let [yes, no] = [true, false].map(Cell::Bool);
@@ -222,6 +224,29 @@ impl Aggregate {
         }
     }
 
+    /// What it is made of, and for which rows.
+    fn made_of(&self) -> (&[Expr], &Condition) {
+        match self {
+            Self::Count => (&[], &Condition::Always),
+            Self::CountIf(condition) => (&[], condition),
+            Self::Sum(_, value) | Self::Max(value) | Self::Min(value) => {
+                (std::slice::from_ref(value), &Condition::Always)
+            }
+            Self::First { values, filter, .. } => (values, filter),
+        }
+    }
+    fn may_fail(&self) -> bool {
+        let (values, condition) = self.made_of();
+        condition.may_fail() || values.iter().any(Expr::may_fail)
+    }
+    fn check(&self, row: Parts<'_>) -> Result<(), Failed> {
+        let (values, condition) = self.made_of();
+        if !condition.try_holds(row)? {
+            return Ok(());
+        }
+        values.iter().try_for_each(|value| value.try_of(row).map(drop))
+    }
+
     /// Why a plan cannot have it; `None`: it can.
     fn wrong(&self) -> Option<String> {
         let ordered: &[Expr] = match self {
@@ -321,6 +346,26 @@ impl Plan {
         })
     }
 
+    /// Whether there may be rows of this table that [`Plan::check`] finds something wrong with.
+    pub fn may_fail(&self, table: usize) -> bool {
+        let own = self.own.as_ref().filter(|own| own.table == table);
+        let mut parts = self.parts.iter().filter(|part| part.table == table);
+        own.is_some_and(Own::may_fail) || parts.any(Part::may_fail)
+    }
+
+    /// Whether there is a value of everything that the view makes of this row of this table.
+    ///
+    /// # Errors
+    /// The row has no place in the view, and neither in PostgreSQL's own answer: it would fail, too.
+    pub fn check(&self, table: usize, key: &[Cell], columns: &[Cell]) -> Result<(), Failed> {
+        let of_view = |failed: Failed| failed.of(self.view.name);
+        if let Some(own) = self.own.as_ref().filter(|own| own.table == table) {
+            own.check(key, columns).map_err(of_view)?;
+        }
+        let mut parts = self.parts.iter().filter(|part| part.table == table);
+        parts.try_for_each(|part| part.check(key, columns)).map_err(of_view)
+    }
+
     /// What each column of a share is.
     fn aggregates(&self) -> impl Iterator<Item = &Aggregate> {
         self.parts.iter().flat_map(|part| &part.aggregates)
@@ -392,6 +437,29 @@ impl Own {
         parts
     }
 
+    fn may_fail(&self) -> bool {
+        let mut exprs = self.each.iter().chain(&self.key).chain(&self.columns);
+        self.filter.may_fail() || exprs.any(Expr::may_fail)
+    }
+    fn check(&self, key: &[Cell], columns: &[Cell]) -> Result<(), Failed> {
+        let row = Parts::of_row(key, columns);
+        if !self.filter.try_holds(row)? {
+            return Ok(());
+        }
+        let all = |row: Parts<'_>| {
+            let mut exprs = self.key.iter().chain(&self.columns);
+            exprs.try_for_each(|expr| expr.try_of(row).map(drop))
+        };
+        let Some(each) = &self.each else { return all(row) };
+        let Cell::Words(each) = each.try_of(row)? else { return Ok(()) };
+        let mut longer = columns.to_vec();
+        longer.push(Cell::Null);
+        each.into_iter().try_for_each(|word| {
+            longer[columns.len()] = Cell::Text(word);
+            all(Parts::of_row(key, &longer))
+        })
+    }
+
     /// The primary key, of so many columns, of the row that puts the part with this key.
     pub fn row_of(&self, key: &[Cell], width: usize) -> Option<Vec<Cell>> {
         let column = |at: usize| {
@@ -403,6 +471,24 @@ impl Own {
 }
 
 impl Part {
+    fn may_fail(&self) -> bool {
+        self.filter.may_fail()
+            || self.key.iter().any(Expr::may_fail)
+            || self.aggregates.iter().any(Aggregate::may_fail)
+    }
+    fn check(&self, key: &[Cell], columns: &[Cell]) -> Result<(), Failed> {
+        let row = Parts::of_row(key, columns);
+        if !self.filter.try_holds(row)? {
+            return Ok(());
+        }
+        for value in &self.key {
+            if value.try_of(row)? == Cell::Null {
+                return Ok(());
+            }
+        }
+        self.aggregates.iter().try_for_each(|aggregate| aggregate.check(row))
+    }
+
     /// The key that this row adds to; `None`: it adds to none.
     pub fn key_of(&self, key: &[Cell], columns: &[Cell]) -> Option<Vec<Cell>> {
         let row = Parts::of_row(key, columns);

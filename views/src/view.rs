@@ -4,6 +4,7 @@
 use crate::{
     Cell, First,
     canonical::Text,
+    computed::Failed,
     expr::{Condition, Expr, Parts},
 };
 use decimal::Decimal;
@@ -174,8 +175,8 @@ pub struct Rules {
 /// let shares = [[Cell::Int(2)], [Cell::Int(3)]];
 /// let shares = || shares.iter().map(|share| &share[..]);
 /// let shown = customers.row(Some(&["Ada".into()]), shares());
-/// assert_eq!(shown, Some(vec!["Ada".into(), Cell::Int(5)]));
-/// assert_eq!(customers.row(None, shares()), None, "orders of a customer that is not there yet");
+/// assert_eq!(shown, Ok(Some(vec!["Ada".into(), Cell::Int(5)])));
+/// assert_eq!(customers.row(None, shares()), Ok(None), "orders of a customer that is not there yet");
 /// ```
 #[derive(Debug, Clone)]
 pub struct View {
@@ -328,26 +329,40 @@ impl View {
 
     /// The row that people see, or `None` where there is none. `own`: the owner's part; `shares`: one of each partition
     /// that has any.
+    ///
+    /// # Errors
+    /// A column has no value for these parts, or nobody can say whether there is a row: there is no right row then, and
+    /// none may be shown. Only views with [`Expr::Computed`] can come to that.
     pub fn row<'a>(
         &self,
         own: Option<&[Cell]>,
         shares: impl Iterator<Item = &'a [Cell]> + Clone,
-    ) -> Option<Vec<Cell>> {
+    ) -> Result<Option<Vec<Cell>>, Failed> {
         // As there is no group of no rows, there is no row of no shares.
         if self.is_totals() && shares.clone().all(|share| self.is_nothing(share)) {
-            return None;
+            return Ok(None);
         }
         self.show(own, &self.total(shares))
     }
 
     /// The row that people see, as [`View::row`] makes it of shares that are merged: `total` is of [`View::total`].
-    pub fn show(&self, own: Option<&[Cell]>, total: &[Cell]) -> Option<Vec<Cell>> {
+    ///
+    /// # Errors
+    /// Those of [`View::row`].
+    pub fn show(&self, own: Option<&[Cell]>, total: &[Cell]) -> Result<Option<Vec<Cell>>, Failed> {
         if self.own.is_some() && own.is_none() {
-            return None;
+            return Ok(None);
         }
         let parts = Parts::of_view(own.unwrap_or_default(), total);
-        let is_there = self.exists.holds(parts);
-        is_there.then(|| self.shows.iter().map(|shown| shown.of(parts)).collect())
+        let is_there = self.exists.try_holds(parts);
+        if !is_there.map_err(|failed| failed.of(format_args!("whether {} has a row", self.name)))? {
+            return Ok(None);
+        }
+        let shown = self.columns.iter().zip(&self.shows).map(|(column, shown)| {
+            let value = shown.try_of(parts);
+            value.map_err(|failed| failed.of(format_args!("{}.{}", self.name, column.name)))
+        });
+        shown.collect::<Result<_, _>>().map(Some)
     }
 
     /// Whether a row as shown is one that an alert stands for.
@@ -424,11 +439,11 @@ mod tests {
         let mut view = View::totals("v", &[ID], &[Merge::Sum], &[N]);
         view.exists = Condition::Always;
         let row = |shares: &[&[Cell]]| view.row(None, shares.iter().copied());
-        assert_eq!(row(&[]), None);
-        assert_eq!(row(&[&[], &[Cell::Int(0)]]), None);
-        assert_eq!(row(&[&[], &[Cell::Int(2)]]), Some(vec![Cell::Int(2)]));
+        assert_eq!(row(&[]), Ok(None));
+        assert_eq!(row(&[&[], &[Cell::Int(0)]]), Ok(None));
+        assert_eq!(row(&[&[], &[Cell::Int(2)]]), Ok(Some(vec![Cell::Int(2)])));
         let star = View::rows("v", &[ID], &[N]).with_totals(&[Merge::Sum]);
-        assert_eq!(star.row(Some(&[Cell::Int(1)]), [].into_iter()), Some(vec![Cell::Int(1)]));
+        assert_eq!(star.row(Some(&[Cell::Int(1)]), [].into_iter()), Ok(Some(vec![Cell::Int(1)])));
     }
 
     #[test]
@@ -440,6 +455,36 @@ mod tests {
         let first = Merge::First(First { limit: 1, order: &[Direction::Ascending] });
         assert!(first.is_nothing(&Cell::Null) && first.is_nothing(&Cell::Tuples(vec![])));
         assert!(!first.is_nothing(&Cell::Tuples(vec![vec![Cell::Null]])), "a tuple of null");
+    }
+
+    #[test]
+    fn a_value_that_fails_is_an_error_and_no_row() {
+        struct Odd;
+        impl crate::computed::Compute for Odd {
+            fn of(&self, parts: Parts<'_>) -> Result<Cell, Failed> {
+                match parts.cell(0).and_then(Cell::int) {
+                    Some(n) if n % 2 == 0 => Err(Failed("even".to_owned())),
+                    _ => Ok(Cell::Int(1)),
+                }
+            }
+            fn may_fail(&self) -> bool {
+                true
+            }
+        }
+        let odd = || Expr::Computed(crate::computed::Computed::new("odd", Odd));
+        let of = |view: &View, n: i64| view.row(Some(&[n.into()]), [].into_iter());
+        let shown = View::rows("v", &[ID], &[N]).showing(&[N], vec![odd()]);
+        assert_eq!(of(&shown, 3), Ok(Some(vec![Cell::Int(1)])));
+        assert_eq!(of(&shown, 4), Err(Failed("v.n: even".to_owned())));
+        assert_eq!(
+            shown.row(None, [].into_iter()),
+            Ok(None),
+            "nobody asks where there is no owner"
+        );
+        let there = Condition::Equal(odd(), Expr::Value(1.into()));
+        let there = View::rows("v", &[ID], &[N]).existing(there);
+        assert_eq!(of(&there, 3), Ok(Some(vec![Cell::Int(3)])));
+        assert_eq!(of(&there, 4), Err(Failed("whether v has a row: even".to_owned())));
     }
 
     #[test]

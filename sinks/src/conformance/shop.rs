@@ -530,7 +530,7 @@ pub(super) fn expected(view: &View, logs: &[Log]) -> Rows {
         .into_iter()
         .filter_map(|(key, (own, shares))| {
             let total = view.total(shares.values().map(Vec::as_slice));
-            Some((key, view.show(own.as_deref(), &total)?))
+            Some((key, view.show(own.as_deref(), &total).expect("a row")?))
         })
         .collect()
 }

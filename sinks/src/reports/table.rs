@@ -1,6 +1,6 @@
 //! What a report shows: which rows, in which order, as JSON.
 use super::{merge::merge, part::Part};
-use crate::{Cell, Column, Type, View};
+use crate::{Cell, Column, Failed, Type, View};
 use anyhow::{Context as _, anyhow};
 use bigdecimal::{BigDecimal, RoundingMode, Zero};
 use bytes::Bytes;
@@ -70,7 +70,7 @@ pub fn make(parts: &[Part], views: &[View], settings: &Settings) -> anyhow::Resu
             return Ok(());
         };
         let key: Vec<Cell> = serde_json::from_str(key).context("a key of a part")?;
-        tables[at].add(key, shares);
+        tables[at].add(key, shares)?;
         Ok(())
     })?;
     let summary = summary(&tables, settings)?;
@@ -105,21 +105,23 @@ impl<'a> Table<'a> {
         Ok(Self { view, top, all: Vec::new(), best: BinaryHeap::new(), count: 0, sums })
     }
 
-    fn add(&mut self, key: Vec<Cell>, shares: &[Vec<Cell>]) {
-        let Some(row) = self.view.row(None, shares.iter().map(Vec::as_slice)) else { return };
+    fn add(&mut self, key: Vec<Cell>, shares: &[Vec<Cell>]) -> Result<(), Failed> {
+        let row = self.view.row(None, shares.iter().map(Vec::as_slice))?;
+        let Some(row) = row else { return Ok(()) };
         self.count += 1;
         for (sum, cell) in self.sums.iter_mut().zip(&row) {
             add(sum, cell);
         }
         let Some((by, rows_max)) = self.top else {
             self.all.push(Ranked { by: Cell::Null, key, row });
-            return;
+            return Ok(());
         };
         let by = row.get(by).cloned().unwrap_or(Cell::Null);
         self.best.push(Reverse(Ranked { by, key, row }));
         if self.best.len() > rows_max {
             self.best.pop();
         }
+        Ok(())
     }
 
     fn rows(self) -> Vec<Vec<(&'static str, Cell)>> {

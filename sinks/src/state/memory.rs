@@ -233,7 +233,7 @@ impl PartitionState for MemoryPartition {
                 Some(part) => part,
                 None => parts.entry(write.key.clone()).or_default(),
             };
-            let alert = part.apply(view, id, &self.partition, &asked);
+            let alert = part.apply(view, id, &self.partition, &asked)?;
             if part.is_spent(view) {
                 parts.remove(&write.key);
             }

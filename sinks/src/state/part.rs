@@ -1,7 +1,7 @@
 //! What a transactional store keeps of one key of one view, and what a write does to it. Pure: no I/O, no clock.
 #![deny(clippy::disallowed_methods)]
 
-use crate::{Alert, Batch, Cell, Op, Partition, Refusal, SinkError, View, Write};
+use crate::{Alert, Batch, Cell, Failed, Op, Partition, Refusal, SinkError, View, Write};
 use foldhash::fast::RandomState;
 use std::collections::{BTreeMap, HashMap, hash_map::Entry};
 
@@ -20,13 +20,16 @@ pub(super) struct Part {
 
 impl Part {
     /// Carries out one write. The alert, if the row as shown turned to one that raises it.
+    ///
+    /// # Errors
+    /// There is no right row: see [`View::row`].
     pub fn apply(
         &mut self,
         view: &View,
         lane: LaneId,
         partition: &Partition,
         asked: &Asked<'_>,
-    ) -> Option<Alert> {
+    ) -> Result<Option<Alert>, SinkError> {
         let write = asked.write;
         let was_alerting = view.is_alerting(self.shown.as_deref());
         match &write.op {
@@ -40,17 +43,27 @@ impl Part {
             }
         }
         self.source_ts_ms = self.source_ts_ms.max(asked.source_ts_ms);
-        self.show(view);
-        (!was_alerting && view.is_alerting(self.shown.as_deref())).then(|| Alert {
+        self.show(view).map_err(|failed| {
+            let offset = write.offset;
+            SinkError::fatal(anyhow::anyhow!(
+                "{partition} offset {offset}: {failed}: PostgreSQL has no such row either; change the view"
+            ))
+        })?;
+        let crosses = !was_alerting && view.is_alerting(self.shown.as_deref());
+        Ok(crosses.then(|| Alert {
             name: Alert::name(&Alert::cause(&partition.to_string(), write.offset), &write.key),
             key: write.key.clone(),
             value: view.alert_value(self.shown.as_deref()),
-        })
+        }))
     }
 
     /// Makes the shown row of the parts.
-    pub fn show(&mut self, view: &View) {
-        self.shown = view.row(self.own.as_deref(), self.shares.values().map(Vec::as_slice));
+    ///
+    /// # Errors
+    /// Those of [`View::row`].
+    pub fn show(&mut self, view: &View) -> Result<(), Failed> {
+        self.shown = view.row(self.own.as_deref(), self.shares.values().map(Vec::as_slice))?;
+        Ok(())
     }
 
     /// Nothing in it that a later write needs. The part of a row with owner and shares stays for good: shares outlive and
@@ -217,7 +230,7 @@ mod tests {
             Write { offset: 7, source_ts_ms: 0, view: "stock", key: cells, op: Op::Put(row) };
         let partition = Partition::new("shop.public.products", 2);
         let asked = Asked { at: 0, write: &write, source_ts_ms: 0, first: &write };
-        Part::default().apply(&view, 0, &partition, &asked).expect("an alert").name
+        Part::default().apply(&view, 0, &partition, &asked).expect("a row").expect("an alert").name
     }
     /// In DynamoDB: the item keeps the writer's half of it.
     fn kept_on_items(cells: &[Cell]) -> String {

@@ -176,7 +176,8 @@ fn row_of(view: &View, key: Key, item: &Item) -> Option<Vec<Cell>> {
         _ => None,
     };
     let entries = entries(key, item);
-    view.show(own.as_deref(), &view.total(entries.values().map(|entry| entry.1.as_slice())))
+    let total = view.total(entries.values().map(|entry| entry.1.as_slice()));
+    view.show(own.as_deref(), &total).expect("a row or none")
 }
 /// The partitions' entries of an item with shares: offset and share.
 pub fn entries(key: Key, item: &Item) -> BTreeMap<Src, (i64, Vec<Cell>)> {

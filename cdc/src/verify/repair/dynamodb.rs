@@ -270,7 +270,7 @@ impl Job<'_, '_> {
     /// Whether the states have the row that the source has.
     fn agrees(&self, mend: &Mend) -> bool {
         let shares = mend.entries.values().map(|entry| entry.share.as_slice());
-        mend.row == self.view.row(mend.own.as_deref(), shares)
+        self.view.row(mend.own.as_deref(), shares).is_ok_and(|row| mend.row == row)
     }
 
     /// Whether the item is as planned already.

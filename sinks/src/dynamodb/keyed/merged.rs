@@ -110,14 +110,15 @@ impl Merged {
         Ok(Self { view: view.clone(), columns, indexed, shown })
     }
 
-    fn row(&self, held: &Held) -> Option<Vec<Cell>> {
+    /// An error says why there is no right row.
+    fn row(&self, held: &Held) -> Result<Option<Vec<Cell>>, String> {
         let shares = held.entries.values().map(|entry| entry.share.as_slice());
-        self.view.row(held.own.as_deref(), shares)
+        self.view.row(held.own.as_deref(), shares).map_err(|failed| failed.0)
     }
 
     /// The attributes that readers ought to see of this item. An error names what cannot be read.
     fn made_of(&self, item: &Item) -> Result<Item, String> {
-        Ok(self.attributes(self.row(&Held::of(item)?).as_deref()))
+        Ok(self.attributes(self.row(&Held::of(item)?)?.as_deref()))
     }
 
     /// What readers see of a row.
@@ -141,7 +142,8 @@ impl Merged {
         item
     }
 
-    /// The whole item that a repair makes of every partition's entry and the owner's part. It counts as a write.
+    /// The whole item that a repair makes of every partition's entry and the owner's part. It counts as a write. Nobody is
+    /// shown a row that cannot be made.
     pub fn mended(
         &self,
         old: Option<&Item>,
@@ -151,7 +153,7 @@ impl Merged {
         let version = old.and_then(|old| old.get(VERSION)).and_then(Value::int).unwrap_or(0);
         let (own, entries) = (own.map(<[Cell]>::to_vec), entries.clone());
         let held = Held { version: version.saturating_add(1), own, entries };
-        self.item(&held, self.row(&held).as_deref())
+        self.item(&held, self.row(&held).unwrap_or_default().as_deref())
     }
 
     /// Why there can be no such item. What DynamoDB counts beside this, it says itself.
@@ -199,7 +201,7 @@ impl Kind for Merged {
     fn look(&self, item: &Item, entry: &str, sight: &mut Sight) -> Result<(), String> {
         sight.held = Held::of(item)?;
         sight.at = sight.held.entries.get(entry).map(|entry| entry.offset);
-        sight.value = self.view.alert_value(self.row(&sight.held).as_deref());
+        sight.value = self.view.alert_value(self.row(&sight.held)?.as_deref());
         Ok(())
     }
 
@@ -217,7 +219,7 @@ impl Kind for Merged {
             entry.share.clone_from(share);
         }
         let entry = Value::Bytes(entry.write());
-        let (was, row) = (self.row(old), self.row(&new));
+        let (was, row) = (self.row(old)?, self.row(&new)?);
         let is_alerting = |row: &Option<Vec<Cell>>| self.view.is_alerting(row.as_deref());
         let crosses = !is_alerting(&was) && is_alerting(&row);
         let alert = || BTreeSet::from([writer.alert(ask.last())]);

@@ -79,7 +79,7 @@ fn put_views(
             Entry::Occupied(part) => part.into_mut(),
             Entry::Vacant(place) => place.insert(load(txn, table, &write.key)?),
         };
-        if let Some(alert) = part.apply(&table.view, hold.id, &hold.partition, asked)
+        if let Some(alert) = part.apply(&table.view, hold.id, &hold.partition, asked)?
             && table.keep_alert(txn, &alert, write.source_ts_ms)?
         {
             receipt.alerts.push(alert);
@@ -106,7 +106,7 @@ pub fn load(txn: &Connection, table: &Table, key: &[Cell]) -> Result<Part, Troub
     let Some((own, shares, source_ts_ms)) = stored else { return Ok(Part::default()) };
     let own: Option<Cells> = own.map(|text| serde_json::from_str(&text)).transpose()?;
     let mut part = Part { own, shares: serde_json::from_str(&shares)?, source_ts_ms, shown: None };
-    part.show(&table.view);
+    part.show(&table.view).map_err(SinkError::fatal)?;
     Ok(part)
 }
 
