@@ -65,8 +65,8 @@ pub trait Handler: Send + 'static {
     ) {
     }
 
-    /// Infallible, and a function of its arguments only: no clock, no randomness, no I/O. Works from the last row
-    /// applied to the new one, never from `before`.
+    /// Infallible but for [`Step::halt`], and a function of its arguments only: no clock, no randomness, no I/O. Works from
+    /// the last row applied to the new one, never from `before`.
     fn apply(&self, fact: Self::Fact, step: &mut Step<'_>);
 
     /// The rows that a truncate of this table removes: the prefix of their keys. Only asked for tables whose topic
@@ -115,7 +115,8 @@ pub struct Rows {
     /// Each key once.
     changed: Vec<Key>,
     bytes: usize,
-    /// A promise was broken (a row nobody asked for, a stored row that cannot be read): halt, apply nothing.
+    /// A promise was broken (a row nobody asked for, a stored row that cannot be read), or the handler asks for it: halt, apply
+    /// nothing.
     fault: Option<String>,
 }
 
@@ -509,6 +510,12 @@ impl<'a> Step<'a> {
             self.keep_cells(at, share.as_slice().into());
         }
         self.write(view, key, Op::Share(share));
+    }
+
+    /// The record cannot be applied, and nothing behind it may be: the partition halts before it, with this sentence, and
+    /// what the step has done comes to nothing. For what [`Handler::read`] could not know, which is no dead letter.
+    pub fn halt(&mut self, why: String) {
+        self.rows.fault.get_or_insert(why);
     }
 
     fn write(&mut self, view: &'static str, key: Vec<Cell>, op: Op) {

@@ -41,6 +41,8 @@ pub struct PlanHandler {
     fingerprint: String,
     /// Of the keys of each table's state rows.
     prefixes: Vec<Key>,
+    /// Of each table: the places of the plans that may have no value for some of its rows.
+    fallible: Vec<Vec<usize>>,
 }
 
 /// What most keys of state rows fit into.
@@ -85,7 +87,10 @@ impl PlanHandler {
         }
         let prefix = |table: &Table| format!("{}{}/", char::from(keys::LAST_ROW), table.source.tag);
         let prefixes = tables.iter().map(|table| prefix(table).into_bytes());
-        Self { prefixes: prefixes.collect(), tables, plans, fingerprint }
+        let prefixes = prefixes.collect();
+        let of_table = |table| (0..plans.len()).filter(|at| plans[*at].may_fail(table)).collect();
+        let fallible = (0..tables.len()).map(of_table).collect();
+        Self { tables, plans, fingerprint, prefixes, fallible }
     }
 
     /// The plan of the view of this name.
@@ -126,6 +131,15 @@ impl PlanHandler {
         parts.into_iter().find(|part| part.0 == key).map(|part| part.1)
     }
 
+    /// Whether all views have values for this row; `Err`: the first that has none, and what to do.
+    fn check(&self, table: usize, key: &[Cell], row: &[Cell]) -> Result<(), String> {
+        let mut plans = self.fallible[table].iter().map(|at| &self.plans[*at]);
+        let name = &self.tables[table].source.name;
+        plans.try_for_each(|plan| plan.check(table, key, row)).map_err(|failed| {
+            format!("{name}: view {failed}; PostgreSQL would refuse this row, too: mend it at the source, or the view")
+        })
+    }
+
     /// What counting this row in or out looks at.
     fn ask(&self, table: usize, key: &[Cell], row: &[Cell], keys: &mut Keys) {
         for plan in &self.plans {
@@ -161,7 +175,12 @@ impl Handler for PlanHandler {
     fn read(&self, change: &Change<'_>) -> Result<Option<Fact>, Reject> {
         let is_ours = |table: &Table| table.source.name == change.source.table;
         let Some(table) = self.tables.iter().position(is_ours) else { return Ok(None) };
-        self.tables[table].read(table, change).map(Some)
+        let fact = self.tables[table].read(table, change)?;
+        // What was not sent is known only with the last row: see `apply`.
+        if let (Some(row), []) = (&fact.row, &fact.unchanged[..]) {
+            self.check(table, &fact.key, row).map_err(Reject)?;
+        }
+        Ok(Some(fact))
     }
 
     fn needs(&self, fact: &Fact, keys: &mut Keys) {
@@ -216,6 +235,13 @@ impl Handler for PlanHandler {
         let new: Option<Arc<[Cell]>> = row.map(|row| onto(row, &unchanged, old).into());
         if new.as_deref() == old {
             return;
+        }
+        if let (Some(row), false) = (&new, unchanged.is_empty())
+            && let Err(why) = self.check(table, &key, row)
+        {
+            return step.halt(format!(
+                "{why}. The record does not say all of the row, so it is no dead letter"
+            ));
         }
         match &new {
             Some(row) => step.keep_cells(at, Arc::clone(row)),

@@ -29,25 +29,37 @@ pub enum Bound {
     Digits(u64),
     /// A time that has a day, of the years 1 to 9999.
     Day,
+    /// A whole number that is neither below the first nor above the second.
+    Between(i64, i64),
+    /// A decimal of so many digits behind the point, as `numeric(p,s)` always has them: zeros are put at the end of one that
+    /// was sent with fewer.
+    Places(u16),
+    /// A time or a date that is not infinite.
+    Finite,
+    /// Any value but null.
+    NotNull,
 }
 
 impl Bound {
     /// Whether columns of this type can keep to it.
     fn is_for(self, kind: SourceType) -> bool {
-        use SourceType::{Bytes, Decimal, Int, Json, List, Text, Time};
+        use SourceType::{Bytes, Date, Decimal, Int, Json, List, Text, Time};
         match self {
             Self::Bytes(_) => matches!(kind, Text | Bytes | Json | List),
             Self::BytesWithWords(_) | Self::LowerBytes(_) => kind == Text,
-            Self::Size(_) => kind == Int,
-            Self::Digits(_) => kind == Decimal,
+            Self::Size(_) | Self::Between(..) => kind == Int,
+            Self::Digits(_) | Self::Places(_) => kind == Decimal,
             Self::Day => kind == Time,
+            Self::Finite => matches!(kind, Time | Date),
+            Self::NotNull => true,
         }
     }
 }
 
 /// A source table, and how its columns are read.
 ///
-/// A time that is `infinity` or `-infinity` is no moment, such a date is no day, and both count as null.
+/// A time that is `infinity` or `-infinity` is no moment, such a date is no day, and both count as null, unless the column is
+/// bound to be [`Bound::Finite`].
 #[derive(Debug, Clone)]
 pub struct Table {
     /// Its names, key and columns.
@@ -135,7 +147,7 @@ fn sent(
         SourceType::Time => time(field, bounds, name)?.map(Cell::Time),
         SourceType::Bool => field.nullable(Field::boolean)?.map(Cell::Bool),
         SourceType::Float => field.nullable(Field::float)?.map(|x| Cell::Float(Float::new(x))),
-        SourceType::Date => field.nullable(Field::date)?.flatten().map(Cell::Date),
+        SourceType::Date => date(field, bounds, name)?.map(Cell::Date),
         SourceType::Uuid => field.nullable(Field::uuid)?.map(Cell::Uuid),
         SourceType::Bytes => field.nullable(Field::bytes)?.map(Cell::Bytes),
         SourceType::Json => {
@@ -143,18 +155,35 @@ fn sent(
         }
         SourceType::List => field.nullable(Field::texts)?.map(|texts| Cell::List(List(texts))),
     };
-    let Some(cell) = cell else { return Ok(Cell::Null) };
+    let Some(cell) = cell else {
+        if bounds.contains(&Bound::NotNull) {
+            return Err(name.reject("null, and the table's declaration says not null"));
+        }
+        return Ok(Cell::Null);
+    };
     bounds.iter().try_for_each(|bound| fits(&cell, *bound, name))?;
     Ok(cell)
 }
 
 fn time(field: &Field<'_>, bounds: &[Bound], name: &Name<'_>) -> Result<Option<i64>, Reject> {
-    let us = field.nullable(Field::instant)?.and_then(Instant::finite_us);
+    let sent = field.nullable(Field::instant)?;
+    let us = sent.and_then(Instant::finite_us);
+    if sent.is_some() && us.is_none() && bounds.contains(&Bound::Finite) {
+        return Err(name.reject("an infinite time, which the view cannot hold"));
+    }
     let needs_day = bounds.contains(&Bound::Day);
     if needs_day && us.is_some_and(|us| sinks::day(us).is_none()) {
         return Err(name.reject("outside the years 1 to 9999"));
     }
     Ok(us)
+}
+
+fn date(field: &Field<'_>, bounds: &[Bound], name: &Name<'_>) -> Result<Option<i32>, Reject> {
+    let sent = field.nullable(Field::date)?;
+    if sent == Some(None) && bounds.contains(&Bound::Finite) {
+        return Err(name.reject("an infinite date, which the view cannot hold"));
+    }
+    Ok(sent.flatten())
 }
 
 /// The row as it is now; `None`: deleted. Create, update and snapshot read are one thing.
@@ -258,6 +287,10 @@ fn decimal(
     name: &Name<'_>,
 ) -> Result<Option<Decimal>, Reject> {
     let Some(value) = field.nullable(Field::decimal)? else { return Ok(None) };
+    let value = bounds.iter().try_fold(value, |value, bound| match bound {
+        Bound::Places(places) => with_places(value, *places, name),
+        _ => Ok(value),
+    })?;
     let digits = |bound: &Bound| match bound {
         Bound::Digits(digits) => Some(*digits),
         _ => None,
@@ -283,15 +316,33 @@ fn decimal(
     }
 }
 
+/// The same number with so many digits behind the point.
+fn with_places(value: Decimal, places: u16, name: &Name<'_>) -> Result<Decimal, Reject> {
+    let scale = i64::from(places);
+    let short = if value.fractional_digit_count() > scale { value.normalized() } else { value };
+    if short.fractional_digit_count() > scale {
+        return Err(name.reject(format_args!(
+            "more digits behind the point than the {places} of the table's declaration"
+        )));
+    }
+    let zero = Decimal::from_parts(0, i16::try_from(places).unwrap_or(i16::MAX));
+    Ok(&short + &zero)
+}
+
 fn whole(field: &Field<'_>, bounds: &[Bound], name: &Name<'_>) -> Result<Option<i64>, Reject> {
     let number = field.nullable(Field::int)?;
+    let Some(n) = number else { return Ok(None) };
     for bound in bounds {
-        if let (Bound::Size(max), Some(n)) = (bound, number)
-            && n.unsigned_abs() > max.unsigned_abs()
-        {
-            return Err(
-                name.reject(format_args!("beyond {max}, the largest that sums are safe with"))
-            );
+        match bound {
+            Bound::Size(max) if n.unsigned_abs() > max.unsigned_abs() => {
+                return Err(
+                    name.reject(format_args!("beyond {max}, the largest that sums are safe with"))
+                );
+            }
+            Bound::Between(min, max) if !(min..=max).contains(&&n) => {
+                return Err(name.reject("beyond the type of the table's declaration"));
+            }
+            _ => {}
         }
     }
     Ok(number)
