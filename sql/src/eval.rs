@@ -9,7 +9,7 @@ pub(crate) mod time;
 
 use crate::expr::{Comparison, Expr, Function};
 use std::borrow::Cow;
-use views::{Cell, words};
+use views::{Cell, Parts, words};
 
 pub(crate) use cast::cast;
 
@@ -85,36 +85,44 @@ impl Expr {
     /// # Errors
     /// As PostgreSQL: overflow, division by zero, a text that is no value of the type that it is cast to, and the like.
     pub fn of<'a>(&'a self, row: &'a [Cell]) -> Result<Cow<'a, Cell>, EvalError> {
+        self.of_parts(Parts::of_row(row, &[]))
+    }
+
+    /// The same of a row whose cells are in several lists, one behind the other.
+    ///
+    /// # Errors
+    /// Those of [`Expr::of`].
+    pub fn of_parts<'a>(&'a self, row: Parts<'a>) -> Result<Cow<'a, Cell>, EvalError> {
         match self {
-            Self::Column(at) => Ok(Cow::Borrowed(row.get(*at).unwrap_or(&NULL))),
+            Self::Column(at) => Ok(Cow::Borrowed(row.cell(*at).unwrap_or(&NULL))),
             Self::Value(cell) => Ok(Cow::Borrowed(cell)),
             Self::And(all) => until(all, row, false),
             Self::Or(all) => until(all, row, true),
-            Self::Not(a) => Ok(match truth(&*a.of(row)?) {
+            Self::Not(a) => Ok(match truth(&*a.of_parts(row)?) {
                 Some(is) => bool(!is),
                 None => null(),
             }),
-            Self::IsNull(a) => Ok(bool(*a.of(row)? == Cell::Null)),
-            Self::Is(a, is) => Ok(bool(truth(&*a.of(row)?) == Some(*is))),
+            Self::IsNull(a) => Ok(bool(*a.of_parts(row)? == Cell::Null)),
+            Self::Is(a, is) => Ok(bool(truth(&*a.of_parts(row)?) == Some(*is))),
             Self::Compare(how, a, b) => {
-                let (a, b) = (a.of(row)?, b.of(row)?);
+                let (a, b) = (a.of_parts(row)?, b.of_parts(row)?);
                 if *a == Cell::Null || *b == Cell::Null {
                     return Ok(null());
                 }
                 Ok(bool(how.holds(&a, &b)))
             }
-            Self::Same(a, b) => Ok(bool(a.of(row)? == b.of(row)?)),
+            Self::Same(a, b) => Ok(bool(a.of_parts(row)? == b.of_parts(row)?)),
             Self::Case(branches, last) => {
                 for (when, then) in branches {
-                    if truth(&*when.of(row)?) == Some(true) {
-                        return then.of(row);
+                    if truth(&*when.of_parts(row)?) == Some(true) {
+                        return then.of_parts(row);
                     }
                 }
-                last.of(row)
+                last.of_parts(row)
             }
             Self::Coalesce(all) => {
                 for one in all {
-                    let value = one.of(row)?;
+                    let value = one.of_parts(row)?;
                     if *value != Cell::Null {
                         return Ok(value);
                     }
@@ -122,14 +130,14 @@ impl Expr {
                 Ok(null())
             }
             Self::NullIf(a, b) => {
-                let a = a.of(row)?;
-                let b = b.of(row)?;
+                let a = a.of_parts(row)?;
+                let b = b.of_parts(row)?;
                 let is_same = *a != Cell::Null && a == b;
                 Ok(if is_same { null() } else { a })
             }
             Self::Greatest(all) => extreme(all, row, Comparison::Greater),
             Self::Least(all) => extreme(all, row, Comparison::Less),
-            Self::IsAny(a, list) => is_any(&*a.of(row)?, &*list.of(row)?),
+            Self::IsAny(a, list) => is_any(&*a.of_parts(row)?, &*list.of_parts(row)?),
             Self::Concat(all) => text::concat(&values(all, row)?).map(Cow::Owned),
             Self::ConcatWith(all) => text::concat_with(&values(all, row)?).map(Cow::Owned),
             Self::Words(all) => {
@@ -178,15 +186,15 @@ fn truth(cell: &Cell) -> Option<bool> {
     }
 }
 
-fn values<'a>(all: &'a [Expr], row: &'a [Cell]) -> Result<Vec<Cow<'a, Cell>>, EvalError> {
-    all.iter().map(|one| one.of(row)).collect()
+fn values<'a>(all: &'a [Expr], row: Parts<'a>) -> Result<Vec<Cow<'a, Cell>>, EvalError> {
+    all.iter().map(|one| one.of_parts(row)).collect()
 }
 
 /// `and` ends at the first false, `or` at the first true.
-fn until<'a>(all: &'a [Expr], row: &'a [Cell], end: bool) -> Value<'a> {
+fn until<'a>(all: &'a [Expr], row: Parts<'a>, end: bool) -> Value<'a> {
     let mut has_null = false;
     for one in all {
-        match truth(&*one.of(row)?) {
+        match truth(&*one.of_parts(row)?) {
             Some(is) if is == end => return Ok(bool(end)),
             Some(_) => {}
             None => has_null = true,
@@ -195,10 +203,10 @@ fn until<'a>(all: &'a [Expr], row: &'a [Cell], end: bool) -> Value<'a> {
     Ok(if has_null { null() } else { bool(!end) })
 }
 
-fn extreme<'a>(all: &'a [Expr], row: &'a [Cell], how: Comparison) -> Value<'a> {
+fn extreme<'a>(all: &'a [Expr], row: Parts<'a>, how: Comparison) -> Value<'a> {
     let mut best = null();
     for one in all {
-        let value = one.of(row)?;
+        let value = one.of_parts(row)?;
         if *value != Cell::Null && (*best == Cell::Null || how.holds(&value, &best)) {
             best = value;
         }
@@ -218,13 +226,13 @@ fn is_any<'a>(value: &Cell, list: &Cell) -> Value<'a> {
     Ok(if list.0.contains(&None) { null() } else { bool(false) })
 }
 
-fn call<'a>(of: &'a Function, all: &'a [Expr], row: &'a [Cell]) -> Value<'a> {
+fn call<'a>(of: &'a Function, all: &'a [Expr], row: Parts<'a>) -> Value<'a> {
     // Nearly all functions have at most three arguments; the first two need no memory.
     let nothing = Cow::Borrowed(&NULL);
     let (a, b, more) = match all {
-        [a] => (a.of(row)?, nothing, None),
-        [a, b] => (a.of(row)?, b.of(row)?, None),
-        [a, b, c] => (a.of(row)?, b.of(row)?, Some(c.of(row)?)),
+        [a] => (a.of_parts(row)?, nothing, None),
+        [a, b] => (a.of_parts(row)?, b.of_parts(row)?, None),
+        [a, b, c] => (a.of_parts(row)?, b.of_parts(row)?, Some(c.of_parts(row)?)),
         _ => return fail(Code::FeatureNotSupported, "a function of more than three arguments"),
     };
     let is_null = |value: &Cow<'_, Cell>| **value == Cell::Null;

@@ -46,6 +46,13 @@ pub struct ViewText {
     pub(crate) query: Query,
 }
 
+impl ViewText {
+    /// The view's query, as SQL.
+    pub fn query(&self) -> String {
+        self.query.to_string()
+    }
+}
+
 /// One of the view's options.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Option {

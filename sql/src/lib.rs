@@ -14,6 +14,7 @@
 
 mod bind;
 mod catalogue;
+mod compile;
 mod eval;
 mod expr;
 mod file;
@@ -24,6 +25,7 @@ mod types;
 
 pub use bind::{BoundExpr, bind_expression};
 pub use catalogue::{Catalogue, Column, Table};
+pub use compile::{Compiled, TableUse};
 pub use eval::{Code, EvalError};
 pub use expr::{Arithmetic, Comparison, Expr, Field, Function, Interval};
 pub use file::{File, OPTIONS, Option as ViewOption, ViewText};

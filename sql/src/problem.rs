@@ -39,11 +39,13 @@ pub struct Problem {
 }
 
 impl Problem {
-    pub(crate) fn new(place: Place, what: impl Into<String>) -> Self {
+    /// A problem without a way on.
+    pub fn new(place: Place, what: impl Into<String>) -> Self {
         Self { place, what: what.into(), instead: None }
     }
+    /// Says what to do instead.
     #[must_use]
-    pub(crate) fn instead(mut self, way: impl Into<String>) -> Self {
+    pub fn instead(mut self, way: impl Into<String>) -> Self {
         self.instead = Some(way.into());
         self
     }
