@@ -35,20 +35,23 @@ fn cdc_command() -> Command {
         Arg::new(SERVICE)
             .required(true)
             .value_name("SERVICE")
-            .help("inventory, analytics or search")
+            .help("inventory, analytics or search; or a file of a view in SQL, NAME.sql")
     };
     let run = Command::new("run")
-        .about("Runs a service")
+        .about("Runs a service, or a view in SQL")
         .arg(service())
+        .arg(view::tables_argument())
         .after_help(
             "Examples:\n  \
              cdc run inventory --source ndjson:changes/ --sink sqlite:views.db --dlq dir:dlq --until-end\n  \
              cdc run analytics --sink dir:reports --dlq dir:dlq --kafka-bootstrap-servers localhost:9092\n  \
-             cdc run search --dlq s3://my-bucket/dlq --s3-bucket my-bucket",
+             cdc run search --dlq s3://my-bucket/dlq --s3-bucket my-bucket\n  \
+             cdc run sql/examples/inventory.sql --source ndjson:changes/ --dlq dir:dlq --until-end",
         );
     let show = Command::new("config")
         .about("Shows every setting of a service, its value, and where it came from")
         .arg(service())
+        .arg(view::tables_argument())
         .after_help(
             "Takes the same flags and environment as `cdc run`, and says what is wrong with them (exit code 64).\n\n\
              Examples:\n  cdc config inventory --sink sqlite:views.db --dlq dir:dlq\n  DLQ=dir:dlq cdc config search",
@@ -107,6 +110,15 @@ fn show_demo(matches: &ArgMatches) -> ExitCode {
 
 fn with_service(matches: &ArgMatches, then: fn(Service, &ArgMatches) -> ExitCode) -> ExitCode {
     let text = matches.get_one::<String>(SERVICE).map_or("", String::as_str);
+    if text.ends_with(".sql") {
+        return match view::service(text.as_ref(), matches) {
+            Ok(service) => then(service, matches),
+            Err(why) => {
+                eprintln!("{}", why.trim_end());
+                ExitCode::from(EXIT_CONFIG)
+            }
+        };
+    }
     match text.parse() {
         Ok(service) => then(service, matches),
         Err(why) => {

@@ -14,6 +14,7 @@ pub fn service(service: Service) -> ExitCode {
         Service::Inventory => "Keeps the stock of every product now, and alerts when it is low",
         Service::Analytics => "Keeps the sales reports",
         Service::Search => "Keeps the index by which products are found",
+        Service::Declared(_) => "Keeps the views of a declaration",
     };
     let example = format!(
         "Examples:\n  \

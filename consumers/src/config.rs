@@ -18,6 +18,7 @@ pub use settings::{arguments, given, misspelt, some};
 pub use show::table;
 
 use crate::{
+    declared::Declared,
     engine::Exceptions,
     handlers::{OrderItems, Orders, Products, inventory::StockMode},
     policy::Policy,
@@ -38,6 +39,8 @@ pub enum Service {
     Inventory,
     Analytics,
     Search,
+    /// Views that are declared elsewhere.
+    Declared(&'static Declared),
 }
 impl Service {
     /// As it is deployed, and named in paths, groups and logs.
@@ -46,6 +49,15 @@ impl Service {
             Service::Inventory => "inventory-service",
             Service::Analytics => "analytics-service",
             Service::Search => "search-indexer",
+            Service::Declared(declared) => declared.name,
+        }
+    }
+
+    /// What is declared of a service of declared views.
+    pub const fn declared(self) -> Option<&'static Declared> {
+        match self {
+            Service::Declared(declared) => Some(declared),
+            Service::Inventory | Service::Analytics | Service::Search => None,
         }
     }
 }
@@ -56,7 +68,10 @@ impl FromStr for Service {
             "inventory" | "inventory-service" => Ok(Service::Inventory),
             "analytics" | "analytics-service" => Ok(Service::Analytics),
             "search" | "search-indexer" => Ok(Service::Search),
-            _ => Err("there are inventory, analytics and search".to_owned()),
+            _ => {
+                Err("there are inventory, analytics and search; a view in SQL is a file, NAME.sql"
+                    .to_owned())
+            }
         }
     }
 }
@@ -84,7 +99,7 @@ impl Sink {
     const fn in_aws(service: Service) -> Self {
         match service {
             Service::Analytics => Self::Reports,
-            Service::Inventory | Service::Search => Self::DynamoDb,
+            Service::Inventory | Service::Search | Service::Declared(_) => Self::DynamoDb,
         }
     }
     /// Whether it is in AWS, or in what answers as AWS does.

@@ -7,8 +7,8 @@
 //! state refuses a stale owner and the sink recognises what it has seen.
 //!
 //! A record's way: `intake` reads it (`whose`: which row it is about; `replays`, `removals`: side doors), `lane` holds
-//! it, `batches` fetches rows, applies and commits, `gate` asks the outside, `publication` shows what is committed.
-//! `stopping` ends a run; `placement`, `snapshots`, `notices`, `letters` watch for what has to be said.
+//! it, `batches` fetches rows, applies, commits and acknowledges, `gate` asks the outside, `publication` shows what is
+//! committed. `stopping` ends a run; `placement`, `snapshots`, `notices`, `letters` watch for what has to be said.
 //!
 //! Absent on purpose: clocks, randomness, I/O, and any path that acknowledges or drops a record whose effect, or
 //! dead letter, is not durable.

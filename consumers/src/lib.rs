@@ -3,6 +3,7 @@
 //! decision, without I/O ([`engine`], [`policy`]), the only loop with I/O ([`runtime`]).
 pub mod command_line;
 pub mod config;
+pub mod declared;
 pub mod engine;
 mod fingerprint;
 pub mod handler;

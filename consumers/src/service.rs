@@ -71,6 +71,11 @@ pub fn handler(config: &Config) -> PlanHandler {
             let products = config.products.clone();
             search::handler(&search::Settings { products, limits }, &formats)
         }
+        Service::Declared(declared) => {
+            let rules = canonical::Text::new("declared rules 1").with("view", &declared.rules);
+            let rules = rules.with_set("column_formats", &formats);
+            PlanHandler::new(declared.tables.clone(), declared.plans.clone(), rules.finish())
+        }
     }
 }
 /// The views of the service that is set.
@@ -220,6 +225,14 @@ fn files(path: &str, config: &Config) -> anyhow::Result<(Ndjson, Option<Missing>
     Ok((source, None))
 }
 
+/// What a folder of reports shows beside the views.
+fn reports(service: Service) -> sinks::reports::Settings {
+    match service {
+        Service::Declared(_) => sinks::reports::Settings::default(),
+        Service::Inventory | Service::Analytics | Service::Search => analytics::reports(),
+    }
+}
+
 /// State, sink and dead letters.
 async fn committer(config: &Config, views: Vec<View>) -> anyhow::Result<Committer> {
     let (generation, service) = (config.generation, config.service.name());
@@ -232,7 +245,7 @@ async fn committer(config: &Config, views: Vec<View>) -> anyhow::Result<Committe
     }
     if let Sink::Dir(dir) = &config.sink {
         let Folder { state, sink } =
-            files::open(dir, generation, service, views, analytics::reports()).await?;
+            files::open(dir, generation, service, views, reports(config.service)).await?;
         return Ok(Committer { dlq, sink: Some(sink), state });
     }
     let state: Arc<dyn sinks::State> = match &config.state {

@@ -35,6 +35,7 @@ fn views(service: Service) -> Vec<View> {
         Service::Inventory => inventory::handler(&inventory::Settings::default(), "").views(),
         Service::Analytics => analytics::handler(&analytics::Settings::default(), "").views(),
         Service::Search => search::handler(&search::Settings::default(), "").views(),
+        Service::Declared(_) => Vec::new(),
     }
 }
 fn keyed(service: Service) -> Vec<View> {

@@ -107,14 +107,20 @@ pub type Givens = BTreeMap<&'static str, Given>;
 /// All settings of a binary.
 pub struct Table<S: 'static> {
     pub settings: &'static [Setting<S>],
+    /// The service as [`Setting::services`] lists it: services that come and go at run time are listed as one.
+    pub as_listed: fn(S) -> S,
     /// The command that shows every value, as messages quote it: "`cdc config SERVICE`".
     pub see: &'static str,
 }
 
 impl<S: Copy + PartialEq> Table<S> {
+    fn has(&self, setting: &Setting<S>, service: S) -> bool {
+        setting.services.contains(&(self.as_listed)(service))
+    }
+
     /// Adds the settings to a command; with a service, those that it has.
     pub fn arguments(&self, command: Command, service: Option<S>) -> Command {
-        let wanted = |s: &&Setting<S>| service.is_none_or(|service| s.services.contains(&service));
+        let wanted = |s: &&Setting<S>| service.is_none_or(|service| self.has(s, service));
         let wanted = self.settings.iter().filter(wanted);
         wanted.fold(command, |command, setting| command.arg(setting.arg(service, self.see)))
     }
@@ -128,7 +134,7 @@ impl<S: Copy + PartialEq> Table<S> {
     /// What each setting came to, but for repeated ones. A command need not have all of them.
     pub fn given(&self, matches: &ArgMatches, service: S) -> Givens {
         let one = |setting: &Setting<S>| {
-            let ours = setting.services.contains(&service);
+            let ours = self.has(setting, service);
             let known = ours && matches.try_contains_id(setting.name).unwrap_or(false);
             let value = known.then(|| matches.get_one::<String>(setting.name)).flatten();
             let value = value.map(|v| v.trim().to_owned()).filter(|v| !v.is_empty());
@@ -148,7 +154,7 @@ impl<S: Copy + PartialEq> Table<S> {
 
     /// Flags that were given although this service has no such setting.
     pub fn pointless(&self, matches: &ArgMatches, service: S) -> Vec<&'static str> {
-        let other = self.settings.iter().filter(|s| !s.services.contains(&service));
+        let other = self.settings.iter().filter(|s| !self.has(s, service));
         let is_given = |s: &&Setting<S>| {
             matches.try_contains_id(s.name).unwrap_or(false)
                 && matches.value_source(s.name) == Some(ValueSource::CommandLine)
@@ -173,7 +179,7 @@ impl<S: Copy + PartialEq> Table<S> {
 
     /// The settings of this service, each with the value it came to and where that is from.
     pub fn rows(&self, given: &Givens, service: S) -> Vec<[String; 3]> {
-        let ours = self.settings.iter().filter(|s| s.services.contains(&service));
+        let ours = self.settings.iter().filter(|s| self.has(s, service));
         let rows = ours.filter_map(|setting| {
             let Given { value, origin } = given.get(setting.name)?;
             let value = value.as_deref().map_or("-".to_owned(), without_userinfo);
@@ -253,6 +259,7 @@ mod tests {
             setting("wobbly", "TEST_WOBBLY", Preset::Off, BOTH),
             setting("dot", "TEST_DOT_*", Preset::Repeated, BOTH),
         ],
+        as_listed: |shape| shape,
         see: "`shapes show`",
     };
 

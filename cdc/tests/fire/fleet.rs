@@ -17,6 +17,7 @@ pub fn tables(service: Service) -> &'static [&'static str] {
         Service::Inventory => &["products", "order_items"],
         Service::Analytics => &["orders", "order_items"],
         Service::Search => &["products"],
+        Service::Declared(_) => &[],
     }
 }
 pub fn views(service: Service) -> Vec<View> {
@@ -24,6 +25,7 @@ pub fn views(service: Service) -> Vec<View> {
         Service::Inventory => inventory::handler(&inventory::Settings::default(), "").views(),
         Service::Analytics => analytics::handler(&analytics::Settings::default(), "").views(),
         Service::Search => search::handler(&search::Settings::default(), "").views(),
+        Service::Declared(_) => Vec::new(),
     }
 }
 /// The service's own binary, as it is deployed: it is built beside `cdc`, by `cargo build --workspace --bins`.
@@ -81,7 +83,7 @@ impl Place {
                 add("dynamodb-table", &self.table(search::INDEX));
                 add("dynamodb-tokens-table", &self.table(search::TOKENS));
             }
-            Service::Analytics => {}
+            Service::Analytics | Service::Declared(_) => {}
         }
         all
     }

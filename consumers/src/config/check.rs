@@ -41,11 +41,15 @@ impl Check {
         let generation = self.number("generation", 1, u64::from(u32::MAX));
         let drain_grace = self.number("drain-grace-seconds", 0, 3_600);
         let (products, orders, order_items) = self.shop();
-        let tables = self.tables(match service {
-            Service::Inventory => inventory::tables(&products, &order_items).into(),
-            Service::Analytics => analytics::tables(&orders, &order_items).into(),
-            Service::Search => search::tables(&products).into(),
-        });
+        let tables = self.tables(
+            match service {
+                Service::Inventory => inventory::tables(&products, &order_items).into(),
+                Service::Analytics => analytics::tables(&orders, &order_items).into(),
+                Service::Search => search::tables(&products).into(),
+                Service::Declared(declared) => declared.source_tables(),
+            },
+            service.declared().map_or(&[], |declared| &declared.topics),
+        );
         let topics: Vec<String> = tables.iter().map(|table| table.topic().to_owned()).collect();
         let exceptions = self.exceptions(&tables);
         let formats = self.formats();
@@ -269,8 +273,8 @@ impl Check {
         }
     }
 
-    /// The tables that a service reads, each with the topic that the settings give it.
-    fn tables(&mut self, declared: Vec<SourceTable>) -> Vec<SourceTable> {
+    /// The tables that a service reads, each with the topic that the settings give it, or that is one of `topics`.
+    fn tables(&mut self, declared: Vec<SourceTable>, topics: &[String]) -> Vec<SourceTable> {
         let mut names = BTreeSet::new();
         for table in &declared {
             if !names.insert(table.name.as_str()) {
@@ -281,7 +285,8 @@ impl Check {
         let prefix = self.text("topic-prefix").unwrap_or_default();
         let with_topic = |declared: SourceTable| {
             let (name, table) = (setting_of(&declared, "topic"), &declared.name);
-            let given = self.text(&name);
+            let named = |topic: &&String| source_table::before_name(topic, table).is_some();
+            let given = self.text(&name).or_else(|| topics.iter().find(named).cloned());
             let topic = given.clone().unwrap_or_else(|| format!("{prefix}{table}"));
             if source_table::before_name(&topic, table).is_none() {
                 let at = if given.is_some() { name.as_str() } else { "topic-prefix" };

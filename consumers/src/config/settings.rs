@@ -1,13 +1,31 @@
 //! Every setting: its flag, its environment variable, its default, its help. One table, from which the command line,
 //! `cdc config` and the messages about wrong settings are made.
 use super::Service;
+use crate::declared::Declared;
 use clap::{ArgMatches, Command};
 use debezium::PLACEHOLDER;
 use serving::settings::{Given, Givens, Origin, Preset, Setting, Table};
 use std::collections::BTreeMap;
 
 use Service::{Analytics, Inventory, Search};
-const ALL: &[Service] = &[Inventory, Analytics, Search];
+const ALL: &[Service] = &[Inventory, Analytics, Search, Service::Declared(&ANY)];
+
+/// Stands for all services of declared views: they have the same settings.
+static ANY: Declared = Declared {
+    name: "",
+    tables: Vec::new(),
+    plans: Vec::new(),
+    rules: String::new(),
+    answer: Ok(String::new()),
+    topics: Vec::new(),
+    settings: Vec::new(),
+};
+fn as_listed(service: Service) -> Service {
+    match service {
+        Service::Declared(_) => Service::Declared(&ANY),
+        Inventory | Analytics | Search => service,
+    }
+}
 
 const RUN: &str = "What runs";
 const KAFKA: &str = "Kafka";
@@ -160,7 +178,8 @@ const TUNED: &[(&str, &[(&str, &str)])] = &[
     ("latency", &[("linger-ms", "5")]),
 ];
 
-pub static TABLE: Table<Service> = Table { settings: SETTINGS, see: "`cdc config SERVICE`" };
+pub static TABLE: Table<Service> =
+    Table { settings: SETTINGS, as_listed, see: "`cdc config SERVICE`" };
 
 /// Adds the settings to a command; with a service, those that it has.
 pub fn arguments(command: Command, service: Option<Service>) -> Command {
@@ -174,7 +193,19 @@ pub fn some(command: Command, names: &[&str]) -> Command {
 
 /// What each setting came to, the tuning preset and what follows from `S3_BUCKET` included.
 pub fn given(matches: &ArgMatches, service: Service) -> Givens {
-    in_bucket(tuned(TABLE.given(matches, service)))
+    in_bucket(tuned(declared(TABLE.given(matches, service), service)))
+}
+
+/// What a declaration of views says of settings that nobody gave.
+fn declared(mut given: Givens, service: Service) -> Givens {
+    let settings = service.declared().map_or(&[][..], |declared| &declared.settings);
+    for (name, value) in settings {
+        let nobody = |known: &Given| known.origin == Origin::Default;
+        if given.get(name).is_none_or(nobody) {
+            given.insert(name, Given { value: Some(value.clone()), origin: DECLARED });
+        }
+    }
+    given
 }
 
 /// Where the state is, unless somebody says otherwise.
@@ -201,6 +232,8 @@ fn tuned(mut given: Givens) -> Givens {
     given
 }
 
+/// The origin of what a view's declaration says.
+const DECLARED: Origin = Origin::Other("view");
 /// The origin of values that the TUNING preset has chosen.
 const TUNING: Origin = Origin::Other("tuning");
 /// The origin of the state's place where S3_BUCKET has decided it.

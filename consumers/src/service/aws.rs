@@ -73,6 +73,11 @@ pub async fn dynamodb(config: &Config, views: Vec<View>) -> anyhow::Result<Dynam
 /// Which view is in which table.
 pub fn tables(config: &Config, views: Vec<View>) -> anyhow::Result<dynamodb::Config> {
     let aws = &config.aws;
+    let generation = i64::try_from(config.generation)?;
+    if config.service.declared().is_some() {
+        let tables = views.iter().map(|view| (view.name.to_owned(), aws.table.clone())).collect();
+        return Ok(dynamodb::Config { tables, ..dynamodb::Config::new(generation, views) });
+    }
     let tables = [
         (inventory::VIEW, &aws.table),
         (search::INDEX, &aws.table),
@@ -80,10 +85,7 @@ pub fn tables(config: &Config, views: Vec<View>) -> anyhow::Result<dynamodb::Con
     ];
     let ours = tables.into_iter().filter(|(view, _)| views.iter().any(|v| v.name == *view));
     let tables = ours.map(|(view, table)| (view.to_owned(), table.clone())).collect();
-    Ok(dynamodb::Config {
-        tables,
-        ..dynamodb::Config::new(i64::try_from(config.generation)?, views)
-    })
+    Ok(dynamodb::Config { tables, ..dynamodb::Config::new(generation, views) })
 }
 
 pub fn dynamodb_at(aws: &Aws) -> dynamodb::Connection {
