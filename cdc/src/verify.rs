@@ -24,7 +24,8 @@ mod sorted;
 mod sql;
 mod window;
 
-use anyhow::Context;
+use crate::view;
+use anyhow::{Context, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use consumers::{
     config::{self, Config, EXIT_CONFIG, Service, Sink},
@@ -124,7 +125,8 @@ pub fn command() -> Command {
     };
     let command = Command::new("verify")
         .about("Compares every row of a service's views with the source, and says exact or names each difference")
-        .arg(Arg::new("service").required(true).value_name("SERVICE").help("inventory, analytics, search or all"))
+        .arg(Arg::new("service").required(true).value_name("SERVICE").help("inventory, analytics, search or all; or a file of a view in SQL, NAME.sql"))
+        .arg(view::tables_argument())
         .arg(text("source-dsn", "DSN", "The source: postgres://USER:PASSWORD@HOST:PORT/DATABASE").env("SOURCE_DSN").hide_env_values(true))
         .arg(text("source-ca", "FILE", "Certificate authorities (PEM) that the source's certificate must come from").env("SOURCE_CA").value_parser(clap::value_parser!(PathBuf)))
         .arg(text("source-schema", "NAME", "Schema of the shop's tables").default_value("public"))
@@ -145,7 +147,8 @@ pub fn command() -> Command {
              Examples:\n  \
              cdc verify inventory --source-dsn postgres://reader@db/shop --marker-table public.cdc_marker --dlq s3://my-bucket/dlq\n  \
              cdc verify all --source-dsn $DSN --sink sqlite:views.db --dlq dir:dlq --json\n  \
-             cdc verify search --source-dsn $DSN --dlq s3://my-bucket/dlq --show-values --repair",
+             cdc verify search --source-dsn $DSN --dlq s3://my-bucket/dlq --show-values --repair\n  \
+             cdc verify sql/examples/inventory.sql --source-dsn $DSN --dlq dir:dlq",
         );
     config::arguments(command, None)
 }
@@ -192,6 +195,7 @@ fn settings(matches: &ArgMatches) -> Result<(Options, Vec<Config>), String> {
     let named = text("service").unwrap_or_default();
     let services: Vec<Service> = match named.as_str() {
         "all" => vec![Service::Inventory, Service::Analytics, Service::Search],
+        file if file.ends_with(".sql") => vec![of_file(file, matches)?],
         one => vec![one.parse().map_err(|why| format!("SERVICE `{one}`: {why}, and all."))?],
     };
     let Some(dsn) = text("source-dsn") else {
@@ -222,6 +226,15 @@ fn settings(matches: &ArgMatches) -> Result<(Options, Vec<Config>), String> {
     let one = |service| read(service, matches, &env).map_err(|e| e.to_string());
     let configs = services.into_iter().map(one).collect::<Result<_, _>>()?;
     Ok((options, configs))
+}
+
+/// The service that runs the view of this file.
+fn of_file(file: &str, matches: &ArgMatches) -> Result<Service, String> {
+    let service = view::service(file.as_ref(), matches)?;
+    match service.declared().map(|declared| &declared.answer) {
+        Some(Err(why)) => Err(format!("{file}: PostgreSQL cannot compute this view: {why}.")),
+        _ => Ok(service),
+    }
 }
 
 /// Whatever goes wrong on the way is no difference: it could not be told.
@@ -261,6 +274,12 @@ fn verify(config: &Config, options: &Options, io: &Runtime) -> Verified {
 fn compare(session: &mut Session<'_>) -> anyhow::Result<Outcome> {
     let (config, io) = (session.config, session.io);
     let views = service::views(config);
+    let is_declared = config.service.declared().is_some();
+    if is_declared && (config.sink == Sink::DynamoDb || shows_reports(config)) {
+        bail!(
+            "a view in SQL can be verified in a SQLite file yet, and not in DynamoDB or in reports"
+        );
+    }
     match &config.sink {
         Sink::Sqlite(file) => sink::sqlite::verify(session, file, &views),
         _ if shows_reports(config) => {

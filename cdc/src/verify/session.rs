@@ -11,7 +11,7 @@ use super::{
 };
 use anyhow::{Context, bail};
 use consumers::{
-    config::Config,
+    config::{Config, Service},
     handlers::search,
     runtime::wall_ms,
     source_table::{self, before_name},
@@ -164,11 +164,15 @@ impl<'r> Session<'r> {
 
     /// What PostgreSQL says the view is at the position, in the order of keys.
     pub fn expected<'s>(&'s self, view: &View, at: &Positions) -> anyhow::Result<Source<'s>> {
-        if view.name == search::TOKENS {
+        // Anybody may call a view as one of that service's.
+        let is_search = self.config.service == Service::Search;
+        if is_search && view.name == search::TOKENS {
             return self.tokens(at).map(Source::Sorted);
         }
-        let rows = self.whole(view.name, Rows::All, at, statement_columns(view))?;
-        Ok(Source::Rows { rows, key: view.key.len(), words: view.name == search::INDEX })
+        let words = is_search && view.name == search::INDEX;
+        let columns = if words { search_columns() } else { all_columns(view) };
+        let rows = self.whole(view.name, Rows::All, at, columns)?;
+        Ok(Source::Rows { rows, key: view.key.len(), words })
     }
 
     /// Of a view or the summary, its rows at the position.
@@ -263,9 +267,9 @@ pub fn search_columns() -> Vec<Column> {
 }
 
 fn statement_columns(view: &View) -> Vec<Column> {
-    if view.name == search::INDEX {
-        return search_columns();
-    }
+    if view.name == search::INDEX { search_columns() } else { all_columns(view) }
+}
+fn all_columns(view: &View) -> Vec<Column> {
     view.key.iter().chain(view.columns).copied().collect()
 }
 

@@ -1,5 +1,5 @@
-//! The views, as PostgreSQL computes them itself: one statement a view, over the shop's tables *patched* with the
-//! changes that the log has beyond the snapshot.
+//! The views, as PostgreSQL computes them itself: one statement a view, over the source's tables *patched* with the
+//! changes that the log has beyond the snapshot. For a view in SQL it is the user's own query.
 //!
 //! A patch (`$1`, `$2`: JSON, one for each table) holds for each row touched what it is at the position that is
 //! verified. All other rows are as in the snapshot. With keys (the last parameter, JSON too) only these rows of the view
@@ -33,6 +33,10 @@ pub fn view(config: &Config, tables: &[Table], view: &str, rows: Rows) -> Option
     let keys = (rows == Rows::Keys).then_some(tables.len() + 1);
     let patched: Vec<String> =
         tables.iter().enumerate().map(|(at, table)| table.patched(at + 1, keys)).collect();
+    if let Some(declared) = config.service.declared() {
+        let select = declared.answer.as_ref().ok().filter(|_| rows == Rows::All)?;
+        return Some(format!("with {}\n{select}", patched.join(",\n")));
+    }
     let select = match view {
         inventory::VIEW => stock(config.stock_mode, config.low_stock_threshold),
         search::INDEX => SEARCH.to_owned(),
