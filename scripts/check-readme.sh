@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # scripts/check-readme.sh - README.md's "Run the whole thing on one machine", as it would be pasted: every command must
 # succeed, `cdc verify all` among them, and the services must stop drained. On a stack of its own name and ports,
-# so that a stack that runs already is left alone; the services' ports (9090 to 9092) must be free.
+# so that a stack that runs already is left alone; the services' ports (9090 to 9093) must be free.
 #
 #   scripts/check-readme.sh          two or three minutes once everything is installed and built
 #
@@ -22,13 +22,13 @@ if [ -n "${PREBUILT:-}" ]; then
   commands=${commands#"$build"}
 fi
 export STACK_NAME=readme PG_PORT=15502 KAFKA_PORT=19502 KAFKA_CONTROLLER_PORT=19503 CONNECT_PORT=18502 P_LS=4602 LS_PORT=4602
-logs=(inventory.log analytics.log search.log)
+logs=(inventory.log analytics.log search.log view.log)
 work=$(mktemp -d)
 finish() {
   local code=$?
   [ "$code" = 0 ] || { tail -n 20 "$work/log" "${logs[@]}" | cut -c1-300; echo "check-readme: FAILED"; } >&2
   scripts/stack.sh wipe >/dev/null 2>&1 || true
-  rm -rf "$work" "${logs[@]}"
+  rm -rf "$work" "${logs[@]}" inventory.db*
 }
 trap finish EXIT
 scripts/stack.sh wipe >/dev/null 2>&1 || true # what a run that was killed has left
@@ -36,6 +36,6 @@ scripts/stack.sh wipe >/dev/null 2>&1 || true # what a run that was killed has l
 bash -c "set -emo pipefail
 trap 'kill \$(jobs -p) 2>/dev/null || true' EXIT
 $commands" >"$work/log" 2>&1
-[ "$(cat "${logs[@]}" | grep -c 'stopped: everything begun is durable')" = 3 ]
+[ "$(cat "${logs[@]}" | grep -c 'stopped: everything begun is durable')" = 4 ]
 grep 'exact' "$work/log"
 echo "check-readme: passed in $SECONDS s"

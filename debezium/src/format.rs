@@ -1,4 +1,4 @@
-//! What a column's JSON means where no schema says it.
+//! How columns are written where no schema says it and settings do. What is told without either, `row/numbers.rs` tells.
 use crate::value::{DECIMAL_DIGITS_MAX, PLACEHOLDER, placeholder};
 use std::{
     collections::{BTreeMap, btree_map::Entry},

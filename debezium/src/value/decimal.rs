@@ -1,4 +1,4 @@
-//! Decimals, never by way of floating point.
+//! Decimals, never by way of floating point. Which of their forms a field has, `row/numbers.rs` tells.
 use crate::{format::parse_scale, json};
 use ::decimal::Decimal;
 use base64::{Engine, engine::general_purpose::STANDARD};
