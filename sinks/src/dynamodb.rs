@@ -27,7 +27,8 @@ pub use limits::{LIMITS, Limits};
 pub use tables::{Facts, Fault, Inspection, create_tables, generation_seen, inspect, try_access};
 
 use crate::{
-    Alert, Batch, Cell, Checkpoint, Partition, Receipt, Refusal, Sink, SinkError, View, Write, aws,
+    Alert, Batch, Cell, Checkpoint, Failed, Partition, Receipt, Refusal, Sink, SinkError, View,
+    Write, aws,
 };
 use anyhow::anyhow;
 use async_trait::async_trait;
@@ -250,11 +251,18 @@ impl DynamoDb {
                 Step::TwoOwners { offset, owner } => {
                     return Err(lane.two_owners(table.view.name, offset, &owner).into());
                 }
-                Step::Refused(_) if may_be_stale(fresh) => {
+                Step::Refused(_) | Step::NoRow(_) if may_be_stale(fresh) => {
                     (seen, fresh) = (self.look_at(&writer, table, &key).await?, true);
                     continue;
                 }
                 Step::Refused(why) => return Ok(refusal(&ask, &why)),
+                Step::NoRow(why) => {
+                    let offset = ask.offsets.last().copied().unwrap_or(-1);
+                    return Err(SinkError::Fatal(anyhow!(
+                        "offset {offset}: {}",
+                        Failed(why).stops()
+                    )));
+                }
                 Step::Done => {
                     let mut due = seen.map(|sight| sight.due).unwrap_or_default();
                     due.retain(|name| {

@@ -55,6 +55,11 @@ impl Eq for Computed {}
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failed(pub String);
 impl Failed {
+    /// For a shown row that has no such value, and so is none: what to do.
+    pub fn stops(&self) -> String {
+        format!("{self}: PostgreSQL has no such row either; change the view")
+    }
+
     /// The same, with what it was made for before it.
     #[must_use]
     pub(crate) fn of(self, what: impl fmt::Display) -> Self {

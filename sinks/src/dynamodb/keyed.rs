@@ -111,7 +111,7 @@ trait Kind {
     fn look(&self, item: &Item, entry: &str, sight: &mut Sight) -> Result<(), String>;
     /// The request that fits the item as last seen. `ours`: an item of this generation. An error says why there can be no
     /// such item.
-    fn aim(&self, writer: &Writer<'_>, ask: &Ask, ours: Option<&Sight>) -> Result<Request, String>;
+    fn aim(&self, writer: &Writer<'_>, ask: &Ask, ours: Option<&Sight>) -> Result<Request, Unfit>;
 }
 
 /// One partition's writes for one item, coalesced.
@@ -209,6 +209,30 @@ pub enum Step {
     TwoOwners { offset: i64, owner: String },
     /// There can be no item with all that is in this one and in the ask. Nothing was sent.
     Refused(String),
+    /// There is no right row of all that is in this item and in the ask. Nothing was sent, and nothing else may be.
+    NoRow(String),
+}
+
+/// Why there can be no item with something in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unfit {
+    /// DynamoDB holds no such item: the write is left out, and said.
+    Refused(String),
+    /// A value of the row cannot be made: see [`View::row`].
+    NoRow(String),
+}
+impl From<Unfit> for Step {
+    fn from(unfit: Unfit) -> Self {
+        match unfit {
+            Unfit::Refused(why) => Self::Refused(why),
+            Unfit::NoRow(why) => Self::NoRow(why),
+        }
+    }
+}
+impl From<String> for Unfit {
+    fn from(why: String) -> Self {
+        Self::Refused(why)
+    }
 }
 
 /// One partition of one generation, writing one table.
@@ -242,12 +266,12 @@ impl Writer<'_> {
                 }
             }
         }
-        self.aim(ask, seen).map_or_else(Step::Refused, Step::Send)
+        self.aim(ask, seen).map_or_else(Step::from, Step::Send)
     }
 
     /// The request that fits the item as last seen, whatever offset that holds. An error says why there can be no item
     /// with all of it.
-    pub fn aim(&self, ask: &Ask, seen: Option<&Sight>) -> Result<Request, String> {
+    pub fn aim(&self, ask: &Ask, seen: Option<&Sight>) -> Result<Request, Unfit> {
         let ours = seen.filter(|s| s.generation == self.generation);
         self.shape.kind().aim(self, ask, ours)
     }

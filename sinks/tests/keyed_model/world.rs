@@ -307,7 +307,7 @@ impl World {
         };
         let step = self.writing(generation, src, key, |w| match w.next(&mut ask, sight.as_ref()) {
             Step::Done if self.bug == Bug::ShareGoesBack && !mine && is_older => {
-                w.aim(&p.ask, sight.as_ref()).map_or_else(Step::Refused, Step::Send)
+                w.aim(&p.ask, sight.as_ref()).map_or_else(Step::from, Step::Send)
             }
             step => step,
         });

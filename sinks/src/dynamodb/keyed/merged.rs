@@ -11,8 +11,8 @@
 //! An item of which nothing is left may be removed, and be made anew with a count that begins anew. So a write also names
 //! one entry as it was seen: in another life of the item no partition has the same one.
 use super::{
-    Ask, CHANGED, DUE, GEN, Kind, LIVE, OWN, Sight, UPDATED, Writer, attributes, bytes, index,
-    is_entry, whole,
+    Ask, CHANGED, DUE, GEN, Kind, LIVE, OWN, Sight, UPDATED, Unfit, Writer, attributes, bytes,
+    index, is_entry, whole,
 };
 use crate::{
     Cell, Decimal, IndexKey, View, decode_row,
@@ -205,7 +205,7 @@ impl Kind for Merged {
         Ok(())
     }
 
-    fn aim(&self, writer: &Writer<'_>, ask: &Ask, ours: Option<&Sight>) -> Result<Request, String> {
+    fn aim(&self, writer: &Writer<'_>, ask: &Ask, ours: Option<&Sight>) -> Result<Request, Unfit> {
         let nothing = Held::default();
         let old = ours.map_or(&nothing, |sight| &sight.held);
         let mut new = old.clone();
@@ -219,7 +219,8 @@ impl Kind for Merged {
             entry.share.clone_from(share);
         }
         let entry = Value::Bytes(entry.write());
-        let (was, row) = (self.row(old)?, self.row(&new)?);
+        let made = |held: &Held| self.row(held).map_err(Unfit::NoRow);
+        let (was, row) = (made(old)?, made(&new)?);
         let is_alerting = |row: &Option<Vec<Cell>>| self.view.is_alerting(row.as_deref());
         let crosses = !is_alerting(&was) && is_alerting(&row);
         let alert = || BTreeSet::from([writer.alert(ask.last())]);

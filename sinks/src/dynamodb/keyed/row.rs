@@ -1,6 +1,6 @@
 //! Items with one owner and nothing else: each write puts the whole item, and says which offsets it may replace.
 use super::{
-    AT, Ask, EXPIRES, Entry, GEN, Kind, LIVE, OWN, Sight, Writer, attributes, index, narrow,
+    AT, Ask, EXPIRES, Entry, GEN, Kind, LIVE, OWN, Sight, Unfit, Writer, attributes, index, narrow,
 };
 use crate::{
     Cell, IndexKey,
@@ -43,7 +43,7 @@ impl Kind for Row {
     }
 
     /// One request for everything: put, delete, create, replace. The condition needs no look at the item.
-    fn aim(&self, writer: &Writer<'_>, ask: &Ask, _: Option<&Sight>) -> Result<Request, String> {
+    fn aim(&self, writer: &Writer<'_>, ask: &Ask, _: Option<&Sight>) -> Result<Request, Unfit> {
         let last = ask.last();
         let mut item = writer.stamped(ask);
         item.insert(AT.into(), last.into());

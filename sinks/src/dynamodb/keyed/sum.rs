@@ -1,8 +1,8 @@
 //! Items of an owner's row and one sum. A write is a difference to what stands there, so writes of several partitions
 //! need not know each other's shares.
 use super::{
-    Ask, CHANGED, DUE, Entry, GEN, Kind, OWN, Sight, UPDATED, Writer, attributes, bytes, is_entry,
-    read_entry, whole, write_entry,
+    Ask, CHANGED, DUE, Entry, GEN, Kind, OWN, Sight, UPDATED, Unfit, Writer, attributes, bytes,
+    is_entry, read_entry, whole, write_entry,
 };
 use crate::{
     Cell,
@@ -110,11 +110,13 @@ impl Kind for Sum {
         Ok(())
     }
 
-    fn aim(&self, writer: &Writer<'_>, ask: &Ask, ours: Option<&Sight>) -> Result<Request, String> {
+    fn aim(&self, writer: &Writer<'_>, ask: &Ask, ours: Option<&Sight>) -> Result<Request, Unfit> {
         let nothing = Held::default();
         let old = ours.map_or(&nothing, |sight| &sight.sum);
         let share = match &ask.share {
-            Some((_, share)) => Self::number(share).ok_or("a share is not a whole number")?,
+            Some((_, share)) => {
+                Self::number(share).ok_or_else(|| "a share is not a whole number".to_owned())?
+            }
             None => old.share,
         };
         let delta = i128::from(share) - i128::from(old.share);
