@@ -8,7 +8,7 @@ use crate::{
     file::ViewText,
     normal::{NormalForm, Own, Part, PartAggregate},
     problem::Problem,
-    types::Kind,
+    types::{Kind, SqlType},
 };
 use std::fmt::Write;
 use views::{
@@ -70,6 +70,21 @@ impl NormalForm {
                     "give it one, and say it here: primary key (COLUMN)",
                 );
             }
+            // Equal numbers are one key, and so their digits behind the point are not kept.
+            let loses_digits = |at: &usize| match table.columns[*at].sql_type {
+                SqlType::Plain(Kind::Numeric) => true,
+                SqlType::Numeric { scale, .. } => scale != 0,
+                _ => false,
+            };
+            if let Some(at) = table.key.iter().copied().find(|at| loses_digits(at)) {
+                return refuse(
+                    format!(
+                        "the key {}.{} is a numeric with digits behind the point, which cannot be run yet",
+                        table.name, table.columns[at].name
+                    ),
+                    "whole numbers, numeric(p,0), text and uuid can be keys",
+                );
+            }
             let mut columns = table.key.iter().chain(&used.columns).map(|at| &table.columns[*at]);
             if let Some(column) = columns.find(|column| column.sql_type.kind() == Kind::Float4) {
                 return refuse(
@@ -117,7 +132,7 @@ impl NormalForm {
         let rows = |table: usize| RowMap::of(&catalogue.tables()[table], &tables[place_of(table)]);
         let mut text = format!("view {} rules {RULES}\n", view.name);
         describe(&mut text, &tables, catalogue);
-        text.push_str(&self.explain(&view.name, catalogue));
+        self.number(&mut text, &tables);
 
         let mut merge = Vec::new();
         let mut parts = Vec::new();
@@ -141,6 +156,50 @@ impl NormalForm {
         };
         let view = view.showing(columns, shows).existing(shown.exists).ruled(rules);
         Ok(Compiled { plan: Plan::new(view, own, parts), tables, text })
+    }
+
+    /// The form with columns and slots as numbers, which no name can be taken for.
+    fn number(&self, text: &mut String, tables: &[TableUse]) {
+        let written = |expr: &Expr| expr.text(&|at| format!("#{at}"));
+        let all = |exprs: &[Expr]| exprs.iter().map(written).collect::<Vec<_>>().join(", ");
+        let place =
+            |table: usize| tables.iter().position(|used| used.table == table).unwrap_or_default();
+        if let Some(Own { table, filter, each, key, columns }) = &self.own {
+            let each =
+                each.as_ref().map(|each| format!(" each {}", written(each))).unwrap_or_default();
+            let (at, filter) = (place(*table), written(filter));
+            let _ = writeln!(
+                text,
+                "own {at} where {filter}{each} key {} columns {}",
+                all(key),
+                all(columns)
+            );
+        }
+        for Part { table, filter, each, key, aggregates } in &self.parts {
+            let each =
+                each.as_ref().map(|each| format!(" each {}", written(each))).unwrap_or_default();
+            let (at, filter) = (place(*table), written(filter));
+            let aggregate = |aggregate: &PartAggregate| match aggregate {
+                PartAggregate::Rows => "rows".to_owned(),
+                PartAggregate::Count(of) => format!("count {}", written(of)),
+                PartAggregate::Sum(of, kind) => format!("sum {kind} {}", written(of)),
+                PartAggregate::Min(of) => format!("min {}", written(of)),
+                PartAggregate::Max(of) => format!("max {}", written(of)),
+            };
+            let aggregates: Vec<String> = aggregates.iter().map(aggregate).collect();
+            let aggregates = aggregates.join("; ");
+            let _ = writeln!(text, "part {at} where {filter}{each} key {}: {aggregates}", all(key));
+        }
+        let _ = writeln!(text, "key {:?} exists {}", self.key, written(&self.exists));
+        for column in &self.columns {
+            let _ =
+                writeln!(text, "{} {} = {}", column.name, column.sql_type, written(&column.value));
+        }
+        // Words of another version of Unicode are other words.
+        if text.contains("words(") {
+            let (major, minor, patch) = views::UNICODE_VERSION;
+            let _ = writeln!(text, "unicode {major}.{minor}.{patch}");
+        }
     }
 
     /// The tables that are read, and what of them.
@@ -400,7 +459,10 @@ fn planned(expr: Expr, column: &dyn Fn(usize) -> Planned) -> Planned {
             Planned::Words(all.iter().map(of_column).collect())
         }
         Expr::Coalesce(all) => match &all[..] {
-            [of @ Expr::Column(_), Expr::Value(Cell::Int(0))] => of_column(of).or_zero(),
+            [of @ Expr::Column(_), Expr::Value(Cell::Int(0))] => match of_column(of) {
+                total @ Planned::Total(_) => total.or_zero(),
+                of => of.or(0),
+            },
             _ => computed(expr),
         },
         _ => computed(expr),

@@ -9,14 +9,19 @@ impl Expr {
         let one = |expr: &Self| expr.text(name);
         let list =
             |all: &[Self], between: &str| all.iter().map(one).collect::<Vec<_>>().join(between);
+        // What would otherwise read as if the outer one stood within it.
+        let within = |expr: &Self| match expr {
+            Self::Not(_) | Self::IsNull(_) | Self::Is(..) => format!("({})", one(expr)),
+            _ => one(expr),
+        };
         match self {
             Self::Column(at) => name(*at),
             Self::Value(cell) => constant(cell),
             Self::And(all) => format!("({})", list(all, " and ")),
             Self::Or(all) => format!("({})", list(all, " or ")),
             Self::Not(a) => format!("not {}", one(a)),
-            Self::IsNull(a) => format!("{} is null", one(a)),
-            Self::Is(a, is) => format!("{} is {is}", one(a)),
+            Self::IsNull(a) => format!("{} is null", within(a)),
+            Self::Is(a, is) => format!("{} is {is}", within(a)),
             Self::Compare(how, a, b) => format!("({} {} {})", one(a), how.sign(), one(b)),
             Self::Same(a, b) => format!("({} is not distinct from {})", one(a), one(b)),
             Self::Case(branches, last) => {
@@ -37,7 +42,9 @@ impl Expr {
                 format!("({})", list(all, &format!(" {} ", how.sign())))
             }
             Self::Call(Function::Negate(_), all) => format!("(- {})", list(all, "")),
-            Self::Call(Function::Cast(_, to), all) => format!("{}::{to}", list(all, "")),
+            Self::Call(Function::Cast(_, to), all) => {
+                format!("{}::{to}", all.iter().map(within).collect::<String>())
+            }
             Self::Call(of, all) => format!("{of}({})", list(all, ", ")),
         }
     }
