@@ -43,6 +43,8 @@ pub struct PlanHandler {
     prefixes: Vec<Key>,
     /// Of each table: the places of the plans that may have no value for some of its rows.
     fallible: Vec<Vec<usize>>,
+    /// Whether a plan may show how a number is written: by a text that is made of it, say.
+    shows_digits: bool,
 }
 
 /// What most keys of state rows fit into.
@@ -90,7 +92,8 @@ impl PlanHandler {
         let prefixes = prefixes.collect();
         let of_table = |table| (0..plans.len()).filter(|at| plans[*at].may_fail(table)).collect();
         let fallible = (0..tables.len()).map(of_table).collect();
-        Self { tables, plans, fingerprint, prefixes, fallible }
+        let shows_digits = plans.iter().any(Plan::has_computed);
+        Self { tables, plans, fingerprint, prefixes, fallible, shows_digits }
     }
 
     /// The plan of the view of this name.
@@ -232,8 +235,18 @@ impl Handler for PlanHandler {
         let at = self.row_key(table, &key);
         let old = step.cells(&at);
         let old = old.as_deref();
+        if let (Some(_), None) = (&row, old)
+            && let Some(name) = self.tables[table].lacks(&unchanged)
+        {
+            return step.halt(format!(
+                "{name} was not sent, since it did not change, and no earlier row has it, though it is declared not null: \
+                 declare it without not null to have null until it is sent, or give the table REPLICA IDENTITY FULL and \
+                 begin behind this record"
+            ));
+        }
         let new: Option<Arc<[Cell]>> = row.map(|row| onto(row, &unchanged, old).into());
-        if new.as_deref() == old {
+        let is_same = new.as_deref() == old;
+        if is_same && (!self.shows_digits || is_identical(new.as_deref(), old)) {
             return;
         }
         if let (Some(row), false) = (&new, unchanged.is_empty())
@@ -271,6 +284,18 @@ impl Handler for PlanHandler {
         let (table, key) = self.row_at(at)?;
         Some(Fact { table, key, row: None, unchanged: Vec::new() })
     }
+}
+
+/// Whether two equal rows have their numbers written alike: 1.0 and 1.00 are equal, and so are 0 and -0.
+fn is_identical(a: Option<&[Cell]>, b: Option<&[Cell]>) -> bool {
+    let cells = a.into_iter().flatten().zip(b.into_iter().flatten());
+    cells.into_iter().all(|cells| match cells {
+        (Cell::Decimal(a), Cell::Decimal(b)) => {
+            a.fractional_digit_count() == b.fractional_digit_count()
+        }
+        (Cell::Float(a), Cell::Float(b)) => a.get().to_bits() == b.get().to_bits(),
+        _ => true,
+    })
 }
 
 /// The row as it is now: what was not sent is as it was.

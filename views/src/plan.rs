@@ -1,8 +1,8 @@
 //! What a view is made of: what a row of a source table puts into the owner's part, and adds to shares.
 //!
 //! A source row is its primary key ([`Expr::Key`]) and its other columns in the order in which they are declared
-//! ([`Expr::Own`]). Pure, and total: whatever the cells are, there is a value. But for [`Expr::Computed`], which may have none:
-//! rows for which [`Plan::check`] says so are to be kept away from all else here.
+//! ([`Expr::Own`]). Pure, and total: whatever the cells are, there is a value. But for [`Expr::Computed`], which may
+//! have none: rows for which [`Plan::check`] says so are to be kept away from all else here.
 #![deny(clippy::disallowed_methods)]
 
 use crate::{
@@ -344,6 +344,24 @@ impl Plan {
             *next += part.aggregates.len();
             Some((at, part))
         })
+    }
+
+    /// Whether any of it is made elsewhere: see [`Expr::Computed`].
+    pub fn has_computed(&self) -> bool {
+        let is_one = |expr: &Expr| matches!(expr, Expr::Computed(_));
+        let is_true = |condition: &Condition| matches!(condition, Condition::True(of) | Condition::Known(of) if is_one(of));
+        let own =
+            self.own.iter().flat_map(|own| own.key.iter().chain(&own.columns).chain(&own.each));
+        let parts = self.parts.iter().flat_map(|part| {
+            let aggregates = part.aggregates.iter().flat_map(|one| one.made_of().0);
+            part.key.iter().chain(aggregates)
+        });
+        let mut filters =
+            self.own.iter().map(|own| &own.filter).chain(self.parts.iter().flat_map(|part| {
+                let aggregates = part.aggregates.iter().map(|one| one.made_of().1);
+                aggregates.chain([&part.filter])
+            }));
+        own.chain(parts).any(is_one) || self.view.shows.iter().any(is_one) || filters.any(is_true)
     }
 
     /// Whether there may be rows of this table that [`Plan::check`] finds something wrong with.

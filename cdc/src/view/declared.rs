@@ -92,8 +92,17 @@ fn table_of(table: &sql::Table, used: &TableUse, tag: char) -> Table {
     for at in used.columns.iter().copied() {
         source = source.column(name(at), kind(at));
     }
+    let mut read = Table::new(source);
+    for at in &table.key {
+        let (min, max) = match table.columns[*at].sql_type.kind() {
+            Kind::Int2 => (i16::MIN.into(), i16::MAX.into()),
+            Kind::Int4 => (i32::MIN.into(), i32::MAX.into()),
+            _ => continue,
+        };
+        read = read.key_between(&table.columns[*at].name, min, max);
+    }
     let columns = used.columns.iter().map(|at| &table.columns[*at]);
-    columns.fold(Table::new(source), |table, column| {
+    columns.fold(read, |table, column| {
         bounds(column).into_iter().fold(table, |table, bound| table.bound(&column.name, bound))
     })
 }

@@ -58,23 +58,47 @@ impl Bound {
 
 /// A source table, and how its columns are read.
 ///
-/// A time that is `infinity` or `-infinity` is no moment, such a date is no day, and both count as null, unless the column is
-/// bound to be [`Bound::Finite`].
+/// A time that is `infinity` or `-infinity` is no moment, such a date is no day, and both count as null, unless the
+/// column is bound to be [`Bound::Finite`].
 #[derive(Debug, Clone)]
 pub struct Table {
     /// Its names, key and columns.
     pub source: SourceTable,
     /// Those of the key, then the others: read in one pass.
     columns: Vec<SourceColumn>,
+    /// Of each column of the key: whole numbers alone have some.
+    key_bounds: Vec<Vec<Bound>>,
     /// Of each column beside the key.
     bounds: Vec<Vec<Bound>>,
 }
 impl Table {
-    /// A table whose columns keep to no bounds yet. Those of the key have none.
+    /// A table whose columns keep to no bounds yet.
     pub fn new(source: SourceTable) -> Self {
         let bounds = vec![Vec::new(); source.columns.len()];
+        let key_bounds = vec![Vec::new(); source.key.len()];
         let columns = source.all_columns().cloned().collect();
-        Self { source, columns, bounds }
+        Self { source, columns, key_bounds, bounds }
+    }
+
+    /// The column of the key that this program calls so has values neither below the first nor above the second. A row
+    /// with another one is a dead letter; a delete of such a row finds none.
+    ///
+    /// # Panics
+    /// If the key has no such column of whole numbers.
+    #[must_use]
+    pub fn key_between(mut self, alias: &str, min: i64, max: i64) -> Self {
+        let is_it = |column: &SourceColumn| column.alias == alias && column.kind == SourceType::Int;
+        let at = self.source.key.iter().position(is_it);
+        let at = at.unwrap_or_else(|| panic!("{}: no key {alias}", self.source.alias));
+        self.key_bounds[at].push(Bound::Between(min, max));
+        self
+    }
+
+    /// The name of one of these columns that has to have a value.
+    pub(super) fn lacks(&self, unchanged: &[usize]) -> Option<String> {
+        let mut lacking = unchanged.iter().filter(|at| self.bounds[**at].contains(&Bound::NotNull));
+        let column = &self.source.columns[*lacking.next()?];
+        Some(format!("{}.{}", self.source.name, column.name))
     }
 
     /// The column that this program calls so keeps to this.
@@ -93,7 +117,7 @@ impl Table {
 
     /// What the change says of its row; `place`: this table's, in the list of tables.
     pub(super) fn read(&self, place: usize, change: &Change<'_>) -> Result<Fact, Reject> {
-        let Self { source: table, columns, bounds } = self;
+        let Self { source: table, columns, key_bounds, bounds } = self;
         let Some(row) = after(change)? else {
             let key = key_of_deleted(change, table)?;
             return Ok(Fact { table: place, key, row: None, unchanged: Vec::new() });
@@ -101,6 +125,11 @@ impl Table {
         let fields = row.values(columns)?;
         let (of_key, fields) = fields.split_at(table.key.len());
         let key = key_cells(of_key, table)?;
+        for ((cell, column), bounds) in key.iter().zip(&table.key).zip(key_bounds) {
+            if let Some(number) = cell.int() {
+                within(number, bounds, &Name(&table.name, &column.name))?;
+            }
+        }
         let mut fact = Fact { table: place, key, row: None, unchanged: Vec::new() };
         let mut cells = Vec::with_capacity(fields.len());
         for ((field, column), bounds) in fields.iter().zip(&table.columns).zip(bounds) {
@@ -331,7 +360,11 @@ fn with_places(value: Decimal, places: u16, name: &Name<'_>) -> Result<Decimal, 
 
 fn whole(field: &Field<'_>, bounds: &[Bound], name: &Name<'_>) -> Result<Option<i64>, Reject> {
     let number = field.nullable(Field::int)?;
-    let Some(n) = number else { return Ok(None) };
+    number.map_or(Ok(()), |number| within(number, bounds, name))?;
+    Ok(number)
+}
+
+fn within(n: i64, bounds: &[Bound], name: &Name<'_>) -> Result<(), Reject> {
     for bound in bounds {
         match bound {
             Bound::Size(max) if n.unsigned_abs() > max.unsigned_abs() => {
@@ -345,5 +378,5 @@ fn whole(field: &Field<'_>, bounds: &[Bound], name: &Name<'_>) -> Result<Option<
             _ => {}
         }
     }
-    Ok(number)
+    Ok(())
 }
