@@ -49,6 +49,7 @@ impl Check {
                 Service::Declared(declared) => declared.source_tables(),
             },
             service.declared().map_or(&[], |declared| &declared.topics),
+            service.declared().is_some(),
         );
         let topics: Vec<String> = tables.iter().map(|table| table.topic().to_owned()).collect();
         let exceptions = self.exceptions(&tables);
@@ -274,7 +275,13 @@ impl Check {
     }
 
     /// The tables that a service reads, each with the topic that the settings give it, or that is one of `topics`.
-    fn tables(&mut self, declared: Vec<SourceTable>, topics: &[String]) -> Vec<SourceTable> {
+    /// A topic whose name says another schema than a view in SQL declares for its table is refused.
+    fn tables(
+        &mut self,
+        declared: Vec<SourceTable>,
+        topics: &[String],
+        is_view: bool,
+    ) -> Vec<SourceTable> {
         let mut names = BTreeSet::new();
         for table in &declared {
             if !names.insert(table.name.as_str()) {
@@ -283,16 +290,40 @@ impl Check {
             }
         }
         let prefix = self.text("topic-prefix").unwrap_or_default();
+        let from = self.given.get("topic-prefix").map(|given| given.origin);
+        // Who gives a prefix means it.
+        let is_given = matches!(from, Some(Origin::Flag | Origin::Environment));
+        let topics = if is_given { &[] } else { topics };
+        if let Some(topic) = topics.iter().find(|topic| {
+            declared.iter().all(|table| source_table::before_name(topic, &table.name).is_none())
+        }) {
+            self.problems
+                .push(format!("topics: `{topic}` is the topic of no table that the view reads."));
+        }
         let with_topic = |declared: SourceTable| {
             let (name, table) = (setting_of(&declared, "topic"), &declared.name);
             let named = |topic: &&String| source_table::before_name(topic, table).is_some();
             let given = self.text(&name).or_else(|| topics.iter().find(named).cloned());
+            if given.is_none() && !topics.is_empty() {
+                self.problems.push(format!("topics: none is of table `{table}`: name it, too."));
+            }
             let topic = given.clone().unwrap_or_else(|| format!("{prefix}{table}"));
             if source_table::before_name(&topic, table).is_none() {
                 let at = if given.is_some() { name.as_str() } else { "topic-prefix" };
                 self.wrong(at, &format!("the topic must be `{table}` or end with `.{table}`."));
             }
-            declared.in_topic(&topic)
+            let schema = declared.schema.clone();
+            let full_name = declared.full_name();
+            let set = declared.in_topic(&topic);
+            // Debezium's names are PREFIX.SCHEMA.TABLE; shorter ones are of somebody's own making.
+            let says_schema = topic.matches('.').count() > set.name.matches('.').count() + 1;
+            if is_view && says_schema && set.schema != schema {
+                self.wrong(
+                    "topic-prefix",
+                    &format!("topic `{topic}` is of another schema than {full_name}."),
+                );
+            }
+            set
         };
         declared.into_iter().map(with_topic).collect()
     }
