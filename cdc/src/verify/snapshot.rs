@@ -123,8 +123,14 @@ fn numbered<'k>(keys: &[&'k RowKey], row: &tokio_postgres::Row) -> Option<&'k Ro
     keys.get(n).copied()
 }
 
-/// PostgreSQL's own words, and what to do.
+/// PostgreSQL's own words, and what to do. What it says of data (SQLSTATE 22xxx) shows values of rows, and is not repeated.
 fn explain(error: tokio_postgres::Error) -> anyhow::Error {
+    if let Some(code) = error.code().map(|code| code.code()).filter(|code| code.starts_with("22")) {
+        return anyhow::anyhow!(
+            "PostgreSQL does not compute the view: a row of the source fails in it (SQLSTATE {code}); such a row is a \
+             dead letter of the service. Mend it at the source, or the view"
+        );
+    }
     let said = error.as_db_error().map(|e| e.message().to_owned()).unwrap_or_default();
     anyhow::Error::new(error).context(format!(
         "PostgreSQL does not compute the view ({said}): verify needs SELECT on the shop's tables; see --source-schema, \

@@ -22,7 +22,8 @@ pub fn answer(
     let mut declared = Vec::new();
     for used in tables {
         let table = &catalogue.tables()[used.table];
-        if query.contains(&format!("{}.{}", table.schema, table.name)) {
+        let name = format!("{}.{}", table.schema, table.name).to_lowercase();
+        if query.replace('"', "").to_lowercase().contains(&name) {
             return Err(format!(
                 "write {} without its schema in the query: it is computed over another table of this name",
                 table.name
@@ -31,8 +32,13 @@ pub fn answer(
         let column = |(at, column): (usize, &sql::Column)| {
             let is_read = table.key.contains(&at) || used.columns.contains(&at);
             let name = quoted(&column.name);
-            let value = if is_read { name.as_str() } else { "null" };
-            format!("{} as {name}", cast(value, &column.sql_type))
+            // Nobody looks at the value of what is not read, but at whether there is one.
+            let value = match (is_read, column.not_null) {
+                (true, _) => name.clone(),
+                (false, true) => some(&column.sql_type),
+                (false, false) => "null".to_owned(),
+            };
+            format!("{} as {name}", cast(&value, &column.sql_type))
         };
         let columns: Vec<String> = table.columns.iter().enumerate().map(column).collect();
         let name = quoted(&table.name);
@@ -68,6 +74,24 @@ fn cast(value: &str, sql_type: &SqlType) -> String {
     }
 }
 
+/// Any value of the type.
+fn some(sql_type: &SqlType) -> String {
+    let text = match sql_type.kind() {
+        Kind::Int2 | Kind::Int4 | Kind::Int8 | Kind::Numeric | Kind::Float4 | Kind::Float8 => "0",
+        Kind::Bool => "false",
+        Kind::Date | Kind::Timestamp | Kind::Timestamptz => "2000-01-01",
+        Kind::Uuid => "00000000-0000-0000-0000-000000000000",
+        Kind::Json | Kind::Jsonb | Kind::TextArray => "{}",
+        _ => "",
+    };
+    match sql_type {
+        SqlType::Enum(of) => {
+            format!("'{}'", of.labels.first().map_or("", String::as_str).replace('\'', "''"))
+        }
+        _ => format!("'{text}'"),
+    }
+}
+
 /// A shown column as the text that a cell is read from.
 fn shown_as(name: &str, kind: Kind) -> String {
     match kind {
@@ -75,6 +99,8 @@ fn shown_as(name: &str, kind: Kind) -> String {
             format!("(extract(epoch from v.{name})::numeric * 1000000)::bigint::text")
         }
         Kind::TextArray => format!("to_json(v.{name})::text"),
+        // A cast to text takes the blanks away.
+        Kind::Bpchar => format!("case when v.{name} is not null then format('%s', v.{name}) end"),
         _ => format!("v.{name}::text"),
     }
 }
