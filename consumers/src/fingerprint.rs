@@ -1,5 +1,6 @@
 //! What a stored state is bound to: the rules and settings that shape effects (`fingerprint/services.rs`), and where the
-//! views are, if that is not the state itself. Both are canonical text ([`sinks::canonical`]), held against what runs now.
+//! views are, if that is not the state itself. Both are canonical text ([`sinks::canonical`]); `engine/lane.rs` holds them
+//! against what runs now, and refuses.
 pub(crate) mod services;
 
 use sinks::canonical;

@@ -4,8 +4,8 @@
 //! offset N, for the letter's service and generation alone, if no newer record of the same key, and no truncate, lies
 //! between the letter's offset and N. A tombstone is one, unless the letter is a delete itself: then the tombstone says
 //! the same. Other letters' replays are none: they change nothing for this one. The command checked the log up to
-//! `cdc-replay-clean-to` (E) before it sent the record; the engine checks it from E to N when it meets the record. Both
-//! checks read the log alone, so a crash and a second check decide the same.
+//! `cdc-replay-clean-to` (E) before it sent the record; the engine (`engine/replays.rs`) checks it from E to N when it
+//! meets the record. Both checks read the log alone, so a crash and a second check decide the same.
 #![deny(clippy::disallowed_methods)]
 
 use crate::{

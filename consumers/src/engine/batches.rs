@@ -1,4 +1,5 @@
-//! Pending batches become batches: the rows that one needs are fetched, the handler is run over it, the batch is committed.
+//! Pending batches become batches: the rows that one needs are fetched, the handler is run over it, the batch is committed,
+//! and what is durable is acknowledged.
 use super::{
     Action, Engine, Millis, Ticket,
     ahead::{Fetched, missing},

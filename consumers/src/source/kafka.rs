@@ -2,7 +2,8 @@
 //!
 //! The stored state says where a partition starts, so a new partition is assigned paused and stays silent until the
 //! engine has sought and resumed it. The group's committed offsets are only acknowledgements: what operators see as
-//! lag. A rebalance never waits for the network.
+//! lag. What may be acknowledged, `engine/batches.rs` says when it is durable; it is sent every few seconds, and at
+//! the end. A rebalance never waits for the network.
 //!
 //! Absent on purpose: partition queues (dropping one can make its partition unreachable), auto commit, stored
 //! offsets, and any start position taken from the group.
