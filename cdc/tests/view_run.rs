@@ -240,6 +240,49 @@ fn values_that_the_view_was_not_checked_for_are_dead_letters() {
     assert_eq!(have[1], (6, 6_000, None, None));
 }
 
+/// Runs a view over these events; the exit code, what was said, and the shown column of each row.
+fn over(view: &str, events: &[String]) -> (Option<i32>, String, Vec<(i64, String)>) {
+    let dir = tempfile::tempdir().expect("a folder");
+    std::fs::write(dir.path().join("v.sql"), view).expect("a file");
+    std::fs::write(dir.path().join("t.ndjson"), events.concat()).expect("a file");
+    let mut run = command(dir.path(), Path::new("v.sql"), Path::new("t.ndjson"), &[]);
+    let ran = run.args(["--sink", "sqlite:v.db"]).output().expect("cdc");
+    let base = rusqlite::Connection::open(dir.path().join("v.db")).expect("a file");
+    let mut all = base.prepare("select id, shown from v order by id").expect("the view");
+    let rows = all.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("rows");
+    (ran.status.code(), said(&ran), rows.map(|row| row.expect("a row")).collect())
+}
+
+#[test]
+fn what_no_plan_could_know_before() {
+    let view = |columns: &str, select: &str| {
+        format!(
+            "create table t (id int primary key, {columns});\n\
+             create materialized view v with (topics = 'shop.public.*') as select id, {select} as shown from t;\n"
+        )
+    };
+    // A number that is written otherwise, and is equal: as text it is another one.
+    let events = [
+        event(0, "c", 1, r#"{"id":1,"x":"1.0"}"#),
+        event(1, "u", 1, r#"{"id":1,"x":"1.00"}"#),
+        event(2, "c", 3_000_000_000, r#"{"id":3000000000,"x":"2"}"#), // no int
+    ];
+    let (code, said, rows) = over(&view("x numeric", "x::text"), &events);
+    assert_eq!((code, rows), (Some(2), vec![(1, "1.00".to_owned())]), "{said}");
+    assert!(said.contains("t.id: beyond the type of the table's declaration"), "{said}");
+
+    // A text that is declared not null, was not sent, and never came before.
+    let unsent = r#"{"id":1,"body":"__debezium_unavailable_value"}"#;
+    let events = [event(0, "u", 1, unsent)];
+    let (code, said, rows) = over(&view("body text not null", "body"), &events);
+    assert_eq!((code, rows.len()), (Some(1), 0), "{said}");
+    assert!(said.contains("offset 0: t.body was not sent"), "{said}");
+    let sent = r#"{"id":1,"body":"long"}"#;
+    let events = [event(0, "c", 1, sent), event(1, "u", 1, unsent)];
+    let (code, said, rows) = over(&view("body text not null", "body"), &events);
+    assert_eq!((code, rows), (Some(0), vec![(1, "long".to_owned())]), "{said}");
+}
+
 #[test]
 fn what_cannot_be_run_is_said_before_anything_starts() {
     let dir = tempfile::tempdir().expect("a folder");
@@ -251,6 +294,30 @@ fn what_cannot_be_run_is_said_before_anything_starts() {
         ),
         ("select id, no from t", "there is no column no"),
     ];
+    // As a view, this is right: it runs, and shows nothing of a shop that has no such table.
+    let text = format!(
+        "{}\ncreate materialized view v with (sink = 'sqlite:x.db', topics = 'shop.public.t') as\n\
+         select n, max(coalesce(id, 0)) as most from t group by n;\n",
+        OWN.lines().next().expect("the table")
+    );
+    std::fs::write(dir.path().join("max.sql"), text).expect("a file");
+    let config = |file: &str, more: &[&str]| {
+        let mut cdc = Command::new(env!("CARGO_BIN_EXE_cdc"));
+        cdc.current_dir(dir.path()).args(["config", file, "--dlq", "dir:dlq"]).args(more);
+        cdc.output().expect("cdc")
+    };
+    let ran = config("max.sql", &[]);
+    assert_eq!(ran.status.code(), Some(0), "{}", said(&ran));
+    for (topics, more, want) in [
+        ("sales.public.u", &[][..], "is the topic of no table"),
+        ("shop.sales.t", &[], "is of another schema than public.t"),
+        ("shop.public.*", &["--topic-prefix", "shop.sales."], "is of another schema than public.t"),
+    ] {
+        let text = OWN.replace("shop.public.t", topics);
+        std::fs::write(dir.path().join("topics.sql"), text).expect("a file");
+        let ran = config("topics.sql", more);
+        assert!(ran.status.code() == Some(64) && said(&ran).contains(want), "{}", said(&ran));
+    }
     for (select, want) in cases {
         let tables = OWN.lines().next().expect("the table");
         let text = format!(
