@@ -218,7 +218,7 @@ pub enum Step {
 pub enum Unfit {
     /// DynamoDB holds no such item: the write is left out, and said.
     Refused(String),
-    /// A value of the row cannot be made: see [`View::row`].
+    /// A value of the row cannot be made: see [`crate::View::row`].
     NoRow(String),
 }
 impl From<Unfit> for Step {
