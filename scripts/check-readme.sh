@@ -28,10 +28,11 @@ finish() {
   local code=$?
   [ "$code" = 0 ] || { tail -n 20 "$work/log" "${logs[@]}" | cut -c1-300; echo "check-readme: FAILED"; } >&2
   scripts/stack.sh wipe >/dev/null 2>&1 || true
-  rm -rf "$work" "${logs[@]}" inventory.db*
+  rm -rf "$work" "${logs[@]}" view.db*
 }
 trap finish EXIT
 scripts/stack.sh wipe >/dev/null 2>&1 || true # what a run that was killed has left
+rm -f view.db*
 # With jobs, as in a terminal. `wait` does not tell how they ended: the last words in their logs do.
 bash -c "set -emo pipefail
 trap 'kill \$(jobs -p) 2>/dev/null || true' EXIT
