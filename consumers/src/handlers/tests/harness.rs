@@ -185,9 +185,8 @@ where
             let view = &views[name];
             assert_eq!(key.len(), view.key.len(), "{name}: key columns");
             let total = view.total(held.shares.values().map(Vec::as_slice));
-            if let Ok(Some(row)) =
-                view.show(held.own.as_ref().map(|(_, row)| row.as_slice()), &total)
-            {
+            let own = held.own.as_ref().map(|(_, row)| row.as_slice());
+            if let Some(row) = view.show(own, &total).expect("a row or none") {
                 assert_eq!(row.len(), view.columns.len(), "{name}: columns");
                 shown.entry(name).or_default().insert(key.clone(), row);
             }
