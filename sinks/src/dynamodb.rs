@@ -260,7 +260,7 @@ impl DynamoDb {
                     let offset = ask.offsets.last().copied().unwrap_or(-1);
                     return Err(SinkError::Fatal(anyhow!(
                         "offset {offset}: {}",
-                        Failed(why).stops()
+                        Failed(why).with_advice()
                     )));
                 }
                 Step::Done => {

@@ -55,8 +55,8 @@ impl Eq for Computed {}
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failed(pub String);
 impl Failed {
-    /// For a shown row that has no such value, and so is none: what to do.
-    pub fn stops(&self) -> String {
+    /// What to say where a shown row has no such value, and so nothing may be shown any more.
+    pub fn with_advice(&self) -> String {
         format!("{self}: PostgreSQL has no such row either; change the view")
     }
 

@@ -240,8 +240,10 @@ impl Expr {
             Self::Minus(a, b) | Self::Times(a, b) => a.may_fail() || b.may_fail(),
             Self::Average { sum, count, .. } => sum.may_fail() || count.may_fail(),
             Self::Words(all) => all.iter().any(Self::may_fail),
-            Self::When(condition, value) => condition.may_fail() || value.may_fail(),
-            Self::Is(condition) => condition.may_fail(),
+            Self::When(condition, value) => {
+                value.may_fail() || condition.exprs().any(Self::may_fail)
+            }
+            Self::Is(condition) => condition.exprs().any(Self::may_fail),
             Self::Computed(computed) => computed.may_fail(),
         }
     }
@@ -322,13 +324,16 @@ impl Condition {
         self.try_holds(parts).unwrap_or(false)
     }
 
-    /// Whether there may be parts for which it fails.
-    pub fn may_fail(&self) -> bool {
-        match self {
-            Self::Always => false,
-            Self::Known(a) | Self::NotZero(a) | Self::Below(a, _) | Self::True(a) => a.may_fail(),
-            Self::Equal(a, b) => a.may_fail() || b.may_fail(),
-        }
+    /// The expressions that it looks at.
+    pub(crate) fn exprs(&self) -> impl Iterator<Item = &Expr> {
+        let (first, second) = match self {
+            Self::Always => (None, None),
+            Self::Known(a) | Self::NotZero(a) | Self::Below(a, _) | Self::True(a) => {
+                (Some(a), None)
+            }
+            Self::Equal(a, b) => (Some(a), Some(b)),
+        };
+        first.into_iter().chain(second)
     }
 
     /// Whether it holds for these parts.

@@ -235,9 +235,9 @@ impl Aggregate {
             Self::First { values, filter, .. } => (values, filter),
         }
     }
-    fn may_fail(&self) -> bool {
+    fn exprs(&self) -> impl Iterator<Item = &Expr> {
         let (values, condition) = self.made_of();
-        condition.may_fail() || values.iter().any(Expr::may_fail)
+        values.iter().chain(condition.exprs())
     }
     fn check(&self, row: Parts<'_>) -> Result<(), Failed> {
         let (values, condition) = self.made_of();
@@ -249,11 +249,7 @@ impl Aggregate {
 
     /// Why a plan cannot have it; `None`: it can.
     fn wrong(&self) -> Option<String> {
-        let ordered: &[Expr] = match self {
-            Self::Max(value) | Self::Min(value) => std::slice::from_ref(value),
-            Self::First { values, .. } => values,
-            Self::Count | Self::CountIf(_) | Self::Sum(..) => &[],
-        };
+        let ordered = if self.keeps_values() { self.made_of().0 } else { &[] };
         if ordered.iter().any(Expr::may_mix_numbers) {
             let why = "an order of values that may be whole numbers or decimals: say which 0 is meant by Expr::or";
             return Some(why.to_owned());
@@ -348,27 +344,17 @@ impl Plan {
 
     /// Whether any of it is made elsewhere: see [`Expr::Computed`].
     pub fn has_computed(&self) -> bool {
-        let is_one = |expr: &Expr| matches!(expr, Expr::Computed(_));
-        let is_true = |condition: &Condition| matches!(condition, Condition::True(of) | Condition::Known(of) if is_one(of));
-        let own =
-            self.own.iter().flat_map(|own| own.key.iter().chain(&own.columns).chain(&own.each));
-        let parts = self.parts.iter().flat_map(|part| {
-            let aggregates = part.aggregates.iter().flat_map(|one| one.made_of().0);
-            part.key.iter().chain(aggregates)
-        });
-        let mut filters =
-            self.own.iter().map(|own| &own.filter).chain(self.parts.iter().flat_map(|part| {
-                let aggregates = part.aggregates.iter().map(|one| one.made_of().1);
-                aggregates.chain([&part.filter])
-            }));
-        own.chain(parts).any(is_one) || self.view.shows.iter().any(is_one) || filters.any(is_true)
+        let own = self.own.iter().flat_map(Own::exprs);
+        let parts = self.parts.iter().flat_map(Part::exprs);
+        let mut all = own.chain(parts).chain(&self.view.shows).chain(self.view.exists.exprs());
+        all.any(|expr| matches!(expr, Expr::Computed(_)))
     }
 
     /// Whether there may be rows of this table that [`Plan::check`] finds something wrong with.
     pub fn may_fail(&self, table: usize) -> bool {
-        let own = self.own.as_ref().filter(|own| own.table == table);
-        let mut parts = self.parts.iter().filter(|part| part.table == table);
-        own.is_some_and(Own::may_fail) || parts.any(Part::may_fail)
+        let own = self.own.iter().filter(|own| own.table == table).flat_map(Own::exprs);
+        let parts = self.parts.iter().filter(|part| part.table == table).flat_map(Part::exprs);
+        own.chain(parts).any(Expr::may_fail)
     }
 
     /// Whether there is a value of everything that the view makes of this row of this table.
@@ -455,9 +441,8 @@ impl Own {
         parts
     }
 
-    fn may_fail(&self) -> bool {
-        let mut exprs = self.each.iter().chain(&self.key).chain(&self.columns);
-        self.filter.may_fail() || exprs.any(Expr::may_fail)
+    fn exprs(&self) -> impl Iterator<Item = &Expr> {
+        self.filter.exprs().chain(&self.each).chain(&self.key).chain(&self.columns)
     }
     fn check(&self, key: &[Cell], columns: &[Cell]) -> Result<(), Failed> {
         let row = Parts::of_row(key, columns);
@@ -489,10 +474,9 @@ impl Own {
 }
 
 impl Part {
-    fn may_fail(&self) -> bool {
-        self.filter.may_fail()
-            || self.key.iter().any(Expr::may_fail)
-            || self.aggregates.iter().any(Aggregate::may_fail)
+    fn exprs(&self) -> impl Iterator<Item = &Expr> {
+        let aggregates = self.aggregates.iter().flat_map(Aggregate::exprs);
+        self.filter.exprs().chain(&self.key).chain(aggregates)
     }
     fn check(&self, key: &[Cell], columns: &[Cell]) -> Result<(), Failed> {
         let row = Parts::of_row(key, columns);

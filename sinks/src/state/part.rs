@@ -45,7 +45,10 @@ impl Part {
         self.source_ts_ms = self.source_ts_ms.max(asked.source_ts_ms);
         self.show(view).map_err(|failed| {
             let offset = write.offset;
-            SinkError::fatal(anyhow::anyhow!("{partition} offset {offset}: {}", failed.stops()))
+            SinkError::fatal(anyhow::anyhow!(
+                "{partition} offset {offset}: {}",
+                failed.with_advice()
+            ))
         })?;
         let crosses = !was_alerting && view.is_alerting(self.shown.as_deref());
         Ok(crosses.then(|| Alert {
