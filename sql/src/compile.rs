@@ -3,11 +3,11 @@
 //! What is a column, a constant or a set of words becomes the plan's own expression of that, and what the stores know a
 //! shorter way for keeps its form; everything else is evaluated as [`Expr::of`] does it.
 use crate::{
-    catalogue::{Catalogue, Table},
+    catalogue::{Catalogue, Column as CatalogueColumn, Table},
     expr::{Comparison, Expr},
     file::ViewText,
-    normal::{NormalForm, Own, Part, PartAggregate},
-    problem::Problem,
+    normal::{NormalForm, Own, Part, PartAggregate, ShownColumn},
+    problem::{Place, Problem},
     types::{Kind, SqlType},
 };
 use std::fmt::Write;
@@ -39,6 +39,53 @@ pub struct TableUse {
     pub columns: Vec<usize>,
 }
 
+impl TableUse {
+    /// Refuses what cannot be read of a table yet.
+    fn check(&self, catalogue: &Catalogue, place: Place) -> Result<(), Problem> {
+        let table = &catalogue.tables()[self.table];
+        let refuse = |what: String, instead: &str| Err(Problem::new(place, what).instead(instead));
+        if table.key.is_empty() {
+            return refuse(
+                format!(
+                    "{} has no primary key: a change of it does not say which row it is of",
+                    table.name
+                ),
+                "give it one, and say it here: primary key (COLUMN)",
+            );
+        }
+        // Equal numbers are one key, and so their digits behind the point are not kept.
+        let loses_digits = |column: &&CatalogueColumn| match column.sql_type {
+            SqlType::Plain(Kind::Numeric) => true,
+            SqlType::Numeric { scale, .. } => scale != 0,
+            _ => false,
+        };
+        let mut key = table.key.iter().map(|at| &table.columns[*at]);
+        if let Some(column) = key.clone().find(loses_digits) {
+            return refuse(
+                format!(
+                    "the key {}.{} is a numeric with digits behind the point, which cannot be run yet",
+                    table.name, column.name
+                ),
+                "whole numbers, numeric(p,0), text and uuid can be keys",
+            );
+        }
+        let mut others = self.columns.iter().map(|at| &table.columns[*at]);
+        let is_real = |column: &&CatalogueColumn| column.sql_type.kind() == Kind::Float4;
+        if let Some(column) = key.find(is_real).or_else(|| others.find(is_real)) {
+            return refuse(
+                format!("{}.{} is of type real, which cannot be run yet", table.name, column.name),
+                "double precision can",
+            );
+        }
+        Ok(())
+    }
+}
+
+/// The place of a table among those that are read.
+fn place_of(tables: &[TableUse], table: usize) -> usize {
+    tables.iter().position(|used| used.table == table).unwrap_or_default()
+}
+
 /// Another number when the same normal form comes to another state.
 const RULES: u32 = 1;
 
@@ -59,43 +106,7 @@ impl NormalForm {
             );
         }
         let tables = self.tables(catalogue);
-        for used in &tables {
-            let table = &catalogue.tables()[used.table];
-            if table.key.is_empty() {
-                return refuse(
-                    format!(
-                        "{} has no primary key: a change of it does not say which row it is of",
-                        table.name
-                    ),
-                    "give it one, and say it here: primary key (COLUMN)",
-                );
-            }
-            // Equal numbers are one key, and so their digits behind the point are not kept.
-            let loses_digits = |at: &usize| match table.columns[*at].sql_type {
-                SqlType::Plain(Kind::Numeric) => true,
-                SqlType::Numeric { scale, .. } => scale != 0,
-                _ => false,
-            };
-            if let Some(at) = table.key.iter().copied().find(|at| loses_digits(at)) {
-                return refuse(
-                    format!(
-                        "the key {}.{} is a numeric with digits behind the point, which cannot be run yet",
-                        table.name, table.columns[at].name
-                    ),
-                    "whole numbers, numeric(p,0), text and uuid can be keys",
-                );
-            }
-            let mut columns = table.key.iter().chain(&used.columns).map(|at| &table.columns[*at]);
-            if let Some(column) = columns.find(|column| column.sql_type.kind() == Kind::Float4) {
-                return refuse(
-                    format!(
-                        "{}.{} is of type real, which cannot be run yet",
-                        table.name, column.name
-                    ),
-                    "double precision can",
-                );
-            }
-        }
+        tables.iter().try_for_each(|used| used.check(catalogue, place))?;
         let shown = Shown::of(self);
         if let Some(name) = &shown.key_within {
             return refuse(
@@ -127,8 +138,7 @@ impl NormalForm {
             columns.push(Column::new(leaked(&column.name), kind));
             shows.push(value.clone());
         }
-        let place_of =
-            |table: usize| tables.iter().position(|used| used.table == table).unwrap_or_default();
+        let place_of = |table: usize| place_of(&tables, table);
         let rows = |table: usize| RowMap::of(&catalogue.tables()[table], &tables[place_of(table)]);
         let mut text = format!("view {} rules {RULES}\n", view.name);
         describe(&mut text, &tables, catalogue);
@@ -162,23 +172,17 @@ impl NormalForm {
     fn number(&self, text: &mut String, tables: &[TableUse]) {
         let written = |expr: &Expr| expr.text(&|at| format!("#{at}"));
         let all = |exprs: &[Expr]| exprs.iter().map(written).collect::<Vec<_>>().join(", ");
-        let place =
-            |table: usize| tables.iter().position(|used| used.table == table).unwrap_or_default();
+        let rows = |table: usize, filter: &Expr, each: &Option<Expr>| {
+            let each = each.iter().map(|each| format!(" each {}", written(each)));
+            let (at, filter) = (place_of(tables, table), written(filter));
+            format!("{at} where {filter}{}", each.collect::<String>())
+        };
         if let Some(Own { table, filter, each, key, columns }) = &self.own {
-            let each =
-                each.as_ref().map(|each| format!(" each {}", written(each))).unwrap_or_default();
-            let (at, filter) = (place(*table), written(filter));
-            let _ = writeln!(
-                text,
-                "own {at} where {filter}{each} key {} columns {}",
-                all(key),
-                all(columns)
-            );
+            let rows = rows(*table, filter, each);
+            let _ = writeln!(text, "own {rows} key {} columns {}", all(key), all(columns));
         }
         for Part { table, filter, each, key, aggregates } in &self.parts {
-            let each =
-                each.as_ref().map(|each| format!(" each {}", written(each))).unwrap_or_default();
-            let (at, filter) = (place(*table), written(filter));
+            let rows = rows(*table, filter, each);
             let aggregate = |aggregate: &PartAggregate| match aggregate {
                 PartAggregate::Rows => "rows".to_owned(),
                 PartAggregate::Count(of) => format!("count {}", written(of)),
@@ -188,7 +192,7 @@ impl NormalForm {
             };
             let aggregates: Vec<String> = aggregates.iter().map(aggregate).collect();
             let aggregates = aggregates.join("; ");
-            let _ = writeln!(text, "part {at} where {filter}{each} key {}: {aggregates}", all(key));
+            let _ = writeln!(text, "part {rows} key {}: {aggregates}", all(key));
         }
         let _ = writeln!(text, "key {:?} exists {}", self.key, written(&self.exists));
         for column in &self.columns {
@@ -355,7 +359,7 @@ fn lacks_count(part: &Part) -> bool {
 /// What is shown, over the owner's columns and the totals.
 struct Shown<'a> {
     /// But for the key.
-    columns: Vec<(&'a crate::normal::ShownColumn, Planned)>,
+    columns: Vec<(&'a ShownColumn, Planned)>,
     exists: Condition,
     /// Columns of the key that are in expressions: the owner keeps them once more, behind its own columns.
     keys_within: Vec<usize>,
@@ -370,22 +374,16 @@ impl<'a> Shown<'a> {
         let columns = form.columns.iter().enumerate().filter(|(at, _)| !form.key.contains(at));
         let columns: Vec<_> = columns.map(|(_, column)| column).collect();
         let mut key_within = None;
-        for column in &columns {
-            column.value.each_column(&mut |at| {
+        let named = columns.iter().map(|column| (column.name.as_str(), &column.value));
+        for (name, expr) in named.chain([("having", &form.exists)]) {
+            expr.each_column(&mut |at| {
                 if at < key && form.own.is_none() {
-                    key_within.get_or_insert(column.name.clone());
+                    key_within.get_or_insert(name.to_owned());
                 } else if at < key && !keys_within.contains(&at) {
                     keys_within.push(at);
                 }
             });
         }
-        form.exists.each_column(&mut |at| {
-            if at < key && form.own.is_none() {
-                key_within.get_or_insert("having".to_owned());
-            } else if at < key && !keys_within.contains(&at) {
-                keys_within.push(at);
-            }
-        });
         // The place of each slot of the parts among the totals: some parts count their rows beside.
         let mut totals = Vec::new();
         let mut rows = Vec::new();
@@ -404,12 +402,8 @@ impl<'a> Shown<'a> {
         let moved = |expr: &Expr| {
             expr.with_columns(&mut |at| {
                 Expr::Column(match at.checked_sub(key) {
-                    None => {
-                        own + keys_within
-                            .iter()
-                            .position(|within| *within == at)
-                            .unwrap_or_default()
-                    }
+                    // Those that no owner keeps are refused.
+                    None => own + keys_within.iter().position(|one| *one == at).unwrap_or(0),
                     Some(at) if at < own => at,
                     Some(at) => width + totals.get(at - own).copied().unwrap_or(next),
                 })

@@ -304,6 +304,11 @@ fn options_of(options: CreateTableOptions, around: Place) -> Result<Vec<Option>,
     Ok(options)
 }
 
+/// The name as an identifier of SQL, whatever characters it has.
+pub fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
 /// A name as PostgreSQL has it: in lower case, unless it is quoted.
 pub(crate) fn folded(name: &ast::Ident) -> String {
     match name.quote_style {

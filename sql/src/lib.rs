@@ -28,7 +28,7 @@ pub use catalogue::{Catalogue, Column, Table};
 pub use compile::{Compiled, TableUse};
 pub use eval::{Code, EvalError};
 pub use expr::{Arithmetic, Comparison, Expr, Field, Function, Interval};
-pub use file::{File, OPTIONS, Option as ViewOption, ViewText};
+pub use file::{File, OPTIONS, Option as ViewOption, ViewText, quoted};
 pub use normal::{NormalForm, Own, Part, PartAggregate, ShownColumn};
 pub use problem::{Place, Problem};
 pub use relation::{Aggregate, AggregateOf, BoundQuery, Join, OutputColumn, Relation};
