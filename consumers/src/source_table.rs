@@ -51,6 +51,24 @@ impl SourceType {
         }
     }
 
+    /// The one whose cells are of this type. `None`: no column's values become such cells.
+    pub fn of_cells(kind: Type) -> Option<Self> {
+        const ALL: [SourceType; 11] = [
+            SourceType::Int,
+            SourceType::Text,
+            SourceType::Decimal,
+            SourceType::Time,
+            SourceType::Bool,
+            SourceType::Float,
+            SourceType::Date,
+            SourceType::Uuid,
+            SourceType::Bytes,
+            SourceType::Json,
+            SourceType::List,
+        ];
+        ALL.into_iter().find(|one| one.cell_type() == kind)
+    }
+
     /// Whether PostgreSQL may keep a value beside its row (TOAST), and then not send it with a change of other columns.
     pub fn may_be_unsent(self) -> bool {
         match self {

@@ -93,13 +93,10 @@ fn table_of(table: &sql::Table, used: &TableUse, tag: char) -> Table {
         source = source.column(name(at), kind(at));
     }
     let mut read = Table::new(source);
-    for at in &table.key {
-        let (min, max) = match table.columns[*at].sql_type.kind() {
-            Kind::Int2 => (i16::MIN.into(), i16::MAX.into()),
-            Kind::Int4 => (i32::MIN.into(), i32::MAX.into()),
-            _ => continue,
-        };
-        read = read.key_between(&table.columns[*at].name, min, max);
+    for column in table.key.iter().map(|at| &table.columns[*at]) {
+        if let Some((min, max)) = range(column.sql_type.kind()) {
+            read = read.key_between(&column.name, min, max);
+        }
     }
     let columns = used.columns.iter().map(|at| &table.columns[*at]);
     columns.fold(read, |table, column| {
@@ -107,34 +104,28 @@ fn table_of(table: &sql::Table, used: &TableUse, tag: char) -> Table {
     })
 }
 
+/// How the column's values are read. Those that are read have a type that cells have.
 fn source_type(kind: Kind) -> SourceType {
+    kind.cell().and_then(SourceType::of_cells).unwrap_or(SourceType::Text)
+}
+
+/// The smallest and the largest number of a type that has fewer than all that are read.
+fn range(kind: Kind) -> Option<(i64, i64)> {
     match kind {
-        Kind::Int2 | Kind::Int4 | Kind::Int8 => SourceType::Int,
-        Kind::Numeric => SourceType::Decimal,
-        Kind::Float4 | Kind::Float8 => SourceType::Float,
-        Kind::Bool => SourceType::Bool,
-        Kind::Date => SourceType::Date,
-        Kind::Timestamp | Kind::Timestamptz => SourceType::Time,
-        Kind::Uuid => SourceType::Uuid,
-        Kind::Bytea => SourceType::Bytes,
-        Kind::Json | Kind::Jsonb => SourceType::Json,
-        Kind::TextArray => SourceType::List,
-        Kind::Text | Kind::Varchar | Kind::Bpchar | Kind::Enum => SourceType::Text,
-        // No view looks at such a column.
-        Kind::Interval | Kind::Words | Kind::Unknown | Kind::Other => SourceType::Text,
+        Kind::Int2 => Some((i16::MIN.into(), i16::MAX.into())),
+        Kind::Int4 => Some((i32::MIN.into(), i32::MAX.into())),
+        _ => None,
     }
 }
 
 /// What the values of such a column always keep to.
 fn bounds(column: &Column) -> Vec<Bound> {
     let of_type = match &column.sql_type {
-        SqlType::Plain(Kind::Int2) => Some(Bound::Between(i16::MIN.into(), i16::MAX.into())),
-        SqlType::Plain(Kind::Int4) => Some(Bound::Between(i32::MIN.into(), i32::MAX.into())),
         SqlType::Plain(Kind::Date | Kind::Timestamp | Kind::Timestamptz) => Some(Bound::Finite),
         SqlType::Plain(Kind::Numeric) => Some(Bound::Digits(DIGITS_MAX)),
         // A negative number of places: as many zeros before the point, which every value has that PostgreSQL keeps.
         SqlType::Numeric { scale, .. } => Some(Bound::Places(u16::try_from(*scale).unwrap_or(0))),
-        _ => None,
+        other => range(other.kind()).map(|(min, max)| Bound::Between(min, max)),
     };
     let not_null = column.not_null.then_some(Bound::NotNull);
     of_type.into_iter().chain(not_null).collect()

@@ -41,16 +41,13 @@ impl Check {
         let generation = self.number("generation", 1, u64::from(u32::MAX));
         let drain_grace = self.number("drain-grace-seconds", 0, 3_600);
         let (products, orders, order_items) = self.shop();
-        let tables = self.tables(
-            match service {
-                Service::Inventory => inventory::tables(&products, &order_items).into(),
-                Service::Analytics => analytics::tables(&orders, &order_items).into(),
-                Service::Search => search::tables(&products).into(),
-                Service::Declared(declared) => declared.source_tables(),
-            },
-            service.declared().map_or(&[], |declared| &declared.topics),
-            service.declared().is_some(),
-        );
+        let declared = match service {
+            Service::Inventory => inventory::tables(&products, &order_items).into(),
+            Service::Analytics => analytics::tables(&orders, &order_items).into(),
+            Service::Search => search::tables(&products).into(),
+            Service::Declared(declared) => declared.source_tables(),
+        };
+        let tables = self.tables(service, declared);
         let topics: Vec<String> = tables.iter().map(|table| table.topic().to_owned()).collect();
         let exceptions = self.exceptions(&tables);
         let formats = self.formats();
@@ -274,14 +271,9 @@ impl Check {
         }
     }
 
-    /// The tables that a service reads, each with the topic that the settings give it, or that is one of `topics`.
-    /// A topic whose name says another schema than a view in SQL declares for its table is refused.
-    fn tables(
-        &mut self,
-        declared: Vec<SourceTable>,
-        topics: &[String],
-        is_view: bool,
-    ) -> Vec<SourceTable> {
+    /// The tables that a service reads, each with the topic that the settings or the declaration of its views give it. Such
+    /// a declaration says schemas, too: a topic whose name says another one is refused.
+    fn tables(&mut self, service: Service, declared: Vec<SourceTable>) -> Vec<SourceTable> {
         let mut names = BTreeSet::new();
         for table in &declared {
             if !names.insert(table.name.as_str()) {
@@ -293,7 +285,8 @@ impl Check {
         let from = self.given.get("topic-prefix").map(|given| given.origin);
         // Who gives a prefix means it.
         let is_given = matches!(from, Some(Origin::Flag | Origin::Environment));
-        let topics = if is_given { &[] } else { topics };
+        let of_views = service.declared().filter(|_| !is_given);
+        let topics = of_views.map_or(&[][..], |declared| &declared.topics);
         if let Some(topic) = topics.iter().find(|topic| {
             declared.iter().all(|table| source_table::before_name(topic, &table.name).is_none())
         }) {
@@ -317,7 +310,7 @@ impl Check {
             let set = declared.in_topic(&topic);
             // Debezium's names are PREFIX.SCHEMA.TABLE; shorter ones are of somebody's own making.
             let says_schema = topic.matches('.').count() > set.name.matches('.').count() + 1;
-            if is_view && says_schema && set.schema != schema {
+            if service.declared().is_some() && says_schema && set.schema != schema {
                 self.wrong(
                     "topic-prefix",
                     &format!("topic `{topic}` is of another schema than {full_name}."),
