@@ -111,8 +111,8 @@ fn show_demo(matches: &ArgMatches) -> ExitCode {
 fn with_service(matches: &ArgMatches, then: fn(Service, &ArgMatches) -> ExitCode) -> ExitCode {
     let text = matches.get_one::<String>(SERVICE).map_or("", String::as_str);
     if text.ends_with(".sql") {
-        return match view::service(text.as_ref(), matches) {
-            Ok(service) => then(service, matches),
+        return match view::declared(text.as_ref(), matches) {
+            Ok(declared) => then(Service::Declared(declared), matches),
             Err(why) => {
                 eprintln!("{}", why.trim_end());
                 ExitCode::from(EXIT_CONFIG)

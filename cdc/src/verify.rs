@@ -29,7 +29,6 @@ use anyhow::{Context, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use consumers::{
     config::{self, Config, EXIT_CONFIG, Service, Sink},
-    declared::Declared,
     handlers::analytics,
     service,
 };
@@ -231,18 +230,17 @@ fn settings(matches: &ArgMatches) -> Result<(Options, Vec<Config>), String> {
 
 /// The service that runs the view of this file.
 fn of_file(file: &str, matches: &ArgMatches) -> Result<Service, String> {
-    let service = view::service(file.as_ref(), matches)?;
+    let declared = view::declared(file.as_ref(), matches)?;
     let schema = matches.get_one::<String>("source-schema").map_or("", String::as_str);
-    let tables = service.declared().map(Declared::source_tables).unwrap_or_default();
-    if let Some(other) = tables.iter().find(|table| table.schema != schema) {
+    if let Some(other) = declared.source_tables().iter().find(|table| table.schema != schema) {
         return Err(format!(
             "{file}: {} is in another schema than {schema}: give --source-schema; tables of one schema can be verified.",
             other.full_name()
         ));
     }
-    match service.declared().map(|declared| &declared.answer) {
-        Some(Err(why)) => Err(format!("{file}: PostgreSQL cannot compute this view: {why}.")),
-        _ => Ok(service),
+    match &declared.answer {
+        Err(why) => Err(format!("{file}: PostgreSQL cannot compute this view: {why}.")),
+        Ok(_) => Ok(Service::Declared(declared)),
     }
 }
 

@@ -3,7 +3,7 @@ mod answer;
 mod declared;
 
 use clap::{Arg, ArgMatches, Command};
-use consumers::config::{EXIT_HALTED, Service};
+use consumers::{config::EXIT_HALTED, declared::Declared};
 use sql::{Catalogue, File, NormalForm, Problem};
 use std::{
     path::{Path, PathBuf},
@@ -22,18 +22,16 @@ pub fn tables_argument() -> Arg {
         .help("The tables of a view's source, as create table statements; without it they stand in the view's file itself")
 }
 
-/// The service that runs the view of this file.
+/// The view of this file, as a service that runs.
 ///
 /// # Errors
 /// What is wrong with the view, as people read it.
-pub fn service(path: &Path, matches: &ArgMatches) -> Result<Service, String> {
+pub fn declared(path: &Path, matches: &ArgMatches) -> Result<&'static Declared, String> {
     let (name, text) = read_file(path)?;
     let view = View::read(&name, &text, matches)?;
     let shown = |problem: Problem| problem.show(&name, &text);
     let compiled = view.form.compile(&view.file.view, &view.catalogue).map_err(shown)?;
-    let declared =
-        declared::declared(&view.file, &view.catalogue, &view.form, compiled).map_err(shown)?;
-    Ok(Service::Declared(declared))
+    declared::declared(&view.file, &view.catalogue, &view.form, compiled).map_err(shown)
 }
 
 pub fn command() -> Command {

@@ -164,15 +164,24 @@ impl<'r> Session<'r> {
 
     /// What PostgreSQL says the view is at the position, in the order of keys.
     pub fn expected<'s>(&'s self, view: &View, at: &Positions) -> anyhow::Result<Source<'s>> {
-        // Anybody may call a view as one of that service's.
-        let is_search = self.config.service == Service::Search;
-        if is_search && view.name == search::TOKENS {
+        if self.is_of_search(view, search::TOKENS) {
             return self.tokens(at).map(Source::Sorted);
         }
-        let words = is_search && view.name == search::INDEX;
-        let columns = if words { search_columns() } else { all_columns(view) };
-        let rows = self.whole(view.name, Rows::All, at, columns)?;
+        let rows = self.whole(view.name, Rows::All, at, self.statement_columns(view))?;
+        let words = self.is_of_search(view, search::INDEX);
         Ok(Source::Rows { rows, key: view.key.len(), words })
+    }
+
+    /// Whether it is the search service's view of this name: anybody may call a view in SQL so.
+    fn is_of_search(&self, view: &View, name: &str) -> bool {
+        self.config.service == Service::Search && view.name == name
+    }
+
+    fn statement_columns(&self, view: &View) -> Vec<Column> {
+        if self.is_of_search(view, search::INDEX) {
+            return search_columns();
+        }
+        view.key.iter().chain(view.columns).copied().collect()
     }
 
     /// Of a view or the summary, its rows at the position.
@@ -222,7 +231,7 @@ impl<'r> Session<'r> {
             Ok((key.clone(), all.collect::<anyhow::Result<_>>()?))
         };
         let wanted = wanted.iter().map(patches).collect::<anyhow::Result<_>>()?;
-        let (columns, key) = (statement_columns(of_view), of_view.key.len());
+        let (columns, key) = (self.statement_columns(of_view), of_view.key.len());
         snapshot::of_keys(&self.snapshot, &sql, &self.tables, wanted, columns, key)
     }
 
@@ -264,13 +273,6 @@ pub fn search_columns() -> Vec<Column> {
         Column::new("price", Type::Decimal),
         text("category"),
     ]
-}
-
-fn statement_columns(view: &View) -> Vec<Column> {
-    if view.name == search::INDEX { search_columns() } else { all_columns(view) }
-}
-fn all_columns(view: &View) -> Vec<Column> {
-    view.key.iter().chain(view.columns).copied().collect()
 }
 
 /// Of name and description.

@@ -3,9 +3,10 @@ use super::{
     log::{Log, Positions},
     row_key::{self, RowKey},
     sorted::Row,
-    sql::{self, Table, Types, quoted},
+    sql::{self, Table, Types},
     window::{Counted, Patch},
 };
+use ::sql::quoted;
 use anyhow::{Context, bail};
 use consumers::source_table::SourceTable;
 use futures::TryStreamExt;

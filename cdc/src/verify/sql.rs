@@ -11,7 +11,7 @@ use consumers::{
     config::Config,
     handlers::{analytics, inventory, search},
 };
-pub use table::{Table, Types, quoted, wanted};
+pub use table::{Table, Types, wanted};
 
 /// The tables that a service reads, in this schema; `types`: of their columns, as the source has them.
 pub fn tables(config: &Config, schema: &str, types: &Types) -> Vec<Table> {

@@ -1,5 +1,5 @@
 //! The select by which PostgreSQL computes a view: the user's own query, over tables that stand for those of the source.
-use sql::{Catalogue, Kind, NormalForm, SqlType, TableUse, ViewText};
+use sql::{Catalogue, Kind, NormalForm, SqlType, TableUse, ViewText, quoted};
 
 /// The select, over tables whose columns are those that the view reads, in the types that `cdc verify` sees them in: whole
 /// numbers as `bigint`, times as `timestamptz` in UTC. Each is made a table with the columns and types that the view was
@@ -57,10 +57,6 @@ pub fn answer(
         declared.join(",\n  "),
         order.join(", ")
     ))
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// The value in the type that the table declares.

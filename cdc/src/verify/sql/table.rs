@@ -4,6 +4,7 @@
 //! another: `k1`, `k2` are the primary key, `c1`, `c2` the other columns, `kept1` says of `c1` that it was not sent, `for1`
 //! and `w1` are columns of the view's key.
 use super::super::{row_key::RowKey, window::Patch};
+use ::sql::quoted;
 use consumers::source_table::{SourceColumn, SourceTable, SourceType};
 use debezium::Kept;
 use serde_json::{Map, Value, json};
@@ -109,11 +110,6 @@ const fn view_type(kind: SourceType) -> &'static str {
         SourceType::Bytes => "bytea",
         SourceType::List => "text[]",
     }
-}
-
-/// As an identifier.
-pub fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// One condition for each column, numbered from 1, all of them to hold.
