@@ -122,7 +122,7 @@ fn with_service(matches: &ArgMatches, then: fn(Service, &ArgMatches) -> ExitCode
     match text.parse() {
         Ok(service) => then(service, matches),
         Err(why) => {
-            eprintln!("SERVICE `{text}`: {why}.");
+            eprintln!("SERVICE `{text}`: {why}; a view in SQL is a file, NAME.sql.");
             ExitCode::from(EXIT_CONFIG)
         }
     }

@@ -196,7 +196,9 @@ fn settings(matches: &ArgMatches) -> Result<(Options, Vec<Config>), String> {
     let services: Vec<Service> = match named.as_str() {
         "all" => vec![Service::Inventory, Service::Analytics, Service::Search],
         file if file.ends_with(".sql") => vec![of_file(file, matches)?],
-        one => vec![one.parse().map_err(|why| format!("SERVICE `{one}`: {why}, and all."))?],
+        one => vec![one.parse().map_err(|why| {
+            format!("SERVICE `{one}`: {why}, and all; a view in SQL is a file, NAME.sql.")
+        })?],
     };
     let Some(dsn) = text("source-dsn") else {
         return Err(

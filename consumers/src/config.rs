@@ -68,10 +68,7 @@ impl FromStr for Service {
             "inventory" | "inventory-service" => Ok(Service::Inventory),
             "analytics" | "analytics-service" => Ok(Service::Analytics),
             "search" | "search-indexer" => Ok(Service::Search),
-            _ => {
-                Err("there are inventory, analytics and search; a view in SQL is a file, NAME.sql"
-                    .to_owned())
-            }
+            _ => Err("there are inventory, analytics and search".to_owned()),
         }
     }
 }
