@@ -227,6 +227,14 @@ fn values_that_the_view_was_not_checked_for_are_dead_letters() {
     assert_eq!(ran.status.code(), Some(2), "{said}");
     assert!(said.contains("t: view v: numeric_value_out_of_range"), "{said}");
     assert!(!said.contains("2000000000"), "no value of a row: {said}");
+    // The command that it advises to see why.
+    let advised =
+        said.split("To see why: cdc ").nth(1).and_then(|text| text.split(" (exit").next());
+    let mut listed = Command::new(env!("CARGO_BIN_EXE_cdc"));
+    listed.current_dir(dir.path()).args(advised.expect("advice").split(' '));
+    let listed = listed.output().expect("cdc");
+    let letters = String::from_utf8_lossy(&listed.stdout);
+    assert!(listed.status.success() && letters.contains("shop.public.t"), "{letters}");
     let base = rusqlite::Connection::open(dir.path().join("own.db")).expect("a file");
     let mut all = base.prepare("select id, many, price, at from v order by id").expect("the view");
     let row =

@@ -73,12 +73,12 @@ pub(super) fn letters(config: &Config, counters: &Counters) -> Option<String> {
 
 /// As it can be pasted into a shell in the same folder.
 fn command(config: &Config) -> String {
-    let mut command = format!(
-        "cdc dlq list --dlq {} --service {} --generation {}",
-        quoted(&config.dlq.to_string()),
-        config.service.name(),
-        config.generation
-    );
+    let mut command = format!("cdc dlq list --dlq {}", quoted(&config.dlq.to_string()));
+    // The command knows the names of services alone; without one it lists all letters that are there.
+    if config.service.declared().is_none() {
+        command.push_str(&format!(" --service {}", config.service.name()));
+    }
+    command.push_str(&format!(" --generation {}", config.generation));
     if let Place::S3 { .. } = config.dlq {
         command.push_str(&format!(" --aws-region {}", quoted(&config.aws.region)));
         if let Some(url) = &config.aws.s3_endpoint {
