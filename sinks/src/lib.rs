@@ -40,8 +40,8 @@ pub use owner::TwoOwners;
 pub use state::{PartitionState, State};
 pub use views::{
     AlertWhen, Cell, Column, Condition, Decimal, Direction, Expr, First, Float, Index, IndexKey,
-    JsonItem, List, Merge, Plan, Rules, Type, UNICODE_VERSION, View, WORD_BYTES_MAX, canonical,
-    canonical_key,
+    JsonItem, List, Merge, Parts, Plan, Rules, Type, UNICODE_VERSION, View, WORD_BYTES_MAX,
+    canonical, canonical_key,
     computed::{self, Failed},
     day, decode_row, encode_row, plan, read_key, word_bytes, words, write_key,
 };

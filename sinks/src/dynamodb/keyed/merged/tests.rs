@@ -131,6 +131,34 @@ fn no_shares_make_no_row() {
     assert_eq!(row([vec![], vec![2.into()]]), Some(vec![2.into()]));
 }
 
+/// Were the write left out, as one that DynamoDB refuses, the state would hold what no item does.
+#[test]
+fn a_row_that_cannot_be_made_is_no_refusal() {
+    struct Dear;
+    impl crate::computed::Compute for Dear {
+        fn of(&self, parts: crate::Parts<'_>) -> Result<Cell, crate::Failed> {
+            let worth = parts.totals.first().and_then(Cell::decimal);
+            let is_dear = worth.is_some_and(|worth| *worth > Decimal::from(100));
+            if is_dear { Err(crate::Failed("too dear".to_owned())) } else { Ok(1.into()) }
+        }
+        fn may_fail(&self) -> bool {
+            true
+        }
+    }
+    let columns = const { &[Column::new("n", Type::Int)] };
+    let dear = Expr::Computed(crate::computed::Computed::new("dear", Dear));
+    let view = view().indexed(&[]).showing(columns, vec![dear]);
+    let shape = Shape::Merged(Box::new(Merged::of(&view).expect("few columns")));
+    let (one, other) = (writer(&shape, "o1"), writer(&shape, "o2"));
+    let own =
+        put(writer(&shape, "a0").aim(&ask(1, Op::Put(vec!["Tea".into()])), None).expect("fits"));
+    let sight = one.sight(&own).expect("ours");
+    let step =
+        |writer: &Writer<'_>, worth: &str| writer.next(&mut ask(7, share(worth, 1)), Some(&sight));
+    assert!(matches!(step(&one, "100"), Step::Send(_)));
+    assert_eq!(step(&other, "100.01"), Step::NoRow("cards.n: too dear".to_owned()));
+}
+
 /// It would be refused for good, whatever the writer does.
 #[test]
 fn what_does_not_fit_into_an_item_is_refused_by_name() {
