@@ -66,6 +66,9 @@ pub const VIEWS: &[&str] = &[
        on t.customer_id = c.id and t.n < 4 and c.country <> 'fr'",
     "select a.customer_id, a.n, b.m from (select customer_id, count(*) n from orders where customer_id is not null group by 1) a
        left join (select customer_id, count(*) m from returns group by 1) b on a.customer_id = b.customer_id",
+    "select a.customer_id, a.n, b.most, c.m from (select customer_id, count(*) n from orders where customer_id is not null group by 1) a
+       left join (select customer_id, max(total) most from orders where total > 5 group by 1) b on a.customer_id = b.customer_id
+       left join (select customer_id, count(*) m from returns group by 1) c on a.customer_id = c.customer_id",
 ];
 
 pub fn catalogue() -> Catalogue {
