@@ -138,7 +138,7 @@ fn a_row_that_cannot_be_made_is_no_refusal() {
     impl crate::computed::Compute for Dear {
         fn of(&self, parts: crate::Parts<'_>) -> Result<Cell, crate::Failed> {
             let worth = parts.totals.first().and_then(Cell::decimal);
-            let is_dear = worth.is_some_and(|worth| *worth > Decimal::from(100));
+            let is_dear = worth.is_some_and(|worth| *worth > 100);
             if is_dear { Err(crate::Failed("too dear".to_owned())) } else { Ok(1.into()) }
         }
         fn may_fail(&self) -> bool {
